@@ -1,0 +1,23 @@
+# Rationales of language models: human alignment and faithfulness. `snakemake --cores all` runs the study of config.yaml
+# to {results_dir}/report/index.html. The logic is in workflow/rationale_eval, the rules in workflow/rules.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpora.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/evidence.smk"
+include: "workflow/rules/rationales.smk"
+include: "workflow/rules/faithfulness.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report_page.output.page,

@@ -1,0 +1,52 @@
+"""``python -m rationale_eval STAGE …``: the commands that the Snakemake rules call, and that a person can repeat."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from rationale_eval.errors import UserError
+
+# name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
+STAGES = {
+    "fetch": ("fetch", "download a pinned package file and check its sha256"),
+    "corpus": ("corpora.stage", "read a corpus into train and test instances"),
+    "model": ("models.prepare", "bring a model into safetensors form with a card"),
+    "evidence": ("evidence.stage", "predictions, gradients and attention of a checkpoint on every instance"),
+    "rationale": ("rationales.stage", "turn evidence into one method's rationales"),
+    "alignment": ("alignment", "compare rationales with the human annotation"),
+    "perturb": ("faithfulness.perturb", "score the instances again with words masked or kept"),
+    "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
+    "tables": ("report.tables", "collect the study's cells into tables"),
+    "figures": ("report.figures", "draw the study's figures"),
+    "page": ("report.page", "write the report page"),
+    "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
+}
+
+
+def usage() -> str:
+    """The text of ``--help``."""
+    width = max(map(len, STAGES))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in STAGES.items()]
+    return "usage: python -m rationale_eval STAGE [--help] …\n\nstages:\n" + "\n".join(lines)
+
+
+def main(argv: list[str]) -> int:
+    """Run one stage; the return value is the exit status."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if argv[0] not in STAGES:
+        print(f"error: unknown stage {argv[0]!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"rationale_eval.{STAGES[argv[0]][0]}")
+    try:
+        module.main(argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""Alignment: how well a rationale agrees with the words that people marked, per instance.
+
+Precision, recall and F1 over words (DeYoung et al. 2020, ERASER; Fayyaz et al. 2024), intersection over union, the
+area under the precision-recall curve of scored methods, and F1 corrected for chance (see ``expected_f1``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rationale_eval.corpora.instances import Instance, read_instances
+from rationale_eval.errors import UserError
+from rationale_eval.progress import say
+from rationale_eval.provenance import provenance
+from rationale_eval.rationales.budgets import selections
+from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES
+from rationale_eval.tables import TableSchema, read_table, write_table
+
+MEASURES = ("precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
+
+# `auprc` does not depend on the budget: it stands in every row of a scored method.
+ALIGNMENT = TableSchema(
+    name="alignment",
+    columns=pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("method", pa.string()),
+            pa.field("sample", pa.int16()),
+            pa.field("budget", pa.string()),
+            pa.field("status", pa.string()),
+            pa.field("words", pa.int32()),
+            pa.field("gold", pa.int32()),
+            pa.field("selected", pa.int32()),
+            *(pa.field(measure, pa.float32()) for measure in MEASURES),
+        ]
+    ),
+    key=("id", "method", "sample", "budget"),
+    required=("status", "words", "gold"),
+)
+
+
+def expected_f1(selected: int, gold: int, words: int) -> float:
+    """The F1 that a random set of ``selected`` of ``words`` words is expected to have against ``gold`` marked ones.
+
+    The number of hits is hypergeometric with mean selected * gold / words, and F1 = 2 hits / (selected + gold) is
+    linear in it, so the expectation is exact.
+    """
+    return 2 * selected * gold / (words * (selected + gold))
+
+
+def average_precision(scores: Sequence[float], gold: Sequence[bool]) -> float:
+    """The area under the precision-recall curve as average precision, sum over thresholds of (R_n - R_{n-1}) P_n.
+
+    Equal scores share a threshold, as in scikit-learn, whose function takes too long to import for a job this small.
+    ``gold`` must mark at least one word.
+    """
+    values, truth = np.asarray(scores, dtype=float), np.asarray(gold, dtype=bool)
+    order = np.argsort(-values, kind="stable")
+    values, truth = values[order], truth[order]
+    last_of_equals = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
+    hits = np.cumsum(truth)[last_of_equals]
+    precision = hits / (last_of_equals + 1)
+    recall = hits / truth.sum()
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def agreement(selected: Sequence[bool], gold: Sequence[bool]) -> dict[str, float]:
+    """Measures of one set of words against the marked ones; an empty set has precision, recall and F1 of 0.
+
+    ``gold`` must mark at least one word.
+    """
+    hits = sum(a and b for a, b in zip(selected, gold, strict=True))
+    chosen, marked = sum(selected), sum(gold)
+    f1 = 2 * hits / (chosen + marked)
+    chance = expected_f1(chosen, marked, len(gold))
+    return {
+        "precision": hits / chosen if chosen else 0.0,
+        "recall": hits / marked,
+        "f1": f1,
+        "f1_chance": chance,
+        "f1_corrected": f1 - chance,
+        "iou": hits / (chosen + marked - hits),
+    }
+
+
+def rows_of(
+    instance: Instance, method: str, rationale: dict[str, Any], budgets: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The alignment rows of one rationale under every budget."""
+    gold = instance.rationale or (False,) * len(instance.words)
+    rows = []
+    for budget, status, selected in selections(rationale, gold, budgets):
+        if status == OK and not any(gold):
+            status = NO_GOLD
+        row: dict[str, Any] = {
+            "id": instance.id,
+            "method": method,
+            "sample": rationale["sample"],
+            "budget": budget,
+            "status": status,
+            "words": len(gold),
+            "gold": sum(gold),
+            "selected": None if selected is None else sum(selected),
+            **dict.fromkeys(MEASURES),
+        }
+        if status == OK and selected is not None:
+            row |= agreement(selected, gold)
+            if rationale["scores"] is not None:
+                row["auprc"] = average_precision(rationale["scores"], gold)
+                row["auprc_chance"] = sum(gold) / len(gold)
+        rows.append(row)
+    return rows
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval alignment", description=__doc__)
+    parser.add_argument("--spec", required=True, help='JSON: {"methods": [names], "budgets": {name: entry}}')
+    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
+    parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
+    parser.add_argument("--output", type=Path, required=True, help="output: the alignment (Parquet)")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+    if len(spec["methods"]) != len(args.rationales):
+        raise UserError(f"--rationales: {len(args.rationales)} tables for {len(spec['methods'])} methods")
+    instances = {instance.id: instance for instance in read_instances(args.test)}
+    rows = [
+        row
+        for method, path in zip(spec["methods"], args.rationales, strict=True)
+        for rationale in read_table(path, RATIONALES)
+        for row in rows_of(instances[rationale["id"]], method, rationale, spec["budgets"])
+    ]
+    inputs = {"test": args.test, **dict(zip(spec["methods"], args.rationales, strict=True))}
+    write_table(args.output, rows, ALIGNMENT, provenance("alignment", spec, inputs, ("numpy",)))
+    say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")

@@ -1,0 +1,100 @@
+"""Digests of the code behind each stage, so that an edit re-runs the stages that use it and no others.
+
+Snakemake does not see the modules that a job imports. Each rule therefore has a param ``code``: a digest of the syntax
+trees (comments and docstrings left out) of the modules that its stage uses. The lists below are explicit, and a test
+compares them with what a job has really imported at its end.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+# These say how a job starts, speaks and fails, and what it records; no number in a table depends on them.
+UNTRACKED = frozenset({"__init__", "__main__", "errors", "progress", "provenance", "code_digest"})
+
+_INSTANCES = ("corpora/instances", "tables")
+_SCORING = ("models/batching", "models/encoding", "models/loading", "models/scoring", "models/task")
+_SELECTING = ("rationales/budgets", "rationales/schema")
+_REPORT = ("report/cells",)
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "fetch": ("fetch",),
+    "corpus": ("corpora/archive", "corpora/rated_snippets", "corpora/stage", *_INSTANCES),
+    "model": ("models/prepare", "tables"),
+    "evidence": (
+        "evidence/attention",
+        "evidence/measure",
+        "evidence/schema",
+        "evidence/stage",
+        "memo",
+        *_INSTANCES,
+        *_SCORING,
+    ),
+    "rationale": (
+        "evidence/schema",
+        "rationales/aggregation",
+        "rationales/reference",
+        "rationales/schema",
+        "rationales/stage",
+        *_INSTANCES,
+    ),
+    "alignment": ("alignment", *_SELECTING, *_INSTANCES),
+    "perturb": (
+        "faithfulness/masking",
+        "faithfulness/perturb",
+        "faithfulness/schema",
+        "memo",
+        *_SCORING,
+        *_SELECTING,
+        *_INSTANCES,
+    ),
+    "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
+    "tables": (*_REPORT, "report/tables"),
+    "figures": (*_REPORT, "report/figures"),
+    "page": (*_REPORT, "report/page"),
+}
+
+# What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
+# is the other part of the memo's key.
+MEMO = {
+    "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
+    "perturb": _SCORING,
+}
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    def _strip(self, node: ast.AST) -> ast.AST:
+        self.generic_visit(node)
+        body = node.body  # type: ignore[attr-defined]
+        first = body[0].value if body and isinstance(body[0], ast.Expr) else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            node.body = body[1:]  # type: ignore[attr-defined]
+        return node
+
+    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip  # noqa: N815
+
+
+@cache
+def _module(name: str) -> str:
+    source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(source)))
+
+
+def _digest(modules: tuple[str, ...]) -> str:
+    text = "\n".join(f"{name} {_module(name)}" for name in sorted(set(modules)))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def stage_code(stage: str) -> str:
+    """The digest of the code that ``stage`` uses; changes with the code, not with comments or docstrings."""
+    return _digest(STAGES[stage])
+
+
+def memo_code(stage: str) -> str:
+    """The digest of the code that computes what ``stage`` stores in the memo."""
+    return _digest(MEMO[stage])

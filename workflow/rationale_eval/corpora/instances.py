@@ -1,0 +1,127 @@
+"""Instances: the rows of a corpus, and the words in which every method, model and annotator is compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rationale_eval.errors import UserError
+from rationale_eval.tables import TableSchema, read_table, write_table
+
+INSTANCES = TableSchema(
+    name="instances",
+    columns=pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("label", pa.string()),
+            pa.field("field_names", pa.list_(pa.string())),
+            pa.field("field_texts", pa.list_(pa.string())),
+            pa.field("word_field", pa.list_(pa.int16())),
+            pa.field("word_start", pa.list_(pa.int32())),
+            pa.field("word_end", pa.list_(pa.int32())),
+            pa.field("rationale", pa.list_(pa.bool_())),
+            pa.field("annotators", pa.list_(pa.list_(pa.bool_()))),
+        ]
+    ),
+    key=("id",),
+    required=("label", "field_names", "field_texts", "word_field", "word_start", "word_end"),
+)
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word: the index of its field and its characters [start, end) in that field's text."""
+
+    field: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One row of a corpus.
+
+    ``fields`` maps names to texts, in order. ``rationale`` says for each word whether people marked it; it is None
+    where a row has no annotation (train rows). ``annotators`` holds one such mask per annotator, or None where the
+    source has only the aggregate.
+    """
+
+    id: str
+    label: str
+    fields: Mapping[str, str]
+    words: tuple[Word, ...]
+    rationale: tuple[bool, ...] | None
+    annotators: tuple[tuple[bool, ...], ...] | None = None
+
+    def text(self, word: Word) -> str:
+        """The characters of ``word``."""
+        return list(self.fields.values())[word.field][word.start : word.end]
+
+
+def whitespace_words(texts: Iterable[str]) -> tuple[Word, ...]:
+    """The runs of non-space characters of each text: punctuation stays with the word it is written on."""
+    return tuple(
+        Word(field, match.start(), match.end())
+        for field, text in enumerate(texts)
+        for match in re.finditer(r"\S+", text)
+    )
+
+
+def check(instance: Instance, where: str) -> None:
+    """Raise ``UserError`` unless words and masks of ``instance`` are consistent with its texts."""
+    texts = list(instance.fields.values())
+    if not instance.words:
+        raise UserError(f"{where}: row {instance.id!r} has no words")
+    last = (-1, 0)
+    for word in instance.words:
+        if not (0 <= word.field < len(texts) and 0 <= word.start < word.end <= len(texts[word.field])):
+            raise UserError(f"{where}: row {instance.id!r}: word {word} lies outside its text")
+        if (word.field, word.start) < last:
+            raise UserError(f"{where}: row {instance.id!r}: word {word} overlaps the one before or is out of order")
+        last = (word.field, word.end)
+    for mask in (instance.rationale, *(instance.annotators or ())):
+        if mask is not None and len(mask) != len(instance.words):
+            raise UserError(f"{where}: row {instance.id!r} has {len(instance.words)} words but a mask of {len(mask)}")
+
+
+def write_instances(path: Path, instances: Iterable[Instance], provenance: Mapping[str, Any]) -> None:
+    """Check and write instances. Raises ``UserError`` for inconsistent rows or duplicate ids."""
+    rows = []
+    for instance in instances:
+        check(instance, str(path))
+        rows.append(
+            {
+                "id": instance.id,
+                "label": instance.label,
+                "field_names": list(instance.fields),
+                "field_texts": list(instance.fields.values()),
+                "word_field": [word.field for word in instance.words],
+                "word_start": [word.start for word in instance.words],
+                "word_end": [word.end for word in instance.words],
+                "rationale": None if instance.rationale is None else list(instance.rationale),
+                "annotators": None if instance.annotators is None else [list(mask) for mask in instance.annotators],
+            }
+        )
+    write_table(path, rows, INSTANCES, provenance)
+
+
+def read_instances(path: Path) -> list[Instance]:
+    """Read the instances of a table. Raises ``UserError`` for a missing, damaged or different table."""
+    return [
+        Instance(
+            id=row["id"],
+            label=row["label"],
+            fields=dict(zip(row["field_names"], row["field_texts"], strict=True)),
+            words=tuple(
+                Word(*place) for place in zip(row["word_field"], row["word_start"], row["word_end"], strict=True)
+            ),
+            rationale=None if row["rationale"] is None else tuple(row["rationale"]),
+            annotators=None if row["annotators"] is None else tuple(map(tuple, row["annotators"])),
+        )
+        for row in read_table(path, INSTANCES)
+    ]

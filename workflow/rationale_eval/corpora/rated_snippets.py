@@ -1,0 +1,98 @@
+"""Sentences rated by people, with a lexicon whose words were rated by people: sentiment with a proxy rationale.
+
+The format is that of Hutto & Gilbert (2014), "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
+Media Text", ICWSM: a snippet file with ``id <tab> mean rating <tab> text`` and a lexicon with ``word <tab> mean
+rating <tab> standard deviation <tab> ratings``, all ratings from -4 (negative) to 4 (positive).
+
+The rationale is a *proxy*: the words whose own rating, given out of context by other people, agrees in sign with the
+sentence's label and is strong enough. Nobody marked words in these sentences.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import string
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rationale_eval.corpora.archive import read_member
+from rationale_eval.corpora.instances import Instance, whitespace_words
+from rationale_eval.errors import UserError
+
+NEGATIVE, POSITIVE = "negative", "positive"
+
+
+def read(source: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Instance]]:
+    """Yield ``(group, instance)`` for every usable row; rows of one group must stay on one side of the split.
+
+    ``spec`` holds ``archive``, ``snippets``, ``lexicon``, ``lexicon_encoding``, ``min_rating``, ``min_word_rating``,
+    ``min_words`` and ``max_words``. Left out: ratings nearer to zero than ``min_rating`` and texts outside the length
+    limits. The group is the text's digest without case and spacing, so that a repeated sentence never is in both
+    train and test.
+    Raises ``UserError`` naming file and line of a malformed row.
+    """
+    lexicon = _lexicon(_lines(source, spec, "lexicon", spec["lexicon_encoding"]), f"{source}: {spec['lexicon']}")
+    where = f"{source}: {spec['snippets']}"
+    seen: set[str] = set()
+    for number, line in enumerate(_lines(source, spec, "snippets", "utf-8-sig"), start=1):
+        parts = line.split("\t", 2)
+        if len(parts) != 3:
+            raise UserError(f"{where}: line {number} has {len(parts)} tab-separated parts, not 3 (id, rating, text)")
+        identifier, text = parts[0].strip(), parts[2].strip()
+        rating = _rating(parts[1], f"{where}: line {number}")
+        if identifier in seen:
+            raise UserError(f"{where}: line {number}: the id {identifier!r} was used before")
+        seen.add(identifier)
+        words = whitespace_words([text])
+        if abs(rating) < spec["min_rating"] or not spec["min_words"] <= len(words) <= spec["max_words"]:
+            continue
+        sign = math.copysign(1.0, rating)
+        rationale = tuple(
+            sign * word_rating(text[word.start : word.end], lexicon) >= spec["min_word_rating"] for word in words
+        )
+        label = POSITIVE if rating > 0 else NEGATIVE
+        group = hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
+        yield group, Instance(identifier, label, {"text": text}, words, rationale)
+
+
+def word_rating(word: str, lexicon: Mapping[str, float]) -> float:
+    """The rating of ``word``, 0.0 if it has none.
+
+    Looked up in lower case, first as written (emoticons are lexicon entries), then without the punctuation around it.
+    """
+    word = word.lower()
+    if word in lexicon:
+        return lexicon[word]
+    return lexicon.get(word.strip(string.punctuation), 0.0)
+
+
+def _lines(source: Path, spec: Mapping[str, Any], key: str, encoding: str) -> list[str]:
+    content = read_member(source, spec["archive"], spec[key])
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{source}: {spec[key]} is not {encoding}: {error}") from None
+    # Only \n ends a row here; str.splitlines would also split at the unusual separators that texts contain.
+    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+
+
+def _rating(text: str, where: str) -> float:
+    try:
+        rating = float(text)
+    except ValueError:
+        raise UserError(f"{where}: the rating {text!r} is not a number") from None
+    if not -4 <= rating <= 4:
+        raise UserError(f"{where}: the rating {text!r} is not between -4 and 4")
+    return rating
+
+
+def _lexicon(lines: list[str], where: str) -> dict[str, float]:
+    lexicon = {}
+    for number, line in enumerate(lines, start=1):
+        parts = line.split("\t")
+        if len(parts) < 2:
+            raise UserError(f"{where}: line {number} has no tab between word and rating")
+        lexicon[parts[0]] = _rating(parts[1], f"{where}: line {number}")
+    return lexicon

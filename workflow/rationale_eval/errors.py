@@ -1,0 +1,8 @@
+"""What a person is told when the input, not the program, is at fault."""
+
+
+class UserError(Exception):
+    """A message that names the file, row or config key at fault and says what would be right.
+
+    The command line prints it without a traceback and exits with 1.
+    """

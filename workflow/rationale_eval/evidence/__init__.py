@@ -1,0 +1,1 @@
+"""Evidence: raw, method-agnostic measurements of a checkpoint on every instance."""

@@ -1,0 +1,110 @@
+"""Attention from the last prompt position, reduced layer by layer inside the forward pass.
+
+The model runs on a scaled-dot-product kernel; beside it this module forms the attention weights of one layer at a
+time, averages them over heads and keeps three rows: of the last layer, of the mean over layers, and of attention
+rollout (Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", ACL), for which one matrix is carried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from rationale_eval.errors import UserError
+
+IMPLEMENTATION = "recorded_sdpa"
+# What some architectures add inside their attention. A record that left it out would not be the model's attention.
+UNSUPPORTED = ("softcap", "s_aux", "position_bias")
+
+
+class AttentionRecorder:
+    """Collects attention during one forward pass over a batch.
+
+    ``last`` (rows,) is each row's last prompt position, counted without the shared prefix. After the pass,
+    ``statistics()`` gives ``last``, ``mean`` and ``rollout`` of shape (rows, width): attention to each position after
+    the prefix. With a prefix these are columns of the full matrices, not renormalised, and rollout stays exact: under
+    causal attention no prefix position has any flow from a later one.
+    """
+
+    def __init__(self, last: Tensor) -> None:
+        self._last = last
+        self._layers = 0
+        self._latest: Tensor | None = None
+        self._sum: Tensor | None = None
+        self._rollout: Tensor | None = None
+
+    @torch.no_grad()
+    def record(self, query: Tensor, key: Tensor, mask: Tensor, scaling: float) -> None:
+        """Add one layer. ``query`` (rows, heads, width, dim), ``key`` (rows, key heads, prefix + width, dim)."""
+        rows, heads, width, _ = query.shape
+        group = heads // key.shape[1]
+        offset = key.shape[2] - width
+        weights = torch.zeros((rows, width, width), dtype=torch.float32, device=query.device)
+        for head in range(heads):  # one head at a time: no (heads, width, width) tensor is ever held
+            scores = query[:, head] @ key[:, head // group].transpose(1, 2) * scaling + mask[:, 0]
+            weights += scores.float().softmax(-1)[..., offset:]
+        weights /= heads
+        row = weights[torch.arange(rows, device=query.device), self._last]
+        self._latest = row
+        self._sum = row if self._sum is None else self._sum + row
+        # Half attention, half the residual connection (equation 1 of the paper), multiplied from the first layer up.
+        if self._rollout is None:
+            self._rollout = torch.eye(width, device=query.device).expand(rows, -1, -1)
+        self._rollout = 0.5 * torch.bmm(weights, self._rollout) + 0.5 * self._rollout
+        self._layers += 1
+
+    def statistics(self) -> dict[str, Tensor]:
+        """The three statistics, each (rows, width). Raises ``UserError`` if the model's layers did not report."""
+        if self._latest is None or self._sum is None or self._rollout is None:
+            raise UserError(
+                "this model's attention cannot be recorded; set `evidence: [gradients]` for it in the configuration"
+            )
+        rows = torch.arange(len(self._last), device=self._last.device)
+        return {
+            "last": self._latest,
+            "mean": self._sum / self._layers,
+            "rollout": self._rollout[rows, self._last],
+        }
+
+
+_active: AttentionRecorder | None = None
+
+
+@contextmanager
+def recording(recorder: AttentionRecorder | None) -> Iterator[None]:
+    """Send the attention of forward passes inside the block to ``recorder`` (None: to nobody)."""
+    global _active
+    _active = recorder
+    try:
+        yield
+    finally:
+        _active = None
+
+
+def _attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """The attention function that models call, in place of transformers' own."""
+    if _active is not None:
+        for name in UNSUPPORTED:
+            if options.get(name) is not None:
+                raise UserError(f"attention with {name} cannot be recorded; set `evidence: [gradients]` for this model")
+        assert attention_mask is not None  # eager_mask always makes one
+        scaling = options.get("scaling")
+        _active.record(query, key, attention_mask, query.shape[-1] ** -0.5 if scaling is None else scaling)
+    output: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
+    return output, None
+
+
+def install(model: Any) -> None:
+    """Make ``model`` use this module's attention function."""
+    AttentionInterface.register(IMPLEMENTATION, _attention)
+    AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
+    model.set_attn_implementation(IMPLEMENTATION)

@@ -1,0 +1,161 @@
+"""Predictions, gradients and attention of one checkpoint on every instance of a corpus, in one job.
+
+Loading a model costs more than many instances do, and the three come from the same forward and backward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rationale_eval.code_digest import memo_code
+from rationale_eval.corpora.instances import Instance, read_instances
+from rationale_eval.errors import UserError
+from rationale_eval.evidence import attention
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.schema import (
+    ATTENTION_STATISTICS,
+    EVIDENCE,
+    GRADIENT_STATISTICS,
+    MARKUP,
+    NOT_AVAILABLE,
+    OK,
+    PREDICTIONS,
+    TOO_LONG,
+)
+from rationale_eval.memo import Memo, digest
+from rationale_eval.models.batching import run
+from rationale_eval.models.encoding import Prompt, PromptEncoder
+from rationale_eval.models.loading import LoadedModel, load
+from rationale_eval.models.scoring import Prefix, shared_prefix
+from rationale_eval.models.task import Task, load_task
+from rationale_eval.progress import say
+from rationale_eval.provenance import provenance
+from rationale_eval.tables import write_table
+
+STATISTICS = {"gradients": GRADIENT_STATISTICS, "attention": ATTENTION_STATISTICS}
+
+
+def prompt_key(prompt: Prompt) -> str:
+    """The memo key of a prompt: its tokens, where its content lies and the tokens of the verbalisers."""
+    return digest([prompt.tokens, [token.position for token in prompt.content], prompt.labels])
+
+
+def prompt_status(prompt: Prompt, loaded: LoadedModel) -> str:
+    """Whether the prompt can be put to the model."""
+    if prompt.markup:
+        return MARKUP
+    longest = len(prompt.tokens) + max(map(len, prompt.labels))
+    return TOO_LONG if longest > loaded.max_length else OK
+
+
+def evidence_row(kind: str, identifier: str, status: str, prompt: Prompt, found: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of the evidence table ``kind``; lists are null unless the status is ok."""
+    row: dict[str, Any] = {"id": identifier, "status": status}
+    places = {
+        "token_field": [token.field for token in prompt.content],
+        "token_start": [token.start for token in prompt.content],
+        "token_end": [token.end for token in prompt.content],
+    }
+    for name, values in places.items():
+        row[name] = values if status == OK else None
+    for name in STATISTICS[kind]:
+        row[name] = found[name] if status == OK else None
+    return row
+
+
+def prediction_row(instance: Instance, status: str, prompt: Prompt, task: Task, scores: Any) -> dict[str, Any]:
+    """One row of the predictions table; probabilities are the softmax of the scores over the labels."""
+    row: dict[str, Any] = {
+        "id": instance.id,
+        "status": status,
+        "gold": instance.label,
+        "labels": list(task.labels),
+        "tokens": len(prompt.tokens),
+        "predicted": None,
+        "scores": None,
+        "probabilities": None,
+    }
+    if status == OK:
+        row["predicted"] = task.labels[int(np.argmax(scores))]
+        row["scores"] = scores
+        row["probabilities"] = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    return row
+
+
+def check_instances(instances: Sequence[Instance], task: Task, test: Path) -> None:
+    """Raise ``UserError`` unless the prompt file fits the corpus."""
+    for instance in instances:
+        if instance.label not in task.labels:
+            raise UserError(
+                f"{test}: row {instance.id!r} has the label {instance.label!r}, which the prompt file does not "
+                f"verbalise; it has {list(task.labels)}"
+            )
+        if missing := set(task.fields) - set(instance.fields):
+            raise UserError(f"{test}: row {instance.id!r} lacks the field(s) {sorted(missing)} that the prompt uses")
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval evidence", description=__doc__)
+    parser.add_argument("--spec", required=True, help='JSON: {"dtype", "system_prompt", "evidence"}')
+    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
+    parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
+    parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
+    parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
+    parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
+    parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
+    parser.add_argument("--predictions", type=Path, required=True, help="output: predictions (Parquet)")
+    for kind in EVIDENCE:
+        parser.add_argument(f"--{kind}", type=Path, required=True, help=f"output: {kind} (Parquet)")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+
+    instances, task = read_instances(args.test), load_task(args.prompts)
+    check_instances(instances, task, args.test)
+    loaded = load(args.model, spec["dtype"])
+    attention.install(loaded.model)
+    prompts = PromptEncoder(loaded.tokenizer, task, spec["system_prompt"]).encode([row.fields for row in instances])
+    status = [prompt_status(prompt, loaded) for prompt in prompts]
+    say(f"{args.test}: {len(instances)} instances, {dict(Counter(status))}")
+
+    usable = [prompt for prompt, state in zip(prompts, status, strict=True) if state == OK]
+    shared = shared_prefix(usable, before_content=True)
+    prefix = Prefix(loaded, shared)
+    say(f"the first {len(shared)} tokens are shared by all prompts and computed once")
+    wanted = {kind: kind in spec["evidence"] for kind in EVIDENCE}
+    context = {"spec": spec, "code": memo_code("evidence"), **loaded.context()}
+    with Memo(args.memo, "evidence", context) as memo:
+        run(
+            "evidence",
+            {prompt_key(prompt): prompt for prompt in usable},
+            lambda prompt: len(prompt.tokens) - len(shared),
+            lambda batch: measure(loaded, prefix, batch, wanted["gradients"], wanted["attention"]),
+            memo,
+            args.batch_tokens,
+            args.batch_rows,
+        )
+        found = [memo[prompt_key(prompt)] if state == OK else {} for prompt, state in zip(prompts, status, strict=True)]
+
+    inputs = {"test": args.test, "model": args.model, "prompts": args.prompts}
+    example = prompts[0].text if prompts else ""
+    made = provenance("evidence", spec, inputs, example_prompt=example, **loaded.context())
+    table = list(zip(instances, status, prompts, found, strict=True))
+    for kind, given in wanted.items():
+        rows = [
+            evidence_row(kind, row.id, state if given else NOT_AVAILABLE, prompt, values)
+            for row, state, prompt, values in table
+        ]
+        write_table(getattr(args, kind), rows, EVIDENCE[kind], made)
+    write_table(
+        args.predictions,
+        [prediction_row(row, state, prompt, task, values.get("scores")) for row, state, prompt, values in table],
+        PREDICTIONS,
+        made,
+    )

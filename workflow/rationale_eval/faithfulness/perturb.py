@@ -1,0 +1,131 @@
+"""Score the instances of a corpus again with words masked or kept: all instances, misclassified ones included.
+
+The perturbed inputs of all methods and budgets are collected first, so that an input that several of them ask for is
+scored once; what the memo holds is not scored again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rationale_eval.code_digest import memo_code
+from rationale_eval.corpora.instances import Instance, read_instances
+from rationale_eval.errors import UserError
+from rationale_eval.faithfulness.masking import mask_words
+from rationale_eval.faithfulness.schema import KEEP, MASK, OK, PERTURBATIONS
+from rationale_eval.memo import Memo, digest
+from rationale_eval.models.batching import run
+from rationale_eval.models.encoding import Prompt, PromptEncoder
+from rationale_eval.models.loading import load
+from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
+from rationale_eval.models.task import load_task
+from rationale_eval.progress import say
+from rationale_eval.provenance import provenance
+from rationale_eval.rationales.budgets import AS_GIVEN, selections
+from rationale_eval.rationales.schema import RATIONALES
+from rationale_eval.tables import read_table, write_table
+
+
+def requests(
+    instance: Instance, method: str, rationale: Mapping[str, Any], spec: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], tuple[bool, ...] | None]]:
+    """Yield a row of the table without its scores, and which words its input masks (None where it has no input)."""
+    gold = instance.rationale or (False,) * len(instance.words)
+    for budget, status, selected in selections(rationale, gold, spec["budgets"]):
+        operations = [MASK, KEEP] if budget in (*spec["keep_only_budgets"], AS_GIVEN) else [MASK]
+        for operation in operations:
+            row = {
+                "id": instance.id,
+                "method": method,
+                "sample": rationale["sample"],
+                "budget": budget,
+                "operation": operation,
+                "status": status,
+                "words": len(instance.words),
+                "selected": None if selected is None else sum(selected),
+                "scores": None,
+            }
+            if selected is None:
+                yield row, None
+            else:
+                yield row, tuple(chosen == (operation == MASK) for chosen in selected)
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval perturb", description=__doc__)
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help='JSON: {"model": {"dtype", "system_prompt"}, "methods": [names], "budgets": {name: entry}, "operator", '
+        '"mask", "keep_only_budgets"}',
+    )
+    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
+    parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
+    parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
+    parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
+    parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
+    parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
+    parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
+    parser.add_argument("--output", type=Path, required=True, help="output: perturbation scores (Parquet)")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+    if len(spec["methods"]) != len(args.rationales):
+        raise UserError(f"--rationales: {len(args.rationales)} tables for {len(spec['methods'])} methods")
+
+    instances = {instance.id: instance for instance in read_instances(args.test)}
+    wanted = [
+        request
+        for method, path in zip(spec["methods"], args.rationales, strict=True)
+        for rationale in read_table(path, RATIONALES)
+        for request in requests(instances[rationale["id"]], method, rationale, spec)
+    ]
+    inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
+    say(f"{len(wanted)} perturbations ask for {len(inputs)} different inputs")
+
+    task = load_task(args.prompts)
+    loaded = load(args.model, spec["model"]["dtype"])
+    encoder = PromptEncoder(loaded.tokenizer, task, spec["model"]["system_prompt"])
+    encoded = encoder.encode(
+        [
+            mask_words(instances[name].fields, instances[name].words, masked, spec["operator"], spec["mask"])
+            for name, masked in inputs
+        ]
+    )
+    prompts = dict(zip(inputs, encoded, strict=True))
+    fitting: dict[str, Prompt] = {
+        digest([prompt.tokens, prompt.labels]): prompt
+        for prompt in prompts.values()
+        if len(prompt.tokens) + max(map(len, prompt.labels)) <= loaded.max_length
+    }
+    shared = shared_prefix(list(fitting.values()), before_content=False)
+    prefix = Prefix(loaded, shared)
+    context = {"spec": spec["model"], "code": memo_code("perturb"), **loaded.context()}
+    with Memo(args.memo, "perturb", context) as memo:
+        run(
+            "perturb",
+            fitting,
+            lambda prompt: len(prompt.tokens) - len(shared),
+            lambda batch: list(score_labels(loaded, prefix, batch).cpu().numpy()),
+            memo,
+            args.batch_tokens,
+            args.batch_rows,
+        )
+        rows = []
+        for row, masked in wanted:
+            if masked is not None:
+                prompt = prompts[row["id"], masked]
+                key = digest([prompt.tokens, prompt.labels])
+                # A mask of several tokens can make a text longer than it was.
+                row |= {"scores": memo[key]} if key in fitting else {"status": "too_long"}
+            rows.append(row)
+    sources = {"test": args.test, "model": args.model, "prompts": args.prompts}
+    sources |= dict(zip(spec["methods"], args.rationales, strict=True))
+    write_table(args.output, rows, PERTURBATIONS, provenance("perturb", spec, sources, **loaded.context()))
+    say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")
+    assert all((row["scores"] is not None) == (row["status"] == OK) for row in rows)

@@ -1,0 +1,1 @@
+"""Models: preparation, loading, prompts with character offsets, batches and label scores."""

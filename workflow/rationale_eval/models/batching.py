@@ -1,0 +1,73 @@
+"""Batches by token count, skipped where the memo holds them, halved when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import torch
+
+from rationale_eval.errors import UserError
+from rationale_eval.memo import Memo
+from rationale_eval.progress import Progress, say
+
+Item = TypeVar("Item")
+
+
+def plan(lengths: Sequence[int], max_tokens: int, max_rows: int) -> list[list[int]]:
+    """Indices in batches of similar length: at most ``max_tokens`` including padding and ``max_rows`` rows each.
+
+    Longest first, so that a batch that does not fit in memory fails at the start. A row longer than ``max_tokens`` is
+    a batch of its own.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)):
+        width = lengths[batches[-1][0]] if batches else 0
+        if batches and len(batches[-1]) < max_rows and width * (len(batches[-1]) + 1) <= max_tokens:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def run(
+    what: str,
+    items: Mapping[str, Item],
+    length: Callable[[Item], int],
+    compute: Callable[[list[Item]], list[Any]],
+    memo: Memo,
+    max_tokens: int,
+    max_rows: int,
+) -> None:
+    """See that ``memo`` holds a result for every item, computing what it lacks batch by batch.
+
+    ``items`` maps memo keys to what is to be computed. Batches are planned over *all* items before the memo is asked:
+    a resumed run repeats the batches of the one that was killed, and so gives identical numbers.
+    """
+    keys = list(items)
+    batches = plan([length(items[key]) for key in keys], max_tokens, max_rows)
+    known = sum(key in memo for key in keys)
+    say(f"{what}: {len(keys)} inputs, {known} in the memo, {len(keys) - known} to compute")
+    progress = Progress(what, len(keys), "inputs", skipped=known)
+    for batch in batches:
+        missing = [keys[index] for index in batch if keys[index] not in memo]
+        for part, results in _shrinking([(key, items[key]) for key in missing], compute):
+            memo.put(dict(zip(part, results, strict=True)))
+            progress.advance(len(part))
+
+
+def _shrinking(
+    batch: list[tuple[str, Item]], compute: Callable[[list[Item]], list[Any]]
+) -> list[tuple[list[str], list[Any]]]:
+    if not batch:
+        return []
+    try:
+        return [([key for key, _ in batch], compute([item for _, item in batch]))]
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise UserError("out of memory with a single input; use a smaller dtype or a device with more") from None
+    # Outside the handler: inside it, the exception would keep the failed attempt's tensors alive.
+    torch.cuda.empty_cache()
+    half = (len(batch) + 1) // 2
+    say(f"out of memory with {len(batch)} inputs: trying {half} at a time")
+    return _shrinking(batch[:half], compute) + _shrinking(batch[half:], compute)

@@ -1,0 +1,149 @@
+"""Label scores: the summed log-probability of each verbaliser as the start of the assistant's turn.
+
+The tokens that all prompts of a run begin with are computed once and shared as a key/value cache. Rows are padded on
+the right: with causal attention, what follows a token changes nothing before it, positions stay natural, and windows
+of sliding attention keep their true widths.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rationale_eval.models.encoding import Prompt
+from rationale_eval.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a batch: a prompt with the start of one verbaliser.
+
+    ``owner`` is the prompt's index in the batch; ``targets`` lists ``(label, position, token)``: the log-probability
+    of ``token`` after ``position`` is a summand of that label's score.
+    """
+
+    owner: int
+    tokens: tuple[int, ...]
+    targets: tuple[tuple[int, int, int], ...]
+
+
+def rows_of(owner: int, prompt: Prompt) -> list[Row]:
+    """The rows that give all label scores: one if every verbaliser is a single token, else one per longer one."""
+    last = len(prompt.tokens) - 1
+    short = [(label, last, ids[0]) for label, ids in enumerate(prompt.labels) if len(ids) == 1]
+    rows = [
+        Row(
+            owner,
+            prompt.tokens + ids[:-1],
+            tuple((label, last + step, token) for step, token in enumerate(ids)),
+        )
+        for label, ids in enumerate(prompt.labels)
+        if len(ids) > 1
+    ]
+    if not rows:
+        return [Row(owner, prompt.tokens, tuple(short))]
+    # Any row can tell the single-token labels too: what follows the prompt does not change the prompt's last logits.
+    return [Row(owner, rows[0].tokens, rows[0].targets + tuple(short)), *rows[1:]]
+
+
+class Prefix:
+    """The key/value cache of the tokens that all prompts of a run share. It belongs to one model and checkpoint."""
+
+    def __init__(self, loaded: LoadedModel, tokens: Sequence[int]) -> None:
+        self.length = len(tokens)
+        self._cache = None
+        if tokens:
+            with torch.inference_mode(False), torch.no_grad():
+                ids = torch.tensor([list(tokens)], device=loaded.device)
+                self._cache = loaded.model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+
+    def copy(self, rows: int) -> Any:
+        """A fresh cache for ``rows`` rows: a forward pass changes the cache it is given."""
+        if self._cache is None:
+            return None
+        cache = copy.deepcopy(self._cache)
+        cache.batch_repeat_interleave(rows)
+        return cache
+
+
+def shared_prefix(prompts: Sequence[Prompt], before_content: bool) -> tuple[int, ...]:
+    """The tokens that all ``prompts`` start with, always leaving at least one token of each.
+
+    With ``before_content`` it ends before the first token of content, which is to be differentiated.
+    """
+    if not prompts:
+        return ()
+    limit = min(len(prompt.tokens) - 1 for prompt in prompts)
+    if before_content:
+        limit = min([limit, *(prompt.content[0].position for prompt in prompts if prompt.content)])
+    low, high = min(prompt.tokens for prompt in prompts), max(prompt.tokens for prompt in prompts)
+    length = 0
+    while length < limit and low[length] == high[length]:
+        length += 1
+    return prompts[0].tokens[:length]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as tensors, without the shared prefix. Shapes: ``tokens`` (rows, width), ``mask`` (rows, prefix + width)."""
+
+    rows: list[Row]
+    tokens: Tensor
+    mask: Tensor
+    positions: Tensor
+
+
+def collate(rows: list[Row], prefix: Prefix, device: torch.device) -> Batch:
+    """Pad ``rows`` on the right to one width."""
+    suffixes = [row.tokens[prefix.length :] for row in rows]
+    width = max(map(len, suffixes))
+    tokens = torch.zeros((len(rows), width), dtype=torch.long)
+    mask = torch.zeros((len(rows), prefix.length + width), dtype=torch.long)
+    for index, suffix in enumerate(suffixes):
+        tokens[index, : len(suffix)] = torch.tensor(suffix)
+        mask[index, : prefix.length + len(suffix)] = 1
+    positions = torch.arange(prefix.length, prefix.length + width).expand(len(rows), -1)
+    return Batch(rows, tokens.to(device), mask.to(device), positions.to(device))
+
+
+def forward(
+    loaded: LoadedModel, prefix: Prefix, batch: Batch, prompts: int, labels: int, embeddings: Tensor | None = None
+) -> Tensor:
+    """Label scores of shape (prompts, labels), in float32, differentiable where ``embeddings`` are given.
+
+    ``embeddings`` (rows, width, hidden) stand in for the embedded ``batch.tokens``.
+    """
+    device = loaded.device
+    places = [(index, *target) for index, row in enumerate(batch.rows) for target in row.targets]
+    kept = sorted({position - prefix.length for _, _, position, _ in places})
+    column = {position: index for index, position in enumerate(kept)}
+    inputs = {"input_ids": batch.tokens} if embeddings is None else {"inputs_embeds": embeddings}
+    logits = loaded.model(
+        **inputs,
+        attention_mask=batch.mask,
+        position_ids=batch.positions,
+        past_key_values=prefix.copy(len(batch.rows)),
+        use_cache=prefix.length > 0,
+        # Rows of a batch have nearly the same length, so that few positions are projected on the vocabulary.
+        logits_to_keep=torch.tensor(kept, device=device),
+    ).logits
+    row = torch.tensor([place[0] for place in places], device=device)
+    keep = torch.tensor([column[place[2] - prefix.length] for place in places], device=device)
+    token = torch.tensor([place[3] for place in places], device=device)
+    found = logits[row, keep].float().log_softmax(-1).gather(1, token[:, None]).squeeze(1)
+    owner = torch.tensor([batch.rows[place[0]].owner for place in places], device=device)
+    label = torch.tensor([place[1] for place in places], device=device)
+    scores = torch.zeros((prompts, labels), dtype=torch.float32, device=device)
+    return scores.index_put((owner, label), found, accumulate=True)
+
+
+def score_labels(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
+    """Label scores of ``prompts``, shape (prompts, labels), without gradients."""
+    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt)]
+    with torch.no_grad():
+        return forward(loaded, prefix, collate(rows, prefix, loaded.device), len(prompts), len(prompts[0].labels))

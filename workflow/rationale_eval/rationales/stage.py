@@ -1,0 +1,94 @@
+"""Turn evidence into one method's rationales: a light job without torch, so that choices here are cheap to change."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rationale_eval.corpora.instances import Instance, read_instances
+from rationale_eval.errors import UserError
+from rationale_eval.evidence.schema import EVIDENCE
+from rationale_eval.progress import say
+from rationale_eval.provenance import provenance
+from rationale_eval.rationales.aggregation import words_from_tokens
+from rationale_eval.rationales.reference import first_words_scores, random_scores
+from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES
+from rationale_eval.tables import read_table, write_table
+
+
+def _row(
+    instance: Instance,
+    sample: int = 0,
+    status: str = OK,
+    scores: list[float] | None = None,
+    selected: list[bool] | None = None,
+) -> dict[str, Any]:
+    return {"id": instance.id, "sample": sample, "status": status, "scores": scores, "selected": selected}
+
+
+def from_evidence(
+    instances: list[Instance], evidence: list[dict[str, Any]], method: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Rows of a method that reads one statistic of the evidence, token by token, into scores of words.
+
+    Raises ``UserError`` when the evidence is not of these instances.
+    """
+    by_id = {row["id"]: row for row in evidence}
+    for instance in instances:
+        if instance.id not in by_id:
+            raise UserError(f"the evidence has no row for instance {instance.id!r}")
+        row = by_id[instance.id]
+        if row["status"] != OK:
+            yield _row(instance, status=row["status"])
+            continue
+        places = list(zip(row["token_field"], row["token_start"], row["token_end"], strict=True))
+        statistic = row[method["statistic"]]
+        yield _row(
+            instance,
+            scores=words_from_tokens(instance.words, places, statistic, method["aggregation"], instance.id),
+        )
+
+
+def reference(instances: list[Instance], method: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rows of a reference method, which needs no evidence."""
+    for instance in instances:
+        if method["kind"] == "random":
+            for sample, seed in enumerate(method["seeds"]):
+                yield _row(instance, sample, scores=random_scores(instance, seed))
+        elif method["kind"] == "first_words":
+            yield _row(instance, scores=first_words_scores(instance))
+        elif method["kind"] == "all_words":
+            yield _row(instance, selected=[True] * len(instance.words))
+        elif not any(instance.rationale or ()):
+            yield _row(instance, status=NO_GOLD)
+        else:
+            yield _row(instance, selected=list(instance.rationale or ()))
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval rationale", description=__doc__)
+    parser.add_argument("--spec", required=True, help="JSON: the method's entry of the configuration")
+    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
+    parser.add_argument(
+        "--evidence", type=Path, nargs="*", default=[], help="the evidence table, if the method reads one"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="output: the rationales (Parquet)")
+    args = parser.parse_args(argv)
+    method = json.loads(args.spec)
+    instances = read_instances(args.test)
+    inputs = {"test": args.test}
+    if method["kind"] in EVIDENCE:
+        if len(args.evidence) != 1:
+            raise UserError(f"--evidence: a method of kind {method['kind']!r} needs one table, of that evidence")
+        (inputs["evidence"],) = args.evidence
+        evidence = read_table(inputs["evidence"], EVIDENCE[method["kind"]])
+        rows = list(from_evidence(instances, evidence, method))
+    else:
+        rows = list(reference(instances, method))
+    write_table(args.output, rows, RATIONALES, provenance("rationale", method, inputs, ("numpy",)))
+    say(f"{args.output}: {len(rows)} rationales, {dict(Counter(row['status'] for row in rows))}")

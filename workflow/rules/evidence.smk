@@ -1,0 +1,36 @@
+# Predictions and evidence: the model's one pass over the instances of a corpus.
+
+
+rule evidence:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        model=f"{RESULTS}/models/{{model}}/card.json",
+        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
+    output:
+        predictions=f"{CELL}/predictions.parquet",
+        gradients=f"{CELL}/evidence/gradients.parquet",
+        attention=f"{CELL}/evidence/attention.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/evidence.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/evidence.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: MODEL_THREADS
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
+        runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
+        # As resources, since an edit of a resource re-runs nothing.
+        memo=MEMO,
+        batch_tokens=COMPUTE.batch_tokens,
+        batch_rows=COMPUTE.batch_rows,
+    params:
+        spec=lambda wildcards: plan.evidence(wildcards.model),
+        code=stage_code("evidence"),
+    shell:
+        "python -m rationale_eval evidence --spec {params.spec:q}"
+        " --test {input.test:q} --model {input.model:q} --prompts {input.prompts:q}"
+        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
+        " > {log:q} 2>&1"

@@ -1,0 +1,54 @@
+# What the model does when the words are masked, or alone are kept.
+
+
+rule perturb:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        model=f"{RESULTS}/models/{{model}}/card.json",
+        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
+        rationales=rationale_tables,
+    output:
+        perturbations=f"{CELL}/perturbations.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/perturb.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/perturb.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    threads: MODEL_THREADS
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
+        runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
+        memo=MEMO,
+        batch_tokens=COMPUTE.batch_tokens,
+        batch_rows=COMPUTE.batch_rows,
+    params:
+        spec=lambda wildcards: plan.perturbation(wildcards.model),
+        code=stage_code("perturb"),
+    shell:
+        "python -m rationale_eval perturb --spec {params.spec:q}"
+        " --test {input.test:q} --model {input.model:q} --prompts {input.prompts:q} --rationales {input.rationales:q}"
+        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --output {output.perturbations:q} > {log:q} 2>&1"
+
+
+rule faithfulness:
+    input:
+        predictions=f"{CELL}/predictions.parquet",
+        perturbations=f"{CELL}/perturbations.parquet",
+    output:
+        faithfulness=f"{CELL}/faithfulness.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/faithfulness.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/faithfulness.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec="{}",
+        code=stage_code("faithfulness"),
+    shell:
+        "python -m rationale_eval faithfulness --spec {params.spec:q} --predictions {input.predictions:q}"
+        " --perturbations {input.perturbations:q} --output {output.faithfulness:q} > {log:q} 2>&1"

@@ -1,0 +1,43 @@
+# From evidence to words, and how far they agree with people's.
+
+
+rule rationale:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        evidence=evidence_table,
+    output:
+        rationales=f"{CELL}/rationales/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=lambda wildcards: plan.method(wildcards.method),
+        code=stage_code("rationale"),
+    shell:
+        "python -m rationale_eval rationale --spec {params.spec:q}"
+        " --test {input.test:q} --evidence {input.evidence:q} --output {output.rationales:q} > {log:q} 2>&1"
+
+
+rule alignment:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        rationales=rationale_tables,
+    output:
+        alignment=f"{CELL}/alignment.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/alignment.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/alignment.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.alignment(),
+        code=stage_code("alignment"),
+    shell:
+        "python -m rationale_eval alignment --spec {params.spec:q}"
+        " --test {input.test:q} --rationales {input.rationales:q} --output {output.alignment:q} > {log:q} 2>&1"

@@ -1,0 +1,117 @@
+# The study's cells together: tables, figures, page.
+REPORT = f"{RESULTS}/report"
+REPORT_TABLES = ["accuracy", "alignment", "faithfulness"]
+REPORT_FIGURES = ["alignment", "faithfulness"]
+
+
+rule report_tables:
+    input:
+        predictions=cells("predictions.parquet"),
+        alignment=cells("alignment.parquet"),
+        faithfulness=cells("faithfulness.parquet"),
+    output:
+        parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=REPORT_TABLES),
+        accuracy=report(
+            f"{REPORT}/tables/accuracy.csv",
+            caption="../report/accuracy_table.rst",
+            category="Tables",
+            labels={"table": "accuracy and collapse"},
+        ),
+        alignment=report(
+            f"{REPORT}/tables/alignment.csv",
+            caption="../report/alignment_table.rst",
+            category="Tables",
+            labels={"table": "alignment with people"},
+        ),
+        faithfulness=report(
+            f"{REPORT}/tables/faithfulness.csv",
+            caption="../report/faithfulness_table.rst",
+            category="Tables",
+            labels={"table": "faithfulness to the model"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/tables.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/tables.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.tables(),
+        code=stage_code("tables"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval tables --spec {params.spec:q} --results {params.results:q}"
+        " --output {params.results:q}/report/tables > {log:q} 2>&1"
+
+
+rule report_figures:
+    input:
+        tables=rules.report_tables.output.parquet,
+    output:
+        svg=expand(f"{REPORT}/figures/{{figure}}.svg", figure=REPORT_FIGURES),
+        alignment=report(
+            f"{REPORT}/figures/alignment.png",
+            caption="../report/alignment_figure.rst",
+            category="Figures",
+            labels={"figure": "alignment with people"},
+        ),
+        faithfulness=report(
+            f"{REPORT}/figures/faithfulness.png",
+            caption="../report/faithfulness_figure.rst",
+            category="Figures",
+            labels={"figure": "faithfulness to the model"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/figures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/figures.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.figures(),
+        code=stage_code("figures"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval figures --spec {params.spec:q} --results {params.results:q}"
+        " --tables {params.results:q}/report/tables --output {params.results:q}/report/figures > {log:q} 2>&1"
+
+
+rule report_page:
+    input:
+        tables=rules.report_tables.output.parquet,
+        figures=rules.report_figures.output.svg,
+        predictions=cells("predictions.parquet"),
+        faithfulness=cells("faithfulness.parquet"),
+        rationales=lambda wildcards: [
+            f"{RESULTS}/{cell.path}/rationales/{method}.parquet"
+            for cell in plan.cells
+            for method in plan.study.methods
+        ],
+        tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
+        corpus_cards=expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora),
+        model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
+        template=os.path.relpath(WORKFLOW / "rationale_eval/report/page.html.j2"),
+    output:
+        page=report(
+            f"{REPORT}/index.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"page": "the study on one page"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/page.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/page.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.page(),
+        code=stage_code("page"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval page --spec {params.spec:q} --results {params.results:q}"
+        " --tables {params.results:q}/report/tables --figures {params.results:q}/report/figures"
+        " --output {output.page:q} > {log:q} 2>&1"
