@@ -29,7 +29,7 @@ $(VENV)/.dev: $(VENV)/.study envs/dev.txt
 	touch $@
 
 test: $(VENV)/.dev lint
-	python -m pytest -n 2 -m "not long"
+	python -m pytest -n 2 --dist loadgroup -m "not long"
 
 test-long: $(VENV)/.dev
 	python -m pytest -m long

@@ -20,7 +20,7 @@ UNTRACKED = frozenset({"__init__", "__main__", "errors", "progress", "provenance
 _INSTANCES = ("corpora/instances", "tables")
 _SCORING = ("models/batching", "models/encoding", "models/loading", "models/scoring", "models/task")
 _SELECTING = ("rationales/budgets", "rationales/schema")
-_REPORT = ("report/cells",)
+_CELLS = ("alignment", "evidence/schema", "faithfulness/schema", "report/cells", "report/study", *_SELECTING, *_INSTANCES)
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
@@ -54,9 +54,11 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INSTANCES,
     ),
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
-    "tables": (*_REPORT, "report/tables"),
-    "figures": (*_REPORT, "report/figures"),
-    "page": (*_REPORT, "report/page"),
+    "tables": ("report/statistics", "report/tables", *_CELLS),
+    "figures": ("report/figures", "report/study", "report/wording", "tables", *_SELECTING),
+    # The page's template is an input of its rule.
+    "page": ("models/task", "report/examples", "report/findings", "report/html_tables", "report/page", "report/record")
+    + ("report/wording", *_CELLS),
 }
 
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which

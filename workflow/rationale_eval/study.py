@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rationale_eval.config import AttentionMethod, Config, GradientMethod, LocalPath, PackageFile
+from rationale_eval.models.prepare import model_files
 
 
 def canonical(value: Any) -> str:
@@ -65,6 +67,17 @@ class StudyPlan:
         if isinstance(entry.source, LocalPath):
             return entry.source.path
         return f"{self.config.cache_dir}/packages/{entry.source.artifact}"
+
+    def corpus_inputs(self, name: str) -> list[str]:
+        """The files that the reading of a corpus depends on. Of a folder the files: Snakemake checksums no folders."""
+        entry = self.config.corpora[name]
+        source = self.source(entry)
+        return [f"{source}/{file}" for file in (entry.snippets, entry.lexicon)] if Path(source).is_dir() else [source]
+
+    def model_inputs(self, name: str) -> list[str]:
+        """The files that the preparation of a model depends on."""
+        source = self.source(self.config.models[name])
+        return [str(path) for path in model_files(Path(source))] if Path(source).is_dir() else [source]
 
     def corpus(self, name: str) -> str:
         """Slice of the reading of a corpus; where its source lies is an input, not part of the slice."""

@@ -26,7 +26,7 @@ rule fetch_package:
 
 rule corpus:
     input:
-        source=lambda wildcards: plan.source(plan.config.corpora[wildcards.corpus]),
+        source=lambda wildcards: plan.corpus_inputs(wildcards.corpus),
     output:
         train=f"{RESULTS}/corpora/{{corpus}}/train.parquet",
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
@@ -42,7 +42,8 @@ rule corpus:
         runtime=20,
     params:
         spec=lambda wildcards: plan.corpus(wildcards.corpus),
+        source=lambda wildcards: plan.source(plan.config.corpora[wildcards.corpus]),
         code=stage_code("corpus"),
     shell:
-        "python -m rationale_eval corpus --spec {params.spec:q} --source {input.source:q}"
+        "python -m rationale_eval corpus --spec {params.spec:q} --source {params.source:q}"
         " --train {output.train:q} --test {output.test:q} --card {output.card:q} > {log:q} 2>&1"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -25,6 +26,11 @@ NEEDED = ("config.json", "tokenizer.json")
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 
 
+def model_files(folder: Path) -> list[Path]:
+    """The files of a model folder that loading may read."""
+    return sorted({path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
+
+
 def link_folder(source: Path, snapshot: Path) -> None:
     """Link the files of a model folder into ``snapshot``. Raises ``UserError`` naming what the folder lacks."""
     if not source.is_dir():
@@ -32,12 +38,14 @@ def link_folder(source: Path, snapshot: Path) -> None:
     for name in NEEDED:
         if not (source / name).is_file():
             raise UserError(f"{source}: the model folder has no {name}")
-    files = sorted({path for pattern in PATTERNS for path in source.glob(pattern) if path.is_file()})
+    files = model_files(source)
     if not any(path.suffix == ".safetensors" for path in files):
         raise UserError(f"{source}: the model folder has no .safetensors file; other formats are not loaded")
     snapshot.mkdir(parents=True)
     for path in files:
-        (snapshot / path.name).symlink_to(path.resolve())
+        # A relative source is linked relatively, so that results move together with it.
+        target = path.resolve() if source.is_absolute() else Path(os.path.relpath(path, snapshot))
+        (snapshot / path.name).symlink_to(target)
 
 
 def convert_gguf(wheel: Path, member: str, snapshot: Path) -> None:

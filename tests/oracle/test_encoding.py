@@ -1,0 +1,277 @@
+"""Prompts against the tokenizer and the template themselves: offsets, special tokens, the start of the answer."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from datetime import datetime
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from rationale_eval.corpora.instances import whitespace_words
+from rationale_eval.errors import UserError
+from rationale_eval.faithfulness.masking import mask_words
+from rationale_eval.models.encoding import PINNED_DATE, PromptEncoder
+from rationale_eval.models.task import load_task
+from rationale_eval.rationales.aggregation import words_from_tokens
+
+TOKENIZERS = ("byte_level", "sentencepiece")
+both_tokenizers = pytest.mark.parametrize("kind", TOKENIZERS)
+NLI = "Premise: {premise}\nHypothesis: {hypothesis}\nAnswer?"
+ANSWERS = {"no": "negative", "yes": "positive"}
+
+
+@pytest.fixture(scope="module")
+def tokenizer_of(tiny_card):
+    """``tokenizer_of(kind)``: the tokenizer as a model's folder gives it, a fresh copy that may be changed."""
+    from transformers import AutoTokenizer
+
+    load = functools.cache(lambda kind: AutoTokenizer.from_pretrained(tiny_card("llama", kind).parent / "snapshot"))
+    return lambda kind: copy.deepcopy(load(kind))
+
+
+@pytest.fixture(scope="module")
+def encoder_of(tokenizer_of, tmp_path_factory):
+    """``encoder_of(kind, classify, fields)``, made once: examples of hypothesis share it."""
+    folder = tmp_path_factory.mktemp("prompts")
+
+    @functools.cache
+    def encoder(kind, classify="Text: {text}\nSentiment?", fields=("text",), system="Be brief."):
+        import json
+
+        path = folder / "prompt.yaml"
+        entry = {"version": 1, "fields": list(fields), "classify": classify, "verbalisers": ANSWERS}
+        path.write_text(json.dumps(entry), encoding="utf-8")
+        return PromptEncoder(tokenizer_of(kind), load_task(path), system)
+
+    return encoder
+
+
+def covered(prompt, field):
+    """The characters of ``field`` that the prompt's content tokens say they stand for."""
+    return {place for token in prompt.content if token.field == field for place in range(token.start, token.end)}
+
+
+def check_offsets(encoder, tokenizer, fields):
+    """Compare the content tokens of a prompt with the tokenizer's own map from characters to tokens."""
+    (prompt,) = encoder.encode([fields])
+    whole = tokenizer(prompt.text, add_special_tokens=False)
+    assert list(prompt.tokens) == whole["input_ids"][: len(prompt.tokens)]
+    start = 0
+    for index, text in enumerate(fields.values()):
+        start = prompt.text.index(text, start)
+        tokens = [token for token in prompt.content if token.field == index]
+        assert [token.position for token in tokens] == sorted({token.position for token in tokens})
+        for token in tokens:
+            assert 0 <= token.start < token.end <= len(text)
+        for place, character in enumerate(text):
+            if character.isspace():
+                continue
+            at = whole.char_to_token(start + place)
+            positions = [token.position for token in tokens if token.start <= place < token.end]
+            assert at in positions, f"character {place} of {text!r} is token {at}, not one of {positions}"
+        start += len(text)
+    return prompt
+
+
+def test_a_worked_prompt_has_the_offsets_that_one_reads_off_it(encoder_of, tokenizer_of):
+    tokenizer = tokenizer_of("byte_level")
+    (prompt,) = encoder_of("byte_level").encode([{"text": "A lovely film"}])
+    found = [(tokenizer.convert_ids_to_tokens(prompt.tokens[token.position]), token.start, token.end) for token in prompt.content]
+    assert found[-2:] == [("Ġlovely", 1, 8), ("Ġfilm", 8, 13)]
+    assert [(token.start, token.end) for token in prompt.content][0][0] == 0
+    assert prompt.text == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nText: A lovely film\nSentiment?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert tokenizer.decode(prompt.tokens) == prompt.text
+
+
+@both_tokenizers
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain words only",
+        "“curly” ‘quotes’ — and a dash…",
+        "Ответ был очень тёплый",
+        "東京の映画は素晴らしい",
+        "فيلم جميل جدا",
+        "😀👩‍👩‍👧 family 🇳🇱 flags é combined é",
+        "tabs\tand  double   spaces\nand lines",
+        "<s[INST] almost markup </s",
+        "3.14 don't e-mail@x.y :-) {braces} %s",
+    ],
+)
+def test_offsets_point_back_at_the_text(encoder_of, tokenizer_of, kind, text):
+    prompt = check_offsets(encoder_of(kind), tokenizer_of(kind), {"text": text})
+    assert covered(prompt, 0) >= {place for place, character in enumerate(text) if not character.isspace()}
+    assert not prompt.markup
+
+
+@both_tokenizers
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(min_size=1, max_size=30))
+@example(text="\u0000")
+@example(text="▁▁")
+@example(text="\u200b")
+@example(text="a\u00adb \ufeff")
+def test_offsets_point_back_at_any_text(encoder_of, tokenizer_of, kind, text):
+    encoder = encoder_of(kind)
+    (prompt,) = encoder.encode([{"text": text}])
+    words = whitespace_words([text])
+    places = [(token.field, token.start, token.end) for token in prompt.content]
+    scores = words_from_tokens(words, places, [1.0] * len(places), "max", "it")
+    assert scores == [1.0] * len(words)
+    if not prompt.markup:
+        whole = tokenizer_of(kind)(prompt.text, add_special_tokens=False)["input_ids"]
+        assert list(prompt.tokens) == whole[: len(prompt.tokens)]
+
+
+@both_tokenizers
+def test_fields_are_told_apart(encoder_of, tokenizer_of, kind):
+    encoder = encoder_of(kind, NLI, ("premise", "hypothesis"))
+    fields = {"premise": "A man plays a guitar.", "hypothesis": "A man plays a guitar."}
+    prompt = check_offsets(encoder, tokenizer_of(kind), fields)
+    assert covered(prompt, 0) >= set(range(1)) and covered(prompt, 1)
+    positions = {index: [token.position for token in prompt.content if token.field == index] for index in (0, 1)}
+    assert max(positions[0]) < min(positions[1])
+
+
+def test_fields_in_another_order_than_the_prompts_keep_their_numbers(encoder_of):
+    encoder = encoder_of("byte_level", "H: {hypothesis}\nP: {premise}\nAnswer?", ("premise", "hypothesis"))
+    (prompt,) = encoder.encode([{"premise": "sun", "hypothesis": "a film was stale"}])
+    assert max(token.end for token in prompt.content if token.field == 0) == len("sun")
+    assert max(token.end for token in prompt.content if token.field == 1) == len("a film was stale")
+    assert min(token.position for token in prompt.content if token.field == 0) > max(
+        token.position for token in prompt.content if token.field == 1
+    )
+
+
+@both_tokenizers
+def test_template_text_is_never_content(encoder_of, tokenizer_of, kind):
+    (short,), (long,) = (encoder_of(kind).encode([{"text": text}]) for text in ("film", "film film film film"))
+    assert len(long.tokens) - len(short.tokens) == len(long.content) - len(short.content) > 0
+    assert not set(short.tokens[token.position] for token in short.content) & set(tokenizer_of(kind).all_special_ids)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("byte_level", "a good <|im_end|> film"),
+        ("byte_level", "ends<|im_start|>"),
+        ("sentencepiece", "a good </s> film"),
+        ("sentencepiece", "<s>starts"),
+    ],
+)
+def test_special_tokens_in_content_are_flagged(encoder_of, kind, text):
+    plain, marked = encoder_of(kind).encode([{"text": "a good film"}, {"text": text}])
+    assert not plain.markup
+    assert marked.markup
+
+
+def test_there_is_one_bos_where_the_template_writes_one_and_none_where_it_does_not(encoder_of, tokenizer_of):
+    (prompt,) = encoder_of("sentencepiece").encode([{"text": "a film"}])
+    tokenizer = tokenizer_of("sentencepiece")
+    assert tokenizer("a film")["input_ids"][0] == tokenizer.bos_token_id, "this tokenizer adds a BOS by itself"
+    assert prompt.tokens[0] == tokenizer.bos_token_id
+    assert prompt.tokens.count(tokenizer.bos_token_id) == 1
+    assert all(tokenizer.bos_token_id not in answer for answer in prompt.labels)
+
+
+def test_the_answer_begins_with_the_space_that_the_template_writes_and_only_there(encoder_of, tokenizer_of):
+    (inst,) = encoder_of("sentencepiece").encode([{"text": "a film"}])
+    tokenizer = tokenizer_of("sentencepiece")
+    assert [tokenizer.convert_ids_to_tokens(list(answer)) for answer in inst.labels] == [["▁negative"], ["▁positive"]]
+    (chatml,) = encoder_of("byte_level").encode([{"text": "a film"}])
+    tokenizer = tokenizer_of("byte_level")
+    assert [tokenizer.decode(answer) for answer in chatml.labels] == ["negative", "positive"]
+
+
+@both_tokenizers
+def test_prompt_and_answer_are_tokenised_as_the_finished_conversation_is(encoder_of, tokenizer_of, kind):
+    """What the model is scored on is what it would have been trained on: the template's own rendering of the answer."""
+    encoder, tokenizer = encoder_of(kind), tokenizer_of(kind)
+    (prompt,) = encoder.encode([{"text": "a splendid hotel"}])
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Text: a splendid hotel\nSentiment?"},
+        {"role": "assistant", "content": "positive"},
+    ]
+    whole = tokenizer(tokenizer.apply_chat_template(turns, tokenize=False), add_special_tokens=False)["input_ids"]
+    ids = [*prompt.tokens, *prompt.labels[1]]
+    assert whole[: len(ids)] == ids
+
+
+def test_a_template_that_shouts_is_refused(tokenizer_of, prompt_file):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = tokenizer.chat_template.replace("message['content']", "message['content'] | upper")
+    with pytest.raises(UserError, match="exactly once"):
+        PromptEncoder(tokenizer, load_task(prompt_file()), None)
+
+
+def test_a_template_that_repeats_the_message_is_refused(tokenizer_of, prompt_file):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "message['content']", "message['content'] + message['content']"
+    )
+    with pytest.raises(UserError, match="exactly once"):
+        PromptEncoder(tokenizer, load_task(prompt_file()), None)
+
+
+def test_a_template_that_escapes_is_refused_for_the_text_that_it_alters(tokenizer_of, prompt_file):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = tokenizer.chat_template.replace("message['content']", "message['content'] | escape")
+    encoder = PromptEncoder(tokenizer, load_task(prompt_file()), None)
+    assert encoder.encode([{"text": "harmless"}])
+    with pytest.raises(UserError, match="alters the message 'Text: 1 < 2"):
+        encoder.encode([{"text": "harmless"}, {"text": "1 < 2"}])
+
+
+def test_a_template_that_strips_is_refused_for_a_text_that_ends_in_a_space(encoder_of):
+    encoder = encoder_of("sentencepiece", "Text: {text}")
+    assert encoder.encode([{"text": "a film"}])
+    with pytest.raises(UserError, match="alters the message"):
+        encoder.encode([{"text": "a film "}])
+
+
+@both_tokenizers
+@pytest.mark.parametrize("operator", ["delete", "replace"])
+def test_every_masking_of_a_text_at_the_prompts_end_can_be_encoded(encoder_of, kind, operator):
+    """Also with all its words gone, under a template that strips the message (Llama 2, Llama 3, Mistral do)."""
+    text = "a bleak film"
+    words = whitespace_words([text])
+    encoder = encoder_of(kind, "Text: {text}")
+    masks = [tuple(bool(number >> index & 1) for index in range(3)) for number in range(8)]
+    fields = [mask_words({"text": text}, words, masked, operator, "___") for masked in masks]
+    prompts = encoder.encode(fields)
+    assert len({prompt.tokens for prompt in prompts}) == 8
+
+
+def test_a_tokenizer_without_chat_template_is_refused(tokenizer_of, prompt_file):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = None
+    with pytest.raises(UserError, match="no chat template"):
+        PromptEncoder(tokenizer, load_task(prompt_file()), None)
+
+
+def test_a_date_in_the_template_is_pinned(tokenizer_of, prompt_file):
+    tokenizer = tokenizer_of("byte_level")
+    dated = "{{ 'On ' + strftime_now('%d %b %Y') + ' and ' + date_string + ': ' }}" + tokenizer.chat_template
+    tokenizer.chat_template = dated
+    (prompt,) = PromptEncoder(tokenizer, load_task(prompt_file()), None).encode([{"text": "film"}])
+    day = PINNED_DATE.strftime("%d %b %Y")
+    assert prompt.text.startswith(f"On {day} and {day}: ")
+    assert PINNED_DATE.date() != datetime.now().date()
+
+
+def test_the_system_prompt_is_the_templates_the_given_one_or_empty(encoder_of):
+    texts = [encoder_of("byte_level", system=system).encode([{"text": "film"}])[0].text for system in (None, "Hm.", "")]
+    assert "You are a helpful assistant." in texts[0]
+    assert "system\nHm.<" in texts[1] and "helpful" not in texts[1]
+    assert "system\n<|im_end|>" in texts[2] and "helpful" not in texts[2]
+
+
+def test_no_instances_give_no_prompts(encoder_of):
+    assert encoder_of("byte_level").encode([]) == []

@@ -1,0 +1,149 @@
+"""Alignment measures against hand-worked cases, scikit-learn and exact enumeration."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, jaccard_score, precision_recall_fscore_support
+
+from rationale_eval.alignment import ALIGNMENT, agreement, average_precision, expected_f1, main, rows_of
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.errors import UserError
+from rationale_eval.rationales.schema import RATIONALES
+from rationale_eval.tables import read_table, write_table
+
+GOLD = (True, False, True, False)
+WORDS = whitespace_words(["a b c d"])
+MARKED = Instance("m", "yes", {"text": "a b c d"}, WORDS, GOLD)
+UNMARKED = Instance("u", "yes", {"text": "a b c d"}, WORDS, (False,) * 4)
+BUDGETS = {"top_var": {"kind": "top_var"}, "one": {"kind": "top_k", "k": 1}}
+
+
+def masks(marked):
+    """Pairs of a mask and a gold mask of one length, the latter with a marked word."""
+    return st.lists(st.tuples(marked, st.booleans()), min_size=1, max_size=12).filter(
+        lambda pairs: any(gold for _, gold in pairs)
+    )
+
+
+def test_a_worked_case():
+    found = agreement([True, True, False, False], GOLD)
+    assert found == pytest.approx(
+        {"precision": 0.5, "recall": 0.5, "f1": 0.5, "f1_chance": 0.5, "f1_corrected": 0.0, "iou": 1 / 3}
+    )
+    found = agreement([True, True, True, False], GOLD)
+    assert found["precision"] == pytest.approx(2 / 3)
+    assert (found["recall"], found["f1"]) == (1.0, pytest.approx(0.8))
+    # Random sets of three of four words, two marked: 1.5 hits on average, so F1 = 2 * 1.5 / 5.
+    assert found["f1_chance"] == pytest.approx(0.6)
+    assert found["f1_corrected"] == pytest.approx(0.2)
+
+
+def test_an_empty_set_has_zeros_and_the_gold_itself_ones():
+    assert agreement([False] * 4, GOLD) == {
+        "precision": 0.0,
+        "recall": 0.0,
+        "f1": 0.0,
+        "f1_chance": 0.0,
+        "f1_corrected": 0.0,
+        "iou": 0.0,
+    }
+    same = agreement(list(GOLD), GOLD)
+    assert same["precision"] == same["recall"] == same["f1"] == same["iou"] == 1.0
+
+
+def test_masks_of_different_lengths_are_a_mistake():
+    with pytest.raises(ValueError):
+        agreement([True], GOLD)
+
+
+@given(masks(st.booleans()))
+def test_set_measures_equal_scikit_learns(pairs):
+    chosen, gold = zip(*pairs, strict=True)
+    precision, recall, f1, _ = precision_recall_fscore_support(gold, chosen, average="binary", zero_division=0.0)
+    found = agreement(chosen, gold)
+    assert found["precision"] == pytest.approx(precision)
+    assert found["recall"] == pytest.approx(recall)
+    assert found["f1"] == pytest.approx(f1)
+    assert found["iou"] == pytest.approx(jaccard_score(gold, chosen))
+
+
+@pytest.mark.parametrize("words", range(1, 8))
+def test_expected_f1_is_the_mean_over_all_sets_of_that_size(words):
+    for marked in range(1, words + 1):
+        gold = [place < marked for place in range(words)]
+        for chosen in range(words + 1):
+            sets = list(combinations(range(words), chosen))
+            mean = sum(agreement([place in picked for place in range(words)], gold)["f1"] for picked in sets) / len(sets)
+            assert expected_f1(chosen, marked, words) == pytest.approx(mean)
+
+
+# Few distinct scores, so that most examples have ties.
+@given(masks(st.sampled_from([-1.5, 0.0, 0.25, 3.0])))
+def test_average_precision_equals_scikit_learns_with_ties(pairs):
+    scores, gold = zip(*pairs, strict=True)
+    assert average_precision(scores, gold) == pytest.approx(average_precision_score(gold, scores))
+
+
+@given(masks(st.floats(-10, 10)))
+def test_average_precision_equals_scikit_learns(pairs):
+    scores, gold = zip(*pairs, strict=True)
+    assert average_precision(scores, gold) == pytest.approx(average_precision_score(gold, scores))
+
+
+def test_average_precision_worked_by_hand():
+    assert average_precision([0.9, 0.8, 0.7, 0.6], GOLD) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert average_precision([1.0, 1.0, 1.0, 1.0], GOLD) == pytest.approx(0.5)
+
+
+def test_rows_of_a_scored_method_hold_every_budget_and_the_curve():
+    scored = {"id": "m", "sample": 1, "status": "ok", "scores": [0.9, 0.8, 0.1, 0.0], "selected": None}
+    rows = {row["budget"]: row for row in rows_of(MARKED, "gxi", scored, BUDGETS)}
+    assert set(rows) == {"top_var", "one"}
+    assert rows["top_var"]["f1"] == 0.5 and rows["top_var"]["selected"] == 2
+    assert rows["one"]["precision"] == 1.0 and rows["one"]["recall"] == 0.5
+    for row in rows.values():
+        assert row["auprc"] == pytest.approx(0.5 + 0.5 * 2 / 3)
+        assert row["auprc_chance"] == 0.5
+        assert (row["id"], row["method"], row["sample"], row["status"], row["words"], row["gold"]) == (
+            "m", "gxi", 1, "ok", 4, 2,
+        )  # fmt: skip
+
+
+def test_rows_of_a_set_have_no_curve():
+    given_set = {"id": "m", "sample": 0, "status": "ok", "scores": None, "selected": [True, False, True, False]}
+    (row,) = rows_of(MARKED, "human", given_set, BUDGETS)
+    assert (row["budget"], row["f1"], row["auprc"], row["auprc_chance"]) == ("as_given", 1.0, None, None)
+
+
+@pytest.mark.parametrize("scores", [None, [0.4, 0.3, 0.2, 0.1]])
+def test_without_marked_words_nothing_is_measured_but_the_row_stays(scores):
+    selected = [True] * 4 if scores is None else None
+    row = {"id": "u", "sample": 0, "status": "ok", "scores": scores, "selected": selected}
+    rows = rows_of(UNMARKED, "m", row, BUDGETS)
+    assert len(rows) == (1 if scores is None else 2)
+    assert {(row["status"], row["f1"], row["auprc"]) for row in rows} == {("no_gold", None, None)}
+
+
+def test_the_stage_writes_one_row_for_each_cell_and_needs_a_table_for_each_method(tmp_path):
+    write_instances(tmp_path / "test.parquet", [MARKED, UNMARKED], {})
+    rationales = [
+        {"id": name, "sample": 0, "status": "ok", "scores": [4.0, 3.0, 2.0, 1.0], "selected": None} for name in "mu"
+    ]
+    write_table(tmp_path / "first.parquet", rationales, RATIONALES, {})
+    command = ["--test", str(tmp_path / "test.parquet"), "--output", str(tmp_path / "out.parquet")]
+    command += ["--rationales", str(tmp_path / "first.parquet")]
+    main(["--spec", json.dumps({"methods": ["first"], "budgets": BUDGETS}), *command])
+    rows = read_table(tmp_path / "out.parquet", ALIGNMENT)
+    assert [(row["id"], row["budget"], row["status"]) for row in rows] == [
+        ("m", "top_var", "ok"),
+        ("m", "one", "ok"),
+        ("u", "top_var", "no_gold"),
+        ("u", "one", "no_gold"),
+    ]
+    with pytest.raises(UserError, match="1 tables for 2 methods"):
+        main(["--spec", json.dumps({"methods": ["first", "other"], "budgets": BUDGETS}), *command])

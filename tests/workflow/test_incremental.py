@@ -1,0 +1,165 @@
+"""Only what an edit changes runs again: on the smoke study, with Snakemake itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from .conftest import CELL, Workspace
+
+pytestmark = pytest.mark.xdist_group("finished")
+
+METHODS = 6
+REPORT = {"report_tables": 1, "report_figures": 1, "report_page": 1}
+JUDGING = {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT}
+ALL_BUT_SOURCES = {"evidence": 1, "rationale": METHODS, **JUDGING}
+
+
+def test_nothing_is_due_when_nothing_changed(finished: Workspace) -> None:
+    assert finished.due() == {}
+
+
+def test_nothing_is_due_after_touching_every_source(study: Workspace) -> None:
+    for part in ("Snakefile", "config.yaml", "configs", "workflow", "smoke"):
+        path = study.folder / part
+        for file in [path] if path.is_file() else path.rglob("*"):
+            os.utime(file)
+    assert study.due() == {}
+
+
+def test_nothing_is_due_in_a_fresh_clone_with_carried_results(
+    fresh: Workspace, finished: Workspace, tmp_path: Path
+) -> None:
+    clone = fresh.copy(tmp_path / "clone")
+    for file in clone.folder.rglob("*"):
+        if not file.is_symlink():
+            os.utime(file)  # a clone has the time of cloning on every file
+    for part in ("results-smoke", ".snakemake"):
+        Workspace(finished.folder / part).copy(clone.folder / part)
+    assert clone.due() == {}
+
+
+# (file, old, new, what runs again); the first edits must run nothing
+EDITS = {
+    "comment in code": ("workflow/rationale_eval/rationales/budgets.py", "import math", "import math  # a comment", {}),
+    "docstring": ("workflow/rationale_eval/models/scoring.py", '"""Label scores:', '"""Scores of labels:', {}),
+    "comment in config": ("config.yaml", "operator: replace", "operator: replace # said again", {}),
+    "batch size": ("config.yaml", "batch_rows: 16", "batch_rows: 4", {}),
+    "memo folder": ("config.yaml", "memo_dir: memo", "memo_dir: elsewhere", {}),
+    "a corpus that is not in the study": ("config.yaml", "test_rows: 60", "test_rows: 61", {}),
+    "word aggregation": (
+        "config.yaml",
+        "saliency_l2: { kind: gradients, statistic: grad_l2, aggregation: max }",
+        "saliency_l2: { kind: gradients, statistic: grad_l2, aggregation: mean }",
+        {"rationale": 1, **JUDGING},
+    ),
+    "budget": ("config.yaml", "ratio: 0.2", "ratio: 0.5", JUDGING),
+    "mask": ("config.yaml", "mask: ___", 'mask: "[MASK]"', {"perturb": 1, "faithfulness": 1, **REPORT}),
+    "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", REPORT),
+    "title": ("configs/smoke.yaml", "title: Smoke study", "title: Smoke", {"report_page": 1}),
+    "method over existing evidence": (
+        "configs/smoke.yaml",
+        "random, human",
+        "random, attention_last, human",
+        {"rationale": 1, **JUDGING},
+    ),
+    "method taken out": ("configs/smoke.yaml", "random, human", "human", JUDGING),
+    "system prompt": (
+        "configs/smoke.yaml",
+        "dtype: float32",
+        "dtype: float32\n    system_prompt: Be brief.",
+        ALL_BUT_SOURCES,
+    ),
+    "test rows": ("configs/smoke.yaml", "test_rows: 12", "test_rows: 16", {"corpus": 1, **ALL_BUT_SOURCES}),
+    # 1.0 and 0.75 change places: as a set, the values are the same
+    "two numbers swapped": (
+        "configs/smoke.yaml",
+        "task: sentiment",
+        "task: sentiment\n    min_rating: 1.0\n    min_word_rating: 0.75",
+        {"corpus": 1, **ALL_BUT_SOURCES},
+    ),
+    "prompt": (
+        "workflow/prompts/sentiment.yaml",
+        "Classify the sentiment",
+        "Judge the sentiment",
+        {"evidence": 1, "rationale": METHODS, **JUDGING},
+    ),
+    "code of the masking": (
+        "workflow/rationale_eval/faithfulness/masking.py",
+        'OPERATORS = ("replace", "delete")',
+        'OPERATORS = ("delete", "replace")',
+        {"perturb": 1, "faithfulness": 1, **REPORT},
+    ),
+    "code of the alignment": (
+        "workflow/rationale_eval/alignment.py",
+        "chosen, marked = sum(selected), sum(gold)",
+        "marked, chosen = sum(gold), sum(selected)",
+        {"alignment": 1, **REPORT},
+    ),
+    "code of the reference rows": (
+        "workflow/rationale_eval/rationales/reference.py",
+        "-float(position)",
+        "-2.0 * float(position)",
+        {"rationale": METHODS, **JUDGING},
+    ),
+    "code of the figures": (
+        "workflow/rationale_eval/report/figures.py",
+        "from __future__ import annotations",
+        "from __future__ import annotations\n\nUNUSED = 1",
+        {"report_figures": 1, "report_page": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_runs_exactly_what_reads_it(edit: str, study: Workspace) -> None:
+    path, old, new, expected = EDITS[edit]
+    study.edit(path, old, new)
+    assert study.due() == expected
+
+
+def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:
+    with (study.folder / "smoke/corpus/lexicon.tsv").open("a", encoding="utf-8") as stream:
+        stream.write("unheard-of\t2.0\t0.5\t[2]\n")
+    assert study.due() == {"corpus": 1, **ALL_BUT_SOURCES}
+
+
+def test_a_budget_costs_only_new_perturbed_inputs(study: Workspace) -> None:
+    before, _ = study.computed("perturb")
+    study.edit("config.yaml", "top_ratio_20: { kind: top_ratio, ratio: 0.2 }", "top_ratio_20: { kind: top_k, k: 1 }")
+    study.snakemake()
+    asked, computed = study.computed("perturb")
+    assert 0 < computed < min(asked, before)
+    assert study.due() == {}
+
+
+def test_rows_cost_only_themselves(study: Workspace) -> None:
+    scores = {row["id"]: row["scores"] for row in _predictions(study)}
+    study.edit("configs/smoke.yaml", "test_rows: 12", "test_rows: 16")
+    study.snakemake()
+    assert study.computed("evidence") == (16, 4)
+    after = {row["id"]: row["scores"] for row in _predictions(study)}
+    assert len(after) == 16
+    assert {name: after[name] for name in scores} == scores
+
+
+def test_results_come_back_from_the_memo_alone(study: Workspace) -> None:
+    perturbations = _rows(study, "perturbations")
+    study.snakemake("--delete-all-output")
+    assert not (study.folder / f"{CELL}/perturbations.parquet").exists()
+    study.snakemake()
+    assert study.computed("evidence")[1] == 0
+    assert study.computed("perturb")[1] == 0
+    assert _rows(study, "perturbations") == perturbations
+
+
+def _rows(study: Workspace, table: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = pq.ParquetFile(study.folder / f"{CELL}/{table}.parquet").read().to_pylist()
+    return rows
+
+
+def _predictions(study: Workspace) -> list[dict[str, object]]:
+    return _rows(study, "predictions")

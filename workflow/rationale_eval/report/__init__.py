@@ -1,0 +1,1 @@
+"""The report: what the study's cells say, as tables, figures and one page."""

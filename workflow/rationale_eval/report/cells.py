@@ -1,0 +1,46 @@
+"""Read the tables of a cell into pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from rationale_eval.alignment import ALIGNMENT
+from rationale_eval.errors import UserError
+from rationale_eval.evidence.schema import PREDICTIONS
+from rationale_eval.faithfulness.schema import FAITHFULNESS
+from rationale_eval.report.study import Cell
+from rationale_eval.tables import TableSchema, read_table
+
+
+def _read(path: Path, schema: TableSchema) -> pd.DataFrame:
+    return pd.DataFrame(read_table(path, schema), columns=schema.columns.names)
+
+
+def _of_methods(path: Path, schema: TableSchema, methods: Iterable[str]) -> pd.DataFrame:
+    frame = _read(path, schema)
+    missing = sorted(set(methods) - set(frame["method"]))
+    if missing:
+        raise UserError(f"{path}: has no row of method {missing[0]!r}; make this table again with the study's methods")
+    return frame
+
+
+def read_predictions(cell: Cell, results: Path) -> pd.DataFrame:
+    """One row per instance, with the columns of ``PREDICTIONS``."""
+    return _read(cell.folder(results) / "predictions.parquet", PREDICTIONS)
+
+
+def read_alignment(cell: Cell, results: Path, methods: Iterable[str]) -> pd.DataFrame:
+    """One row per instance, method, sample and budget (``ALIGNMENT``). Raises ``UserError`` if a method is missing."""
+    return _of_methods(cell.folder(results) / "alignment.parquet", ALIGNMENT, methods)
+
+
+def read_faithfulness(cell: Cell, results: Path, methods: Iterable[str]) -> pd.DataFrame:
+    """One row per instance, method, sample and budget (``FAITHFULNESS``). Raises ``UserError`` if a method is missing.
+
+    ``flip`` and ``flip_when_kept`` come as 0.0 and 1.0, so that they can be averaged; not computed is NaN.
+    """
+    frame = _of_methods(cell.folder(results) / "faithfulness.parquet", FAITHFULNESS, methods)
+    return frame.astype({"flip": float, "flip_when_kept": float})

@@ -1,0 +1,137 @@
+"""The sentences at the head of the report, each computed from the tables and hedged by its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.study import REFERENCE_KINDS, Cell
+from rationale_eval.report.wording import n_text, number_with_interval, percent, percent_with_interval
+
+Row = Mapping[str, Any]
+
+
+def clear_of(row: Row, other: Row, value: str) -> bool | None:
+    """Whether the intervals of ``value`` do not overlap; None where one is missing or has no width.
+
+    The percentile bootstrap of equal values has no width, however few they are, so nothing can be read from it.
+    """
+    low, high = row[f"{value}_low"], row[f"{value}_high"]
+    other_low, other_high = other[f"{value}_low"], other[f"{value}_high"]
+    if any(map(pd.isna, (low, high, other_low, other_high))) or low == high or other_low == other_high:
+        return None
+    return bool(low > other_high or high < other_low)
+
+
+def leader(rows: Sequence[Row], value: str) -> tuple[Row | None, list[Row]]:
+    """The row with the highest ``value``, and the others whose interval is not clear of its own."""
+    known = [row for row in rows if pd.notna(row[value])]
+    if not known:
+        return None, []
+    best = max(known, key=lambda row: row[value])
+    return best, [row for row in known if row is not best and not clear_of(best, row, value)]
+
+
+def candidates(rows: pd.DataFrame, budget: str) -> list[Row]:
+    """The rows of the methods under comparison, references left out, at one budget."""
+    chosen = rows[(rows["budget"] == budget) & ~rows["kind"].isin(list(REFERENCE_KINDS))]
+    found: list[Row] = chosen.to_dict("records")
+    return found
+
+
+def _reference(rows: pd.DataFrame, kind: str, budget: str) -> Row | None:
+    found: list[Row] = rows[(rows["kind"] == kind) & (rows["budget"] == budget)].to_dict("records")
+    return found[0] if found else None
+
+
+def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:
+    """The row with the highest ``value``, the names of the methods that reach it, and a sentence on the others."""
+    best, rivals = leader(tried, value)
+    if best is None:
+        return None, "", ""
+    winners = [str(row["method"]) for row in tried if row[value] == best[value]]
+    names = winners[0] if len(winners) == 1 else f"{', '.join(winners[:-1])} and {winners[-1]} (equal)"
+    close = [str(row["method"]) for row in rivals if row[value] != best[value]]
+    others = len(tried) - len(winners)
+    if not others:
+        return best, names, "No other method was run at this budget."
+    if not close:
+        return best, names, "The intervals set it apart from every other method."
+    if len(close) == others:
+        return best, names, f"The intervals set it apart from no other method ({', '.join(close)})."
+    return best, names, f"The intervals do not set it apart from {len(close)} of {others} others: {', '.join(close)}."
+
+
+def accuracy_finding(row: Row) -> str:
+    """How often the model is right, and how one-sided its predictions are."""
+    n = row["n"]
+    if not n:
+        return "No prediction could be computed."
+    right = percent_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], n)
+    always = row["majority_gold_share"]
+    verdict = "does not include" if always < row["accuracy_low"] or always > row["accuracy_high"] else "includes"
+    return (
+        f"The model is right on {right} of {n} texts; it answers “{row['majority_predicted']}” on "
+        f"{percent(row['majority_predicted_share'], n)}. Always answering “{row['majority_gold']}” would be right on "
+        f"{percent(always, n)}, which the interval {verdict}."
+    )
+
+
+def alignment_finding(rows: pd.DataFrame, budget: str) -> str:
+    """Which method agrees best with people at ``budget``, and whether better than random words."""
+    best, names, others = _contest(candidates(rows, budget), "f1")
+    if best is None:
+        return f"No method has an F1 at the budget {budget}."
+    low, high = best["f1_corrected_low"], best["f1_corrected_high"]
+    beyond = number_with_interval(best["f1_corrected"], low, high)
+    if low > 0:
+        verdict = f"That is above random sets of the same size by {beyond}."
+    elif high < 0:
+        verdict = f"That is below random sets of the same size: by {beyond}."
+    else:
+        verdict = f"That cannot be told from random sets of the same size: the difference is {beyond}."
+    value = number_with_interval(best["f1"], best["f1_low"], best["f1_high"])
+    return (
+        f"The highest agreement with people at the budget {budget} is that of {names}: F1 {value}, {n_text(best['n'])}. "
+        f"{verdict} {others}"
+    )
+
+
+def faithfulness_finding(rows: pd.DataFrame, budget: str) -> str:
+    """Which method's words flip most predictions at ``budget``, beside the reference rows."""
+    best, names, others = _contest(candidates(rows, budget), "flip_rate")
+    if best is None:
+        return f"No method has a flip rate at the budget {budget}."
+    parts = [
+        f"The highest flip rate at the budget {budget} is that of masking the words of {names}: {_rate(best)}, "
+        f"{n_text(best['n'])}."
+    ]
+    random = _reference(rows, "random", budget)
+    if random is not None:
+        verdict = {
+            True: "the intervals do not overlap",
+            False: "the intervals overlap",
+            None: "one interval has no width, so they cannot be compared",
+        }[clear_of(best, random, "flip_rate")]
+        parts.append(f"As many random words flip {_rate(random)}: {verdict}.")
+    for kind, text in (("human", "The words that people marked flip"), ("all_words", "Masking every word flips")):
+        reference = _reference(rows, kind, AS_GIVEN)
+        if reference is not None:
+            parts.append(f"{text} {_rate(reference)}.")
+    return " ".join([*parts, others])
+
+
+def _rate(row: Row) -> str:
+    return percent_with_interval(row["flip_rate"], row["flip_rate_low"], row["flip_rate_high"], row["n"])
+
+
+def findings(cell: Cell, tables: Mapping[str, pd.DataFrame], budget: str) -> list[str]:
+    """The sentences of one cell: accuracy, alignment, faithfulness."""
+    return [
+        accuracy_finding(cell.rows(tables["accuracy"]).to_dict("records")[0]),
+        alignment_finding(cell.rows(tables["alignment"]), budget),
+        faithfulness_finding(cell.rows(tables["faithfulness"]), budget),
+    ]

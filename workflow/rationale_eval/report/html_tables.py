@@ -1,0 +1,157 @@
+"""The report's tables as HTML. great_tables makes the markup and escapes it; the page styles it, for light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from great_tables import GT, loc, style
+from markupsafe import Markup
+
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.rationales.schema import OK
+from rationale_eval.report.findings import candidates, leader
+from rationale_eval.report.study import family
+from rationale_eval.report.wording import n_text, number, number_with_interval, percent, percent_with_interval, visible
+
+Row = dict[str, Any]
+
+
+def render(
+    rows: Sequence[Mapping[str, str]],
+    name: str,
+    stub: str,
+    group: str | None = None,
+    bold: Sequence[tuple[int, str]] = (),
+) -> Markup:
+    """One HTML table of texts; column names are the keys of ``rows``.
+
+    ``name`` is its id in the page, ``stub`` the column that names the rows, ``group`` one by whose values they are
+    grouped, ``bold`` the cells (row, column) to stress.
+    """
+    frame = pd.DataFrame([{visible(key): visible(value) for key, value in row.items()} for row in rows])
+    table = GT(frame, id=name, rowname_col=stub, groupname_col=group).cols_align("right").tab_stubhead(stub)
+    for row, column in bold:
+        table = table.tab_style(style.text(weight="bold"), loc.body(columns=column, rows=[row]))
+    html = table.as_raw_html()
+    # The table alone: the style sheet that comes along has fixed light colours.
+    return Markup(html[html.index("<table") : html.rindex("</table>") + len("</table>")])
+
+
+def _left_out(records: Sequence[Row]) -> list[Row]:
+    """For each row a column with the instances that are not in the means, by reason; none if nothing was left out."""
+    found = []
+    for row in records:
+        reasons = {
+            key.removeprefix("status_").replace("_", " "): int(count)
+            for key, count in row.items()
+            if key.startswith("status_") and key != f"status_{OK}" and count
+        }
+        found.append(", ".join(f"{count} {reason}" for reason, count in reasons.items()))
+    return [{"left out": text or "none"} if any(found) else {} for text in found]
+
+
+def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
+    """Accuracy and spread of the predicted labels, one row per cell."""
+    rows = []
+    records = table.to_dict("records")
+    for row, left_out in zip(records, _left_out(records), strict=True):
+        n = row["n"]
+        rows.append(
+            {
+                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "n": str(n),
+                **left_out,
+                "accuracy": percent_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], n),
+                "macro-F1": number(row["macro_f1"]),
+                "most predicted label": f"{row['majority_predicted']}, {percent(row['majority_predicted_share'], n)}",
+                "most frequent gold label": f"{row['majority_gold']}, {percent(row['majority_gold_share'], n)}",
+                "entropy of predictions (bits)": number(row["predicted_entropy"]),
+            }
+        )
+    return render(rows, name, "cell")
+
+
+def _methods(records: Sequence[Row]) -> list[Row]:
+    """The first columns of each row: which method, how many instances, how many words."""
+    # One budget, and sets as given, need no column of their own.
+    several = len({row["budget"] for row in records} - {AS_GIVEN}) > 1
+    return [
+        {
+            "family": family(row["kind"]).replace("_", " "),
+            "method": row["method"] if several or row["budget"] != AS_GIVEN else f"{row['method']} (as given)",
+            **({"budget": row["budget"]} if several else {}),
+            "n": str(row["n"]),
+            **left_out,
+            "words": number(row["selected"]),
+        }
+        for row, left_out in zip(records, _left_out(records), strict=True)
+    ]
+
+
+def _outcomes(name: str, records: Sequence[Row], values: Sequence[tuple[str, str]]) -> list[Row]:
+    """The last columns of each row: ``values`` where the model is right and wrong, with n in the head if it is one."""
+    found: list[Row] = [{} for _ in records]
+    for place, outcome in enumerate(("right", "wrong")):
+        counts = [row["n_correct" if outcome == "right" else "n_wrong"] for row in records]
+        same = len(set(counts)) == 1
+        head = f"{name}, model {outcome}" + (f" ({n_text(counts[0])})" if same else "")
+        for row, value, count in zip(found, values, counts, strict=True):
+            row[head] = value[place] if same or not count else f"{value[place]} ({n_text(count)})"
+    return found
+
+
+def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]:
+    """The cell of the best method where all rows share a budget (sets as given aside) and no interval ties with it."""
+    bold = []
+    records = table.reset_index(drop=True)
+    for budget in records["budget"].unique():
+        tried = candidates(records.assign(position=records.index), budget)
+        best, rivals = leader(tried, value)
+        if best is not None and len(tried) > 1 and not rivals:
+            bold.append((int(best["position"]), column))
+    return bold
+
+
+def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup:
+    """Alignment of each method (one row each of ``table``).
+
+    Under ``equal_sizes`` a rationale has as many words as people marked, so that precision and recall are the F1 and
+    are not repeated.
+    """
+    records = table.to_dict("records")
+    outcomes = _outcomes("F1", records, [(number(row["f1_correct"]), number(row["f1_wrong"])) for row in records])
+    rows = []
+    for row, first, last in zip(records, _methods(records), outcomes, strict=True):
+        shown = first | {"F1": number_with_interval(row["f1"], row["f1_low"], row["f1_high"])}
+        if not equal_sizes:
+            shown |= {"precision": number(row["precision"]), "recall": number(row["recall"])}
+        corrected = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]
+        shown |= {"F1 \N{MINUS SIGN} chance": number_with_interval(*corrected), "IoU": number(row["iou"])}
+        rows.append(shown | {"AUPRC": number(row["auprc"])} | last)
+    return render(rows, name, "method", "family", _best(table, "f1", "F1"))
+
+
+def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
+    """Faithfulness of each method (one row each of ``table``)."""
+    records = table.to_dict("records")
+    rates = [
+        (percent(row["flip_rate_correct"], row["n_correct"]), percent(row["flip_rate_wrong"], row["n_wrong"]))
+        for row in records
+    ]
+    rows = []
+    for row, first, last in zip(records, _methods(records), _outcomes("flip rate", records, rates), strict=True):
+        drop = [row[f"comprehensiveness{end}"] for end in ("", "_low", "_high")]
+        rest = [row[f"sufficiency{end}"] for end in ("", "_low", "_high")]
+        rate = percent_with_interval(row["flip_rate"], row["flip_rate_low"], row["flip_rate_high"], row["n"])
+        shown = {
+            "flip rate": rate,
+            "comprehensiveness": number_with_interval(*drop),
+            "sufficiency": number_with_interval(*rest),
+            "flips if kept alone": percent(row["flip_when_kept"], row["n_kept"]),
+        }
+        if row["n_kept"] not in (0, row["n"]):
+            shown["flips if kept alone"] += f" ({n_text(row['n_kept'])})"
+        rows.append(first | shown | last)
+    return render(rows, name, "method", "family", _best(table, "flip_rate", "flip rate"))

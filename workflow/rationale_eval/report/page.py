@@ -1,0 +1,184 @@
+"""Write the report page: one HTML file without scripts that says what was asked, what was run and what came out.
+
+Texts, labels and names come from corpora, models and configuration: the template escapes all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from rationale_eval.errors import UserError
+from rationale_eval.models.task import load_task
+from rationale_eval.progress import say
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.examples import Example, examples
+from rationale_eval.report.findings import findings
+from rationale_eval.report.html_tables import accuracy_table, alignment_table, faithfulness_table
+from rationale_eval.report.record import Record, differences, records
+from rationale_eval.report.study import Cell, family, main_rows, ordered, read_card, read_summary
+from rationale_eval.report.wording import budget_text, level_text, number, settings, visible
+from rationale_eval.tables import read_provenance, write_text
+
+TABLES = ("accuracy", "alignment", "faithfulness")
+FIGURES = ("alignment", "faithfulness")
+EXAMPLES = 6
+
+
+def link(path: Path, page: Path) -> str:
+    """The address of ``path`` relative to the page."""
+    return quote(os.path.relpath(path, page.parent).replace(os.sep, "/"))
+
+
+def picture(path: Path) -> str:
+    """An SVG file as a data address, for an ``img`` element, in which nothing can be run or loaded."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such figure; the stage `figures` draws it") from None
+    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
+
+
+def corpora(cells: Sequence[Cell], results: Path, tasks: Mapping[str, str]) -> list[dict[str, Any]]:
+    """For each corpus its card, the instruction with its placeholders and how each label is put in words."""
+    found = []
+    for name in dict.fromkeys(cell.corpus for cell in cells):
+        task = load_task(Path(tasks[name]))
+        instruction, _ = task.message({field: f"{{{field}}}" for field in task.fields})
+        card = read_card(results / "corpora" / name)
+        found.append({"name": name, "card": card, "instruction": instruction, "verbalisers": task.verbalisers})
+    return found
+
+
+def models(cells: Sequence[Cell], results: Path) -> list[dict[str, Any]]:
+    """For each model its card."""
+    names = dict.fromkeys(cell.model for cell in cells)
+    return [{"name": name, "card": read_card(results / "models" / name)} for name in names]
+
+
+def some_examples(
+    cells: Sequence[Cell], results: Path, alignment: pd.DataFrame, spec: Mapping[str, Any]
+) -> list[Example]:
+    """About ``EXAMPLES`` examples in all, equally many from the first cell of each corpus."""
+    first = {cell.corpus: cell for cell in reversed(cells)}
+    chosen = [cell for cell in cells if first[cell.corpus] == cell]
+    each = max(1, EXAMPLES // len(chosen))
+    main_budget = {spec["main_budget"]: spec["budgets"][spec["main_budget"]]}
+    return [
+        example
+        for cell in chosen
+        for example in examples(cell, results, cell.rows(alignment), main_budget, each)
+    ]
+
+
+def tables_of(
+    position: int, cell: Cell, tables: Mapping[str, pd.DataFrame], spec: Mapping[str, Any]
+) -> dict[str, Markup | None]:
+    """The tables of one cell: at the main budget (and sets as given), and at the other budgets if there are any."""
+    budget = spec["main_budget"]
+    found: dict[str, Markup | None] = {}
+    for name in FIGURES:
+        mine = cell.rows(tables[name])
+        main = main_rows(mine, spec["methods"], budget)
+        others = mine[~mine["budget"].isin([budget, AS_GIVEN])]
+        for part, rows in (("main", main), ("others", others)):
+            key = f"{name}_{part}"
+            if rows.empty:
+                found[key] = None
+            elif name == "alignment":
+                equal = part == "main" and spec["budgets"][budget]["kind"] == "top_var"
+                found[key] = alignment_table(rows, f"{key}-{position}", equal)
+            else:
+                found[key] = faithfulness_table(rows, f"{key}-{position}")
+    return found
+
+
+def prompts(found: Sequence[Record]) -> dict[Cell, str]:
+    """For each cell the first prompt as the model read it, template included."""
+    return {record.cell: record.made.get("example_prompt", "") for record in found if record.name == "predictions"}
+
+
+def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures: Path, page: Path) -> dict[str, Any]:
+    """All that the template shows. Raises ``UserError`` for files that are missing."""
+    cells = [Cell(**cell) for cell in spec["cells"]]
+    tables = {name: read_summary(table_folder / f"{name}.parquet") for name in TABLES}
+    for cell in cells:
+        if cell.rows(tables["accuracy"]).empty:
+            raise UserError(f"{table_folder / 'accuracy.parquet'}: has no row of {cell.title}; make the tables again")
+    interval = read_provenance(table_folder / "alignment.parquet")["spec"]["interval"]
+    methods = spec["methods"]
+    made_from = records(cells, results, ordered(methods))
+    return {
+        "study": {
+            "cells": cells,
+            "corpora": corpora(cells, results, spec["tasks"]),
+            "models": models(cells, results),
+            "checkpoints": list(dict.fromkeys(cell.checkpoint for cell in cells)),
+            "prompts": prompts(made_from),
+            "methods": [
+                {"name": name, "family": family(methods[name]["kind"]), "settings": settings(methods[name])}
+                for name in ordered(methods)
+            ],
+            "budgets": {name: budget_text(budget) for name, budget in spec["budgets"].items()},
+            "main_budget": spec["main_budget"],
+            "equal_sizes": spec["budgets"][spec["main_budget"]]["kind"] == "top_var",
+            "perturbation": spec["perturbation"],
+            "draws": max((len(method.get("seeds", ())) for method in methods.values()), default=0),
+        },
+        "level": level_text(interval["level"]),
+        "resamples": interval["resamples"],
+        "smallest": int(tables["accuracy"]["n"].min()),
+        "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
+        "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
+        "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},
+        "examples": some_examples(cells, results, tables["alignment"], spec),
+        "records": made_from,
+        "differences": differences(made_from),
+        "links": {record.path: link(record.path, page) for record in made_from},
+        "table_files": [link(table_folder / f"{name}.{end}", page) for name in TABLES for end in ("csv", "parquet")],
+        "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
+        "number": number,
+    }
+
+
+def render(values: Mapping[str, Any]) -> str:
+    """The page from the values of ``context``."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(values)
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval page", description=__doc__)
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
+        '"main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: prompt file}}',
+    )
+    parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
+    parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
+    parser.add_argument("--figures", type=Path, required=True, help="the folder of the report's figures")
+    parser.add_argument("--output", type=Path, required=True, help="output: the page (HTML)")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+    write_text(args.output, render(context(spec, args.results, args.tables, args.figures, args.output)))
+    say(f"{args.output}: {len(spec['cells'])} cells, {len(spec['methods'])} methods")

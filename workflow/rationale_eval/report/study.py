@@ -1,0 +1,97 @@
+"""How the report names, groups and orders the parts of a study: cells, methods and their families."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from rationale_eval.errors import UserError
+from rationale_eval.rationales.budgets import AS_GIVEN
+
+CELL = ["corpus", "model", "checkpoint"]
+REFERENCE = "reference"
+REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One corpus with one checkpoint of one model: the unit in which everything is computed."""
+
+    corpus: str
+    model: str
+    checkpoint: str
+
+    def folder(self, results: Path) -> Path:
+        """Where the tables of this cell lie."""
+        return results / self.corpus / self.model / self.checkpoint
+
+    @property
+    def title(self) -> str:
+        """The cell in words."""
+        return f"{self.corpus}, {self.model}, {self.checkpoint}"
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a report table that belong to this cell."""
+        mine = (table["corpus"] == self.corpus) & (table["model"] == self.model)
+        return table[mine & (table["checkpoint"] == self.checkpoint)]
+
+
+def cells_in(table: pd.DataFrame) -> list[Cell]:
+    """The cells of a report table, in the order in which they appear."""
+    return [Cell(*map(str, key)) for key in table[CELL].drop_duplicates().itertuples(index=False)]
+
+
+def short_titles(cells: list[Cell]) -> dict[Cell, str]:
+    """For each cell the corpus, and the model and checkpoint where the cells differ in these."""
+    names = [name for name in CELL if name == "corpus" or len({getattr(cell, name) for cell in cells}) > 1]
+    return {cell: ", ".join(getattr(cell, name) for name in names) for cell in cells}
+
+
+def family(kind: str) -> str:
+    """The family of a method: the kind of evidence that it reads, or ``reference``."""
+    return REFERENCE if kind in REFERENCE_KINDS else kind
+
+
+def ordered(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The methods by family and name, references last."""
+
+    def key(name: str) -> tuple[bool, str, str]:
+        group = family(methods[name]["kind"])
+        return group == REFERENCE, group, name
+
+    return sorted(methods, key=key)
+
+
+def main_rows(table: pd.DataFrame, methods: Mapping[str, Mapping[str, Any]], main_budget: str) -> pd.DataFrame:
+    """The rows at the main budget, with sets of words as they were given, by the order of ``ordered``."""
+    chosen = table[table["budget"].isin([main_budget, AS_GIVEN]) & table["method"].isin(list(methods))]
+    rank = {name: position for position, name in enumerate(ordered(methods))}
+    return chosen.sort_values("method", key=lambda column: column.map(rank), kind="stable")
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """Read one of the report's own tables. Raises ``UserError`` for a missing or damaged one."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such table; the stage `tables` writes it") from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path}: not a whole Parquet file ({error}); delete it and run again") from None
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a corpus or model. Raises ``UserError`` where there is none."""
+    path = folder / "card.json"
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such card") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not a whole card ({error}); delete it and run again") from None
+    return card

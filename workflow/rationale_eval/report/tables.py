@@ -1,0 +1,226 @@
+"""Collect the study's cells into three tables: accuracy, alignment and faithfulness, each as Parquet and as CSV.
+
+Every mean is a mean over instances. The samples of a method that draws at random are averaged within an instance first,
+so that counts are counts of instances. `instances` counts all test rows of the cell and `n` those in the mean; the
+columns `status_…` say why the others are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from rationale_eval.errors import UserError
+from rationale_eval.evidence.schema import OK
+from rationale_eval.progress import say
+from rationale_eval.provenance import provenance
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
+from rationale_eval.report.statistics import entropy, macro_f1, majority, mean_interval, proportion_interval
+from rationale_eval.report.study import CELL, Cell, ordered
+from rationale_eval.tables import TableSchema, write_table, write_text
+
+Row = dict[str, Any]
+
+def _estimate(name: str) -> tuple[str, str, str]:
+    return name, f"{name}_low", f"{name}_high"
+
+
+_METHOD = (*CELL, "method", "kind", "budget")
+_OUTCOMES = ("n_correct", "n_wrong")
+_TEXT = (*_METHOD, "majority_predicted", "majority_gold")
+_COUNTS = ("instances", "n", *_OUTCOMES, "n_kept", "labels")
+
+# Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from.
+ACCURACY_COLUMNS = (
+    *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
+    *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
+)
+# `selected`: mean number of words. `f1_chance`: the expected F1 of random sets of the same sizes; `f1_corrected`: F1
+# minus that. `…_correct` and `…_wrong`: over instances that the model classified correctly or wrongly.
+ALIGNMENT_COLUMNS = (
+    *(*_METHOD, "instances", "n", "selected", "precision", "recall", *_estimate("f1")),
+    *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
+)
+# `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
+# differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
+# `sufficiency` and `flip_when_kept` are means over `n_kept` instances.
+FAITHFULNESS_COLUMNS = (
+    *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
+    *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
+)
+
+
+def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> TableSchema:
+    """The schema of a report table: ``columns`` and one ``status_…`` column per status that occurs in ``rows``."""
+    statuses = sorted({key for row in rows for key in row if key.startswith("status_")})
+    types = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys((*_COUNTS, *statuses), pa.int64())
+    fields = [pa.field(column, types.get(column, pa.float64())) for column in (*columns, *statuses)]
+    key = tuple(column for column in (*CELL, "method", "budget") if column in columns)
+    return TableSchema(name, pa.schema(fields), key, required=("instances", "n"))
+
+
+def status_counts(frame: pd.DataFrame) -> Row:
+    """``instances`` and ``status_…``: instances by status; one of whose samples any is ok counts as ok."""
+    by_instance = frame.groupby("id")["status"].agg(lambda found: OK if OK in set(found) else found.iloc[0])
+    return {"instances": len(by_instance)} | {
+        f"status_{status}": int(count) for status, count in by_instance.value_counts().items()
+    }
+
+
+def instance_means(frame: pd.DataFrame, measure: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Means over samples of ``columns``, one row per instance that has ``measure``."""
+    computed = frame[frame[measure].notna()]
+    return computed.groupby("id", sort=False)[list(columns)].mean().astype(float)
+
+
+def _means(values: pd.DataFrame) -> Row:
+    return {str(name): float(mean) if pd.notna(mean) else None for name, mean in values.mean().items()}
+
+
+def _interval(name: str, values: pd.Series, interval: Mapping[str, Any]) -> Row:
+    low, high = mean_interval(values.to_list(), interval)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
+    outcome = correct.reindex(values.index)
+    right, wrong = values[outcome == 1.0], values[outcome == 0.0]
+    return {
+        f"{name}_correct": float(right.mean()) if len(right) else None,
+        "n_correct": len(right),
+        f"{name}_wrong": float(wrong.mean()) if len(wrong) else None,
+        "n_wrong": len(wrong),
+    }
+
+
+def correctness(predictions: pd.DataFrame) -> pd.Series:
+    """1.0 where the predicted label is the gold one, else 0.0, by id; only instances with a prediction."""
+    predicted = predictions[predictions["predicted"].notna()]
+    return (predicted["predicted"] == predicted["gold"]).astype(float).set_axis(predicted["id"])
+
+
+def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
+    """The accuracy of one cell, with a Wilson interval, and how its predicted labels are spread."""
+    predicted = predictions[predictions["predicted"].notna()]
+    gold, labels = predicted["gold"].to_list(), predicted["predicted"].to_list()
+    hits, n = sum(map(str.__eq__, gold, labels)), len(labels)
+    low, high = proportion_interval(hits, n, interval["level"])
+    majority_predicted, majority_predicted_share = majority(labels)
+    majority_gold, majority_gold_share = majority(gold)
+    return status_counts(predictions) | {
+        "n": n,
+        "accuracy": hits / n if n else None,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "macro_f1": macro_f1(gold, labels),
+        "labels": len({label for labels in predictions["labels"] for label in labels}),
+        "majority_predicted": majority_predicted,
+        "majority_predicted_share": majority_predicted_share,
+        "majority_gold": majority_gold,
+        "majority_gold_share": majority_gold_share,
+        "predicted_entropy": entropy(labels),
+    }
+
+
+def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
+    """The alignment of one method under one budget in one cell."""
+    measures = ("selected", "precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
+    values = instance_means(frame, "f1", measures)
+    return {
+        **status_counts(frame),
+        "n": len(values),
+        **_means(values),
+        **_interval("f1", values["f1"], interval),
+        **_interval("f1_corrected", values["f1_corrected"], interval),
+        **_by_outcome("f1", values["f1"], correct),
+    }
+
+
+def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
+    """The faithfulness of one method under one budget in one cell."""
+    masked = instance_means(frame, "flip", ("selected", "flip", "comprehensiveness"))
+    masked = masked.rename(columns={"flip": "flip_rate"})
+    kept = instance_means(frame, "flip_when_kept", ("sufficiency", "flip_when_kept"))
+    return {
+        **status_counts(frame),
+        "n": len(masked),
+        **_means(masked),
+        **_interval("flip_rate", masked["flip_rate"], interval),
+        **_interval("comprehensiveness", masked["comprehensiveness"], interval),
+        "n_kept": len(kept),
+        **_means(kept),
+        **_interval("sufficiency", kept["sufficiency"], interval),
+        **_by_outcome("flip_rate", masked["flip_rate"], correct),
+    }
+
+
+def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row, pd.DataFrame]]:
+    """The rows of each method under each budget that the study asks for, references last."""
+    groups = dict(iter(frame.groupby(["method", "budget"], sort=False)))
+    for method in ordered(spec["methods"]):
+        for budget in (*spec["budgets"], AS_GIVEN):
+            if (method, budget) in groups:
+                names = {"method": method, "kind": spec["methods"][method]["kind"], "budget": budget}
+                yield names, groups[method, budget]
+
+
+def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """The rows of the three tables by name. Raises ``UserError`` for tables that are missing or lack a method."""
+    rows: dict[str, list[Row]] = {"accuracy": [], "alignment": [], "faithfulness": []}
+    interval = spec["interval"]
+    for cell in cells:
+        names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
+        predictions = read_predictions(cell, results)
+        correct = correctness(predictions)
+        rows["accuracy"].append(names | accuracy_row(predictions, interval))
+        for group, frame in _groups(read_alignment(cell, results, spec["methods"]), spec):
+            rows["alignment"].append(names | group | alignment_row(frame, correct, interval))
+        for group, frame in _groups(read_faithfulness(cell, results, spec["methods"]), spec):
+            rows["faithfulness"].append(names | group | faithfulness_row(frame, correct, interval))
+    return rows
+
+
+def write(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Row], made: Mapping[str, Any]) -> None:
+    """Write one table as ``name.parquet`` and ``name.csv`` (six significant digits, empty where not computed)."""
+    schema = table_schema(name, columns, rows)
+    nothing = {column: 0 if column.startswith("status_") else None for column in schema.columns.names}
+    rows = [nothing | row for row in rows]
+    write_table(folder / f"{name}.parquet", rows, schema, made)
+    frame = pd.DataFrame(rows, columns=schema.columns.names)
+    write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval tables", description=__doc__)
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
+        '"interval": {"resamples", "seed", "level"}}',
+    )
+    parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
+    parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+    cells = [Cell(**cell) for cell in spec["cells"]]
+    if not cells:
+        raise UserError("the study has no cell: give it at least one corpus, model and checkpoint")
+    rows = collect(cells, args.results, spec)
+    inputs = {
+        f"{cell.title}: {name}": cell.folder(args.results) / f"{name}.parquet"
+        for cell in cells
+        for name in ("predictions", "alignment", "faithfulness")
+    }
+    made = provenance("tables", spec, inputs, ("numpy", "pandas", "scipy"))
+    columns = {"accuracy": ACCURACY_COLUMNS, "alignment": ALIGNMENT_COLUMNS, "faithfulness": FAITHFULNESS_COLUMNS}
+    for name, found in rows.items():
+        write(args.output, name, columns[name], found, made)
+        say(f"{args.output / name}: {len(found)} rows")

@@ -1,0 +1,75 @@
+"""Numbers and foreign text as the report prints them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+MISSING = "\N{EN DASH}"
+# With fewer instances than this a tenth of a percent is less than one instance can change.
+FINE_PERCENTAGES = 200
+
+# Controls that no text needs: they can hide characters or show them in another order than they are stored.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+
+
+def visible(value: Any) -> Any:
+    """``value`` with control and bidirectional characters spelled out, as in [U+202E]; markup stays as it is."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _CONTROLS.sub(lambda match: f"[U+{ord(match[0]):04X}]", value)
+
+
+def number(value: float | None) -> str:
+    """A number with two decimals."""
+    if value is None or pd.isna(value):
+        return MISSING
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
+
+
+def percent(value: float | None, n: int, sign: str = "\N{NO-BREAK SPACE}%") -> str:
+    """A share as a percentage: whole numbers, one decimal if it is over more than ``FINE_PERCENTAGES`` instances."""
+    if value is None or pd.isna(value):
+        return MISSING
+    return f"{100 * value:.{int(n > FINE_PERCENTAGES)}f}{sign}"
+
+
+def n_text(count: int) -> str:
+    """A number of instances that no line break tears apart, for example ``n = 60``."""
+    return f"n = {count}".replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def number_with_interval(value: float, low: float, high: float) -> str:
+    """For example ``0.31 [0.22, 0.40]``."""
+    return f"{number(value)} [{number(low)}, {number(high)}]" if pd.notna(value) else MISSING
+
+
+def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
+    """For example ``31 % [22, 40]``."""
+    if pd.isna(value):
+        return MISSING
+    return f"{percent(value, n)} [{percent(low, n, sign='')}, {percent(high, n, sign='')}]"
+
+
+def level_text(level: float) -> str:
+    """The level of an interval, for example ``95 %``."""
+    return f"{100 * level:g}\N{NO-BREAK SPACE}%"
+
+
+def settings(entry: Mapping[str, Any]) -> str:
+    """The settings of a method or budget, its kind left out, for example ``aggregation max, statistic last``."""
+    return ", ".join(f"{key} {value}" for key, value in sorted(entry.items()) if key != "kind")
+
+
+def budget_text(budget: Mapping[str, Any]) -> str:
+    """A budget in words."""
+    if budget["kind"] == "top_var":
+        return "as many words as people marked in the text"
+    if budget["kind"] == "top_ratio":
+        return f"{100 * budget['ratio']:g}\N{NO-BREAK SPACE}% of the words of the text, rounded up"
+    return f"{budget['kind'].replace('_', ' ')}, {settings(budget)}"
