@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.attention import AttentionRecorder
 from rationale_eval.evidence.measure import measure
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.task import load_task
+from transformers import AutoModelForCausalLM
 
-TEXTS = ("A warm, elegant concert.", "Her brother called the speech on the second floor hollow, awkward indeed.", "Stale")
+TEXTS = (
+    "A warm, elegant concert.",
+    "Her brother called the speech on the second floor hollow, awkward indeed.",
+    "Stale",
+)
 VARIANTS = (
     ("llama", "byte_level"),
     ("llama", "sentencepiece"),
@@ -43,14 +46,18 @@ def expected_statistics(model, prompt):
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
-@pytest.mark.parametrize("answers", [("negative", "positive"), ("a dreadful film", "positive")], ids=["single", "mixed"])
+@pytest.mark.parametrize(
+    "answers", [("negative", "positive"), ("a dreadful film", "positive")], ids=["single", "mixed"]
+)
 @pytest.mark.parametrize("cached", [False, True], ids=["whole", "shared-prefix"])
 def test_recorded_attention_is_the_models_own(
     tiny_card, tiny_loaded, prompt_file, assert_close, variant, answers, cached
 ):
     loaded = tiny_loaded(*variant)
     task = load_task(prompt_file(verbalisers=dict(zip(("no", "yes"), answers, strict=True))))
-    prompts = PromptEncoder(loaded.tokenizer, task, "You are asked about short texts; answer with one word.").encode([{"text": text} for text in TEXTS])
+    prompts = PromptEncoder(loaded.tokenizer, task, "You are asked about short texts; answer with one word.").encode(
+        [{"text": text} for text in TEXTS]
+    )
     prefix = Prefix(loaded, shared_prefix(prompts, before_content=True) if cached else ())
     assert bool(prefix.length) == cached
     found = measure(loaded, prefix, prompts, gradients=False, attention=True)

@@ -9,7 +9,6 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-
 from rationale_eval.corpora.instances import whitespace_words
 from rationale_eval.errors import UserError
 from rationale_eval.faithfulness.masking import mask_words
@@ -79,9 +78,12 @@ def check_offsets(encoder, tokenizer, fields):
 def test_a_worked_prompt_has_the_offsets_that_one_reads_off_it(encoder_of, tokenizer_of):
     tokenizer = tokenizer_of("byte_level")
     (prompt,) = encoder_of("byte_level").encode([{"text": "A lovely film"}])
-    found = [(tokenizer.convert_ids_to_tokens(prompt.tokens[token.position]), token.start, token.end) for token in prompt.content]
+    found = [
+        (tokenizer.convert_ids_to_tokens(prompt.tokens[token.position]), token.start, token.end)
+        for token in prompt.content
+    ]
     assert found[-2:] == [("Ġlovely", 1, 8), ("Ġfilm", 8, 13)]
-    assert [(token.start, token.end) for token in prompt.content][0][0] == 0
+    assert next((token.start, token.end) for token in prompt.content)[0] == 0
     assert prompt.text == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nText: A lovely film\nSentiment?<|im_end|>\n"
         "<|im_start|>assistant\n"
@@ -134,7 +136,8 @@ def test_fields_are_told_apart(encoder_of, tokenizer_of, kind):
     encoder = encoder_of(kind, NLI, ("premise", "hypothesis"))
     fields = {"premise": "A man plays a guitar.", "hypothesis": "A man plays a guitar."}
     prompt = check_offsets(encoder, tokenizer_of(kind), fields)
-    assert covered(prompt, 0) >= set(range(1)) and covered(prompt, 1)
+    assert covered(prompt, 0) >= set(range(1))
+    assert covered(prompt, 1)
     positions = {index: [token.position for token in prompt.content if token.field == index] for index in (0, 1)}
     assert max(positions[0]) < min(positions[1])
 
@@ -153,7 +156,7 @@ def test_fields_in_another_order_than_the_prompts_keep_their_numbers(encoder_of)
 def test_template_text_is_never_content(encoder_of, tokenizer_of, kind):
     (short,), (long,) = (encoder_of(kind).encode([{"text": text}]) for text in ("film", "film film film film"))
     assert len(long.tokens) - len(short.tokens) == len(long.content) - len(short.content) > 0
-    assert not set(short.tokens[token.position] for token in short.content) & set(tokenizer_of(kind).all_special_ids)
+    assert not {short.tokens[token.position] for token in short.content} & set(tokenizer_of(kind).all_special_ids)
 
 
 @pytest.mark.parametrize(
@@ -269,8 +272,10 @@ def test_a_date_in_the_template_is_pinned(tokenizer_of, prompt_file):
 def test_the_system_prompt_is_the_templates_the_given_one_or_empty(encoder_of):
     texts = [encoder_of("byte_level", system=system).encode([{"text": "film"}])[0].text for system in (None, "Hm.", "")]
     assert "You are a helpful assistant." in texts[0]
-    assert "system\nHm.<" in texts[1] and "helpful" not in texts[1]
-    assert "system\n<|im_end|>" in texts[2] and "helpful" not in texts[2]
+    assert "system\nHm.<" in texts[1]
+    assert "helpful" not in texts[1]
+    assert "system\n<|im_end|>" in texts[2]
+    assert "helpful" not in texts[2]
 
 
 def test_no_instances_give_no_prompts(encoder_of):

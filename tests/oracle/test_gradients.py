@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
-
 from rationale_eval.evidence.measure import measure, statistics
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.task import load_task
+from transformers import AutoModelForCausalLM
 
 TEXTS = ("The novel was a splendid, warm story.", "A shoddy meal; “tedious” — and stale 😀 once again.", "Grim.")
 VERBALISERS = {

@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
-from rationale_eval.errors import UserError
-from rationale_eval.evidence import attention
 from rationale_eval.evidence.measure import measure
 from rationale_eval.models.encoding import PromptEncoder
-from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, collate, rows_of, score_labels, shared_prefix
 from rationale_eval.models.task import load_task
 
@@ -138,22 +134,6 @@ def test_measuring_what_was_not_asked_for_is_left_out(tiny_loaded, prompts_for, 
     for whole, part, other in zip(everything, scores, attended, strict=True):
         assert_close(part["scores"], whole["scores"])
         assert_close(other["rollout"], whole["rollout"])
-
-
-def test_a_model_with_capped_attention_keeps_it_when_only_gradients_are_wanted(tiny_card, prompts_for, assert_close):
-    plain, recordable = (load(tiny_card("gemma2", "byte_level"), "float32") for _ in range(2))
-    attention.install(recordable.model)
-    prompts = prompts_for(plain, VERBALISERS["mixed"])
-    found = measure(recordable, Prefix(recordable, ()), prompts, gradients=True, attention=False)
-    assert_close([row["scores"] for row in found], [naive_scores(plain, prompt) for prompt in prompts])
-
-
-def test_a_model_with_capped_attention_is_refused_with_advice_when_attention_is_wanted(tiny_card, prompts_for):
-    loaded = load(tiny_card("gemma2", "byte_level"), "float32")
-    prompts = prompts_for(loaded, VERBALISERS["single"])
-    with pytest.raises(UserError, match="evidence: \\[gradients\\]"):
-        attention.install(loaded.model)
-        measure(loaded, Prefix(loaded, ()), prompts, gradients=True, attention=True)
 
 
 def test_rows_of_a_batch_are_padded_on_the_right_at_natural_positions(tiny_loaded, prompts_for):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rationale_eval.corpora.instances import Word
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.aggregation import words_from_tokens

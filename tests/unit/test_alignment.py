@@ -8,13 +8,12 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, jaccard_score, precision_recall_fscore_support
-
 from rationale_eval.alignment import ALIGNMENT, agreement, average_precision, expected_f1, main, rows_of
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.tables import read_table, write_table
+from sklearn.metrics import average_precision_score, jaccard_score, precision_recall_fscore_support
 
 GOLD = (True, False, True, False)
 WORDS = whitespace_words(["a b c d"])
@@ -57,7 +56,7 @@ def test_an_empty_set_has_zeros_and_the_gold_itself_ones():
 
 
 def test_masks_of_different_lengths_are_a_mistake():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="zip"):
         agreement([True], GOLD)
 
 
@@ -78,7 +77,9 @@ def test_expected_f1_is_the_mean_over_all_sets_of_that_size(words):
         gold = [place < marked for place in range(words)]
         for chosen in range(words + 1):
             sets = list(combinations(range(words), chosen))
-            mean = sum(agreement([place in picked for place in range(words)], gold)["f1"] for picked in sets) / len(sets)
+            mean = sum(agreement([place in picked for place in range(words)], gold)["f1"] for picked in sets) / len(
+                sets
+            )
             assert expected_f1(chosen, marked, words) == pytest.approx(mean)
 
 
@@ -104,8 +105,10 @@ def test_rows_of_a_scored_method_hold_every_budget_and_the_curve():
     scored = {"id": "m", "sample": 1, "status": "ok", "scores": [0.9, 0.8, 0.1, 0.0], "selected": None}
     rows = {row["budget"]: row for row in rows_of(MARKED, "gxi", scored, BUDGETS)}
     assert set(rows) == {"top_var", "one"}
-    assert rows["top_var"]["f1"] == 0.5 and rows["top_var"]["selected"] == 2
-    assert rows["one"]["precision"] == 1.0 and rows["one"]["recall"] == 0.5
+    assert rows["top_var"]["f1"] == 0.5
+    assert rows["top_var"]["selected"] == 2
+    assert rows["one"]["precision"] == 1.0
+    assert rows["one"]["recall"] == 0.5
     for row in rows.values():
         assert row["auprc"] == pytest.approx(0.5 + 0.5 * 2 / 3)
         assert row["auprc_chance"] == 0.5

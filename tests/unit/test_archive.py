@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
+import random
 import tarfile
 
 import pytest
-
 from rationale_eval.corpora import archive
 from rationale_eval.corpora.archive import read_member
 from rationale_eval.errors import UserError
@@ -26,6 +26,14 @@ def tar_of(members, mode="w:gz"):
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def read_or_refusal(path):
+    """The bytes of ``rows.tsv``, or the message with which the archive is refused."""
+    try:
+        return read_member(path, [], "rows.tsv")
+    except UserError as error:
+        return str(error)
 
 
 @pytest.fixture
@@ -51,7 +59,7 @@ def test_a_member_of_a_nested_archive_is_read_and_nothing_is_unpacked(nested, tm
 def test_a_file_of_a_folder_is_read(tmp_path):
     (tmp_path / "rows.tsv").write_bytes(CONTENT)
     assert read_member(tmp_path, [], "rows.tsv") == CONTENT
-    with pytest.raises(UserError, match="there is no file 'other.tsv' in this folder"):
+    with pytest.raises(UserError, match=r"there is no file 'other.tsv' in this folder"):
         read_member(tmp_path, [], "other.tsv")
     with pytest.raises(UserError, match="`archive` must be empty"):
         read_member(tmp_path, ["inner.tar"], "rows.tsv")
@@ -72,7 +80,7 @@ def test_what_is_missing_is_named_with_its_archive(nested, inner, member, messag
 
 
 def test_a_missing_archive_is_named(tmp_path):
-    with pytest.raises(UserError, match="none.tar: there is no such file"):
+    with pytest.raises(UserError, match=r"none.tar: there is no such file"):
         read_member(tmp_path / "none.tar", [], "x")
 
 
@@ -82,33 +90,24 @@ def test_a_truncated_archive_is_refused_or_the_member_is_whole(tmp_path, mode, s
     whole = tar_of({"rows.tsv": CONTENT, "more": b"x" * 3000}, mode)
     path = tmp_path / "cut.tar"
     path.write_bytes(whole[: int(len(whole) * share)])
-    try:
-        assert read_member(path, [], "rows.tsv") == CONTENT
-    except UserError as error:
-        assert "cut.tar: not a whole tar archive" in str(error)
+    found = read_or_refusal(path)
+    assert found == CONTENT or (isinstance(found, str) and "cut.tar: not a whole tar archive" in found)
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
 def test_a_damaged_archive_is_refused_or_the_member_is_whole(tmp_path, mode):
-    import random
-
     chance = random.Random(1)
-    whole = tar_of({"rows.tsv": chance.randbytes(20_000)}, mode)
-    content = read_back = None
+    content = chance.randbytes(20_000)
+    whole = tar_of({"rows.tsv": content}, mode)
     path = tmp_path / "damaged.tar"
-    path.write_bytes(whole)
-    content = read_member(path, [], "rows.tsv")
-    refused = 0
+    found = []
     for place in range(0, len(whole), 500):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
-        try:
-            read_back = read_member(path, [], "rows.tsv")
-        except UserError as error:
-            assert "damaged.tar" in str(error)
-            refused += 1
-        else:
-            assert len(read_back) == len(content)
-    assert refused > 0
+        found.append(read_or_refusal(path))
+    refusals = [message for message in found if isinstance(message, str)]
+    assert refusals
+    assert all("damaged.tar" in message for message in refusals)
+    assert all(len(member) == len(content) for member in found if isinstance(member, bytes))
 
 
 def test_a_member_over_the_limit_is_refused_before_it_is_read(nested, monkeypatch):

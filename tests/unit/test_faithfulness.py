@@ -6,7 +6,6 @@ import json
 import math
 
 import pytest
-
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.schema import PREDICTIONS
@@ -61,7 +60,8 @@ def test_softmax_is_normalised_and_stable():
 def test_a_flip_with_its_drops():
     perturbed = {"mask": row("mask", values=(0.6, 0.3, 0.1)), "keep": row("keep", values=(0.1, 0.8, 0.1))}
     found = measure(prediction(), perturbed)
-    assert found["flip"] is True and found["flip_when_kept"] is False
+    assert found["flip"] is True
+    assert found["flip_when_kept"] is False
     assert found["comprehensiveness"] == pytest.approx(0.7 - 0.3)
     assert found["sufficiency"] == pytest.approx(0.7 - 0.8)
     assert (found["status"], found["words"], found["selected"]) == ("ok", 4, 2)
@@ -71,7 +71,8 @@ def test_drops_are_of_the_predicted_label_not_of_the_gold_or_the_new_one():
     found = measure(prediction((0.5, 0.3, 0.2)), {"mask": row("mask", values=(0.45, 0.15, 0.4))})
     assert found["flip"] is False
     assert found["comprehensiveness"] == pytest.approx(0.05)
-    assert found["sufficiency"] is None and found["flip_when_kept"] is None
+    assert found["sufficiency"] is None
+    assert found["flip_when_kept"] is None
 
 
 @pytest.mark.parametrize("status", ["no_gold", "too_long"])
@@ -90,12 +91,15 @@ def test_without_a_prediction_there_is_nothing_to_compare_with():
 
 def test_one_operation_that_does_not_fit_leaves_the_other():
     found = measure(prediction(), {"mask": row("mask", values=(0.1, 0.8, 0.1)), "keep": row("keep", "too_long")})
-    assert found["flip"] is False and found["sufficiency"] is None
+    assert found["flip"] is False
+    assert found["sufficiency"] is None
 
 
 def test_masks_hide_the_rationale_and_keeping_hides_the_rest():
     rationale = {"sample": 3, "status": "ok", "scores": [0.0, 0.3, 0.2, 0.1], "selected": None}
-    found = {(row["budget"], row["operation"]): (row, hidden) for row, hidden in requests(INSTANCE, "m", rationale, SPEC)}
+    found = {
+        (row["budget"], row["operation"]): (row, hidden) for row, hidden in requests(INSTANCE, "m", rationale, SPEC)
+    }
     assert set(found) == {("one", "mask"), ("var", "mask"), ("var", "keep")}
     assert found["one", "mask"][1] == (False, True, False, False)
     assert found["var", "mask"][1] == (False, True, True, False)
@@ -117,7 +121,11 @@ def test_sets_of_words_are_masked_and_kept():
 def test_rationales_that_do_not_exist_ask_for_no_input_but_keep_their_rows():
     rationale = {"sample": 0, "status": "too_long", "scores": None, "selected": None}
     found = list(requests(INSTANCE, "m", rationale, SPEC))
-    assert {(row["budget"], row["operation"]) for row, _ in found} == {("one", "mask"), ("var", "mask"), ("var", "keep")}
+    assert {(row["budget"], row["operation"]) for row, _ in found} == {
+        ("one", "mask"),
+        ("var", "mask"),
+        ("var", "keep"),
+    }
     assert all(hidden is None and row["status"] == "too_long" and row["selected"] is None for row, hidden in found)
 
 
@@ -146,7 +154,8 @@ def test_the_stage_joins_the_two_operations_of_each_cell(tmp_path):
         ("one", 0, False),
         ("var", 1, False),
     ]
-    assert rows[0]["sufficiency"] == pytest.approx(0, abs=1e-6) and rows[1]["sufficiency"] is None
+    assert rows[0]["sufficiency"] == pytest.approx(0, abs=1e-6)
+    assert rows[1]["sufficiency"] is None
 
 
 def test_the_stage_refuses_perturbations_of_other_instances(tmp_path):

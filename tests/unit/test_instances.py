@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rationale_eval.corpora.instances import Instance, Word, check, read_instances, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 

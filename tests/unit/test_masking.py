@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rationale_eval.corpora.instances import Word, whitespace_words
 from rationale_eval.faithfulness.masking import mask_words
 
@@ -49,24 +48,16 @@ def test_deleting_a_word_keeps_the_other_words_of_a_word_split_apart():
 @given(st.data())
 def test_deletion_never_joins_words_that_a_space_parts(data):
     """For any cut of a text into words, at spaces and elsewhere."""
-    parts = data.draw(
-        st.lists(st.tuples(st.text("ab.", min_size=1, max_size=3), st.sampled_from(["", " ", "  "])), min_size=1, max_size=6)
-    )
+    part = st.tuples(st.text("ab.", min_size=1, max_size=3), st.sampled_from(["", " ", "  "]))
+    parts = data.draw(st.lists(part, min_size=1, max_size=6))
     text, words = "", []
     for part, space in parts:
         words.append(Word(0, len(text), len(text) + len(part)))
         text += part + space
     hidden = data.draw(st.lists(st.booleans(), min_size=len(words), max_size=len(words)))
-    expected = "".join(
-        (" " * len(part) if gone else part) + space for (part, space), gone in zip(parts, hidden, strict=True)
-    )
     found = mask_words({"text": text}, words, hidden, "delete", "")["text"]
-    kept = [part for (part, _), gone in zip(parts, hidden, strict=True) if not gone]
-    assert found.replace(" ", "") == "".join(kept)
-    apart = expected.split()
-    # A word deleted from between two that touch it may leave them joined ("a" "b" "c" -> "ac"), but never more.
-    touching = "".join(("" if gone else part) + space for (part, space), gone in zip(parts, hidden, strict=True)).split()
-    assert found.split() in (apart, touching)
+    left = "".join(("" if gone else part) + space for (part, space), gone in zip(parts, hidden, strict=True))
+    assert found.split() == left.split()
 
 
 @given(st.text(max_size=30), st.data())
@@ -108,5 +99,5 @@ def test_fields_are_masked_apart_and_keep_their_order(operator):
 
 
 def test_masks_and_words_must_have_one_length():
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="zip"):
         mask_words({"text": TEXT}, WORDS, [True], "replace", "_")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from rationale_eval.corpora.instances import Word
 from rationale_eval.corpora.rated_snippets import read, word_rating
 from rationale_eval.errors import UserError
@@ -18,7 +17,9 @@ SPEC = {
     "min_words": 2,
     "max_words": 8,
 }
-LEXICON = "good\t1.9\t0.9\t[1, 2]\nbad\t-2.5\t0.6\t[-2, -3]\nfine\t0.8\t0.6\t[1]\n:)\t2.0\t1.0\t[2]\n:D\t2.3\t1.0\t[2]\n"
+LEXICON = (
+    "good\t1.9\t0.9\t[1, 2]\nbad\t-2.5\t0.6\t[-2, -3]\nfine\t0.8\t0.6\t[1]\n:)\t2.0\t1.0\t[2]\n:D\t2.3\t1.0\t[2]\n"
+)
 
 
 @pytest.fixture
@@ -34,7 +35,10 @@ def rows_of(tmp_path):
 
 
 def marked(rows):
-    return [[instance.text(word) for word, mark in zip(instance.words, instance.rationale) if mark] for _, instance in rows]
+    return [
+        [instance.text(word) for word, mark in zip(instance.words, instance.rationale, strict=True) if mark]
+        for _, instance in rows
+    ]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +59,11 @@ def test_typographic_quotes_around_a_word_do_not_hide_it():
 
 def test_a_row_becomes_an_instance_with_the_words_that_agree_with_its_label(rows_of):
     ((_, instance),) = rows_of("17\t2.5\tA Good, not bad film :)\n")
-    assert (instance.id, instance.label, dict(instance.fields)) == ("17", "positive", {"text": "A Good, not bad film :)"})
+    assert (instance.id, instance.label, dict(instance.fields)) == (
+        "17",
+        "positive",
+        {"text": "A Good, not bad film :)"},
+    )
     assert instance.words[:2] == (Word(0, 0, 1), Word(0, 2, 7))
     assert instance.rationale == (False, True, False, False, False, True)
     assert instance.annotators is None
@@ -112,9 +120,9 @@ def test_lines_are_counted_as_an_editor_counts_them(rows_of):
 
 
 def test_a_malformed_lexicon_is_refused_with_file_and_line(rows_of):
-    with pytest.raises(UserError, match="lexicon.tsv: line 2 has no tab"):
+    with pytest.raises(UserError, match=r"lexicon.tsv: line 2 has no tab"):
         rows_of("1\t1\tgood film\n", lexicon="good\t1\nbad -1\n")
-    with pytest.raises(UserError, match="lexicon.tsv: line 1: the rating 'x'"):
+    with pytest.raises(UserError, match=r"lexicon.tsv: line 1: the rating 'x'"):
         rows_of("1\t1\tgood film\n", lexicon="good\tx\n")
 
 
@@ -126,7 +134,7 @@ def test_an_id_is_used_twice_even_if_the_first_row_was_left_out(rows_of):
 def test_the_encoding_of_the_lexicon_is_obeyed_and_a_wrong_one_named(rows_of):
     lexicon = "köstlich\t2.0\n".encode("latin-1")
     assert marked(rows_of("1\t1\tköstlich war es\n", lexicon=lexicon, lexicon_encoding="latin-1")) == [["köstlich"]]
-    with pytest.raises(UserError, match="lexicon.tsv is not utf-8"):
+    with pytest.raises(UserError, match=r"lexicon.tsv is not utf-8"):
         rows_of("1\t1\tgood film\n", lexicon=lexicon)
 
 
@@ -146,7 +154,8 @@ def test_the_smoke_corpus_is_readable_and_keeps_its_rows_when_it_grows(smoke_cor
     grown = tiny_models.make_smoke_corpus(tmp_path / "grown", rows=150)
     few, many = (list(read(folder, SPEC | {"min_words": 5, "max_words": 15})) for folder in (smoke_corpus, grown))
     assert 40 < len(few) <= 60
-    assert many[: len(few)] == few and len(many) > 100
+    assert many[: len(few)] == few
+    assert len(many) > 100
     assert {instance.label for _, instance in few} == {"negative", "positive"}
     assert all(any(instance.rationale) and not all(instance.rationale) for _, instance in few)
     assert len({group for group, _ in many}) == len(many)

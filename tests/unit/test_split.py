@@ -7,7 +7,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rationale_eval.corpora.instances import Instance, read_instances, whitespace_words
 from rationale_eval.corpora.rated_snippets import read
 from rationale_eval.corpora.stage import main, split
@@ -41,7 +40,8 @@ def test_the_test_share_is_about_what_was_asked_for():
 def test_more_rows_extend_a_side_and_the_other_side_has_no_say(small, more, other):
     train, test = split(ROWS, 3, 0.5, small, small)
     larger = split(ROWS, 3, 0.5, small + more, small + more)
-    assert larger[0][:small] == train and larger[1][:small] == test
+    assert larger[0][:small] == train
+    assert larger[1][:small] == test
     assert split(ROWS, 3, 0.5, other, small)[1] == test
     assert split(ROWS, 3, 0.5, small, other)[0] == train
 
@@ -51,7 +51,8 @@ def test_a_corpus_that_grows_or_is_reordered_moves_no_row_to_the_other_side(orde
     train, test = (set(ids(side)) for side in split(ROWS[:40], 1, 0.5, 40, 40))
     part = [ROWS[number] for number in order[:kept]]
     few_train, few_test = (set(ids(side)) for side in split(part, 1, 0.5, 40, 40))
-    assert few_train <= train and few_test <= test
+    assert few_train <= train
+    assert few_test <= test
 
 
 def test_rows_are_taken_in_an_order_that_their_file_does_not_decide():
@@ -77,13 +78,15 @@ def test_a_group_has_one_row_and_one_side():
     groups = [[int(instance.id) // 3 for instance in side] for side in (train, test)]
     assert len(groups[0]) + len(groups[1]) == 50
     assert not set(groups[0]) & set(groups[1])
-    assert len(set(groups[0])) == len(groups[0]) and len(set(groups[1])) == len(groups[1])
+    assert len(set(groups[0])) == len(groups[0])
+    assert len(set(groups[1])) == len(groups[1])
 
 
 def test_test_rows_have_a_marked_word_and_train_rows_need_none():
     rows = [row(number, marked=number % 2 == 0) for number in range(200)]
     train, test = split(rows, 0, 0.5, 200, 200)
-    assert test and all(any(instance.rationale) for instance in test)
+    assert test
+    assert all(any(instance.rationale) for instance in test)
     assert any(not any(instance.rationale) for instance in train)
 
 
@@ -133,6 +136,6 @@ def test_the_stage_writes_both_sides_and_a_card_that_fits_them(smoke_corpus, tmp
 
 
 def test_the_stage_names_the_key_when_there_are_too_few_rows(smoke_corpus, tmp_path):
-    with pytest.raises(UserError, match="corpora.smoke.test_rows: 1000 rows were asked for"):
+    with pytest.raises(UserError, match=r"corpora.smoke.test_rows: 1000 rows were asked for"):
         run_stage(smoke_corpus, tmp_path, test_rows=1000)
     assert list(tmp_path.iterdir()) == []

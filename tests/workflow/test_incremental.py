@@ -12,10 +12,11 @@ from .conftest import CELL, Workspace
 
 pytestmark = pytest.mark.xdist_group("finished")
 
-METHODS = 6
+METHODS, FROM_EVIDENCE = 6, 3
 REPORT = {"report_tables": 1, "report_figures": 1, "report_page": 1}
 JUDGING = {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT}
-ALL_BUT_SOURCES = {"evidence": 1, "rationale": METHODS, **JUDGING}
+ASKING = {"evidence": 1, "rationale": FROM_EVIDENCE, **JUDGING}
+READING = {"corpus": 1, "evidence": 1, "rationale": METHODS, **JUDGING}
 
 
 def test_nothing_is_due_when_nothing_changed(finished: Workspace) -> None:
@@ -71,21 +72,21 @@ EDITS = {
         "configs/smoke.yaml",
         "dtype: float32",
         "dtype: float32\n    system_prompt: Be brief.",
-        ALL_BUT_SOURCES,
+        ASKING,
     ),
-    "test rows": ("configs/smoke.yaml", "test_rows: 12", "test_rows: 16", {"corpus": 1, **ALL_BUT_SOURCES}),
+    "test rows": ("configs/smoke.yaml", "test_rows: 12", "test_rows: 16", READING),
     # 1.0 and 0.75 change places: as a set, the values are the same
     "two numbers swapped": (
         "configs/smoke.yaml",
         "task: sentiment",
         "task: sentiment\n    min_rating: 1.0\n    min_word_rating: 0.75",
-        {"corpus": 1, **ALL_BUT_SOURCES},
+        READING,
     ),
     "prompt": (
         "workflow/prompts/sentiment.yaml",
         "Classify the sentiment",
         "Judge the sentiment",
-        {"evidence": 1, "rationale": METHODS, **JUDGING},
+        ASKING,
     ),
     "code of the masking": (
         "workflow/rationale_eval/faithfulness/masking.py",
@@ -124,7 +125,7 @@ def test_an_edit_runs_exactly_what_reads_it(edit: str, study: Workspace) -> None
 def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:
     with (study.folder / "smoke/corpus/lexicon.tsv").open("a", encoding="utf-8") as stream:
         stream.write("unheard-of\t2.0\t0.5\t[2]\n")
-    assert study.due() == {"corpus": 1, **ALL_BUT_SOURCES}
+    assert study.due() == READING
 
 
 def test_a_budget_costs_only_new_perturbed_inputs(study: Workspace) -> None:

@@ -20,7 +20,15 @@ UNTRACKED = frozenset({"__init__", "__main__", "errors", "progress", "provenance
 _INSTANCES = ("corpora/instances", "tables")
 _SCORING = ("models/batching", "models/encoding", "models/loading", "models/scoring", "models/task")
 _SELECTING = ("rationales/budgets", "rationales/schema")
-_CELLS = ("alignment", "evidence/schema", "faithfulness/schema", "report/cells", "report/study", *_SELECTING, *_INSTANCES)
+_CELLS = (
+    "alignment",
+    "evidence/schema",
+    "faithfulness/schema",
+    "report/cells",
+    "report/layout",
+    *_SELECTING,
+    *_INSTANCES,
+)
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
@@ -55,10 +63,18 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
     "tables": ("report/statistics", "report/tables", *_CELLS),
-    "figures": ("report/figures", "report/study", "report/wording", "tables", *_SELECTING),
+    "figures": ("report/figures", "report/layout", "report/wording", "tables", *_SELECTING),
     # The page's template is an input of its rule.
-    "page": ("models/task", "report/examples", "report/findings", "report/html_tables", "report/page", "report/record")
-    + ("report/wording", *_CELLS),
+    "page": (
+        "models/task",
+        "report/examples",
+        "report/findings",
+        "report/html_tables",
+        "report/page",
+        "report/record",
+        "report/wording",
+        *_CELLS,
+    ),
 }
 
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which

@@ -2,6 +2,7 @@
 REPORT = f"{RESULTS}/report"
 REPORT_TABLES = ["accuracy", "alignment", "faithfulness"]
 REPORT_FIGURES = ["alignment", "faithfulness"]
+CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
 rule report_tables:
@@ -48,6 +49,7 @@ rule report_tables:
 rule report_figures:
     input:
         tables=rules.report_tables.output.parquet,
+        corpus_cards=CORPUS_CARDS,
     output:
         svg=expand(f"{REPORT}/figures/{{figure}}.svg", figure=REPORT_FIGURES),
         alignment=report(
@@ -83,14 +85,17 @@ rule report_page:
         tables=rules.report_tables.output.parquet,
         figures=rules.report_figures.output.svg,
         predictions=cells("predictions.parquet"),
+        alignment=cells("alignment.parquet"),
+        perturbations=cells("perturbations.parquet"),
         faithfulness=cells("faithfulness.parquet"),
+        prompts=sorted({plan.prompts(corpus) for corpus in plan.study.corpora}),
         rationales=lambda wildcards: [
             f"{RESULTS}/{cell.path}/rationales/{method}.parquet"
             for cell in plan.cells
             for method in plan.study.methods
         ],
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
-        corpus_cards=expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora),
+        corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=os.path.relpath(WORKFLOW / "rationale_eval/report/page.html.j2"),
     output:

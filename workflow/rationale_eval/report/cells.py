@@ -11,7 +11,7 @@ from rationale_eval.alignment import ALIGNMENT
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import FAITHFULNESS
-from rationale_eval.report.study import Cell
+from rationale_eval.report.layout import Cell
 from rationale_eval.tables import TableSchema, read_table
 
 

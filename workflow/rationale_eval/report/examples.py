@@ -15,12 +15,12 @@ from rationale_eval.rationales.budgets import AS_GIVEN, selections
 from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.findings import candidates
-from rationale_eval.report.study import Cell, family
+from rationale_eval.report.layout import Cell, family
 from rationale_eval.report.wording import number
 from rationale_eval.tables import read_table
 
 Piece = tuple[str, bool]
-PEOPLE = "people"
+PEOPLE = "human rationale"
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ def shown_methods(alignment: pd.DataFrame, budget: str, most: int = 3) -> list[s
 
 
 def choose(predictions: pd.DataFrame, count: int) -> list[str]:
-    """``count`` ids in the order of a hash of the id, half of them misclassified as far as there are any."""
+    """``count`` ids in the order of a hash of the id, the larger half misclassified as far as there are any."""
     known = predictions[predictions["predicted"].notna()]
     ids = sorted(known["id"], key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     wrong = set(known.loc[known["predicted"] != known["gold"], "id"])
     misses, hits = [name for name in ids if name in wrong], [name for name in ids if name not in wrong]
     # Where one kind is too few, the other fills up.
-    few = max(count - len(hits), min(count // 2, len(misses)))
+    few = max(count - len(hits), min((count + 1) // 2, len(misses)))
     return [*hits[: count - few], *misses[:few]]
 
 

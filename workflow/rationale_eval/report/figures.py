@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from matplotlib.lines import Line2D
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.study import (
+from rationale_eval.report.layout import (
     REFERENCE,
     Cell,
     cells_in,
@@ -57,10 +58,11 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
 }
-_WIDTH, _ROW, _AROUND = 10.0, 0.27, 1.3
+_WIDTH, _ROW, _AROUND = 10.0, 0.27, 1.4
 _MOST_COLUMNS = 3
+# About as many letters stand side by side above the panels.
+_LETTERS = 96
 
 
 def families(methods: Methods) -> dict[str, tuple[str, str]]:
@@ -112,9 +114,28 @@ def _points(
         )
 
 
-def _panels(cells: Sequence[Cell], heights: Mapping[tuple[str, str], float], draw: Drawing) -> Figure:
+def arranged(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells by model and checkpoint, then corpus, each in the order of appearance: the order of the panels."""
+    rows = list(dict.fromkeys((cell.model, cell.checkpoint) for cell in cells))
+    corpora = list(dict.fromkeys(cell.corpus for cell in cells))
+    return sorted(cells, key=lambda cell: (rows.index((cell.model, cell.checkpoint)), corpora.index(cell.corpus)))
+
+
+def _columns(cells: Sequence[Cell]) -> int:
+    """Panels beside each other: one per corpus if these are few, so that a row is one checkpoint of one model."""
     corpora = len({cell.corpus for cell in cells})
-    columns = min(len(cells), corpora if 1 < corpora <= _MOST_COLUMNS else 2)
+    return min(len(cells), corpora if 1 < corpora <= _MOST_COLUMNS else 2)
+
+
+def _inscribe(axes: Axes, columns: int, title: Sequence[str], below: str) -> None:
+    """Title lines and axis label, wrapped to the width of one of ``columns`` panels."""
+    width = _LETTERS // columns
+    axes.set_title("\n".join(textwrap.fill(visible(line), width) for line in title), loc="left")
+    axes.set_xlabel(textwrap.fill(below, width), fontsize=9)
+
+
+def _panels(cells: Sequence[Cell], heights: Mapping[tuple[str, str], float], draw: Drawing) -> Figure:
+    columns = _columns(cells)
     rows = -(-len(cells) // columns)
     span = 1 - min(heights.values(), default=0.0)
     figure = Figure(figsize=(_WIDTH, rows * (_ROW * span + _AROUND) + 0.6), layout="constrained")
@@ -125,13 +146,12 @@ def _panels(cells: Sequence[Cell], heights: Mapping[tuple[str, str], float], dra
         axes.set_yticks(list(heights.values()), [_label(*key) for key in heights])
         axes.grid(axis="x", color="#dddddd", linewidth=0.7)
         axes.set_axisbelow(True)
+        # Shared axes would leave numbers to the lowest row, which can be a screen away.
+        axes.tick_params(labelbottom=True)
         draw(axes, cell)
     grid[0, 0].set_xlim(left=0)
     for axes in grid.flat[len(cells) :]:
         axes.set_visible(False)
-    # With shared axes only the lowest row has numbers; a panel above a hidden one needs its own.
-    for axes in grid[-1 if len(cells) == rows * columns else -2, :]:
-        axes.tick_params(labelbottom=True)
     return figure
 
 
@@ -165,7 +185,7 @@ def alignment_figure(
     rows = main_rows(table, methods, main_budget)
     rows = rows[rows["kind"] != "human"]
     heights = positions(rows)
-    cells = cells_in(table)
+    cells = arranged(cells_in(table))
     titles = short_titles(cells)
 
     def draw(axes: Axes, cell: Cell) -> None:
@@ -175,8 +195,8 @@ def alignment_figure(
         axes.scatter(mine["f1_chance"], places, marker="|", s=190, color="black", linewidths=1.4, zorder=1)
         card = cards[cell.corpus]
         marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words marked per text"
-        axes.set_title(visible(f"{titles[cell]} ({_count(mine)})\n{marked}"))
-        axes.set_xlabel(f"token F1, mean over instances with {level_text(level)} interval", fontsize=9)
+        below = f"token F1, mean over instances with {level_text(level)} interval"
+        _inscribe(axes, _columns(cells), [titles[cell], f"{_count(mine)}; {marked}"], below)
 
     figure = _panels(cells, heights, draw)
     chance = Line2D([], [], color="black", marker="|", markersize=10, markeredgewidth=1.6, linestyle="none")
@@ -195,7 +215,7 @@ def faithfulness_figure(
     rows = main_rows(table, methods, main_budget)
     rows = rows.assign(**{name: 100 * rows[name] for name in ("flip_rate", "flip_rate_low", "flip_rate_high")})
     heights = positions(rows)
-    cells = cells_in(table)
+    cells = arranged(cells_in(table))
     titles = short_titles(cells)
 
     def draw(axes: Axes, cell: Cell) -> None:
@@ -207,8 +227,9 @@ def faithfulness_figure(
         model = cell.rows(accuracy).iloc[0]
         right = percent(model["accuracy"], model["n"])
         one_label = percent(model["majority_predicted_share"], model["n"])
-        axes.set_title(visible(f"{titles[cell]} ({_count(mine)})\naccuracy {right}, most predicted label {one_label}"))
-        axes.set_xlabel(f"flipped predictions (% of n) with {level_text(level)} interval", fontsize=9)
+        about = f"{_count(mine)}; accuracy {right}, most predicted label {one_label}"
+        below = f"flipped predictions (% of n) with {level_text(level)} interval"
+        _inscribe(axes, _columns(cells), [titles[cell], about], below)
 
     figure = _panels(cells, heights, draw)
     handles = []

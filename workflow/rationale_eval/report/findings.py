@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.study import REFERENCE_KINDS, Cell
+from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.wording import n_text, number_with_interval, percent, percent_with_interval
 
 Row = Mapping[str, Any]
@@ -95,8 +95,8 @@ def alignment_finding(rows: pd.DataFrame, budget: str) -> str:
         verdict = f"That cannot be told from random sets of the same size: the difference is {beyond}."
     value = number_with_interval(best["f1"], best["f1_low"], best["f1_high"])
     return (
-        f"The highest agreement with people at the budget {budget} is that of {names}: F1 {value}, {n_text(best['n'])}. "
-        f"{verdict} {others}"
+        f"The highest agreement with people at the budget {budget} is that of {names}: F1 {value}, "
+        f"{n_text(best['n'])}. {verdict} {others}"
     )
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import OK
 from rationale_eval.report.findings import candidates, leader
-from rationale_eval.report.study import family
+from rationale_eval.report.layout import family
 from rationale_eval.report.wording import n_text, number, number_with_interval, percent, percent_with_interval, visible
 
 Row = dict[str, Any]

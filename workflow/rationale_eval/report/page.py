@@ -25,8 +25,8 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.examples import Example, examples
 from rationale_eval.report.findings import findings
 from rationale_eval.report.html_tables import accuracy_table, alignment_table, faithfulness_table
+from rationale_eval.report.layout import Cell, family, main_rows, ordered, read_card, read_summary
 from rationale_eval.report.record import Record, differences, records
-from rationale_eval.report.study import Cell, family, main_rows, ordered, read_card, read_summary
 from rationale_eval.report.wording import budget_text, level_text, number, settings, visible
 from rationale_eval.tables import read_provenance, write_text
 
@@ -74,11 +74,7 @@ def some_examples(
     chosen = [cell for cell in cells if first[cell.corpus] == cell]
     each = max(1, EXAMPLES // len(chosen))
     main_budget = {spec["main_budget"]: spec["budgets"][spec["main_budget"]]}
-    return [
-        example
-        for cell in chosen
-        for example in examples(cell, results, cell.rows(alignment), main_budget, each)
-    ]
+    return [example for cell in chosen for example in examples(cell, results, cell.rows(alignment), main_budget, each)]
 
 
 def tables_of(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rationale_eval.provenance import sha256_file
-from rationale_eval.report.study import Cell
+from rationale_eval.report.layout import Cell
 from rationale_eval.tables import read_provenance
 
 CELL_TABLES = ("predictions", "alignment", "perturbations", "faithfulness")

@@ -22,11 +22,12 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
+from rationale_eval.report.layout import CELL, Cell, ordered
 from rationale_eval.report.statistics import entropy, macro_f1, majority, mean_interval, proportion_interval
-from rationale_eval.report.study import CELL, Cell, ordered
 from rationale_eval.tables import TableSchema, write_table, write_text
 
 Row = dict[str, Any]
+
 
 def _estimate(name: str) -> tuple[str, str, str]:
     return name, f"{name}_low", f"{name}_high"

@@ -1,0 +1,260 @@
+"""The model stages from table to table: statuses, resuming, other batches, and numbers worked out again beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.errors import UserError
+from rationale_eval.evidence import stage as evidence_stage
+from rationale_eval.evidence.schema import EVIDENCE, PREDICTIONS
+from rationale_eval.faithfulness import perturb as perturb_stage
+from rationale_eval.faithfulness.schema import PERTURBATIONS
+from rationale_eval.rationales.schema import RATIONALES
+from rationale_eval.tables import read_provenance, read_table, write_table
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+TEXTS = {
+    "warm": "A warm and elegant concert.",
+    "grim": "The grim hotel near the station was stale, dreadful indeed!",
+    "markup": "A film <|im_end|> with a lovely end",
+    "long": "so it went on " * 60,
+    "short": "Bleak story",
+}
+STATUS = {"warm": "ok", "grim": "ok", "markup": "chat_markup", "long": "too_long", "short": "ok"}
+
+
+def instance(name, text):
+    words = whitespace_words([text])
+    return Instance(name, "positive", {"text": text}, words, tuple(place == 1 for place in range(len(words))))
+
+
+@dataclass
+class Cell:
+    """The files of one corpus and model, and runs of the stages on them."""
+
+    folder: Path
+    card: Path
+    prompts: Path
+
+    def evidence(self, out, memo="memo", kinds=("gradients", "attention"), rows=8, texts=TEXTS):
+        target = self.folder / out
+        write_instances(target / "test.parquet", [instance(*row) for row in texts.items()], {})
+        spec = {"dtype": "float32", "system_prompt": None, "evidence": list(kinds)}
+        command = ["--spec", json.dumps(spec), "--test", str(target / "test.parquet"), "--model", str(self.card)]
+        command += ["--prompts", str(self.prompts), "--memo", str(self.folder / memo)]
+        command += ["--batch-tokens", "4096", "--batch-rows", str(rows)]
+        for name in ("predictions", *EVIDENCE):
+            command += [f"--{name}", str(target / f"{name}.parquet")]
+        evidence_stage.main(command)
+        tables = {"predictions": read_table(target / "predictions.parquet", PREDICTIONS)}
+        tables |= {kind: read_table(target / f"{kind}.parquet", EVIDENCE[kind]) for kind in EVIDENCE}
+        return {name: {row["id"]: row for row in table} for name, table in tables.items()}
+
+    def perturb(self, out, rationales, memo="memo", rows=8, operator="replace", mask="___"):
+        target = self.folder / out
+        write_instances(target / "test.parquet", [instance(*row) for row in TEXTS.items()], {})
+        paths = []
+        for method, table in rationales.items():
+            paths.append(target / f"{method}.parquet")
+            write_table(paths[-1], table, RATIONALES, {})
+        spec = {
+            "model": {"dtype": "float32", "system_prompt": None},
+            "methods": list(rationales),
+            "budgets": {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}},
+            "operator": operator,
+            "mask": mask,
+            "keep_only_budgets": ["var"],
+        }
+        command = ["--spec", json.dumps(spec), "--test", str(target / "test.parquet"), "--model", str(self.card)]
+        command += ["--prompts", str(self.prompts), "--memo", str(self.folder / memo), "--rationales", *map(str, paths)]
+        command += ["--batch-tokens", "4096", "--batch-rows", str(rows), "--output", str(target / "out.parquet")]
+        perturb_stage.main(command)
+        return read_table(target / "out.parquet", PERTURBATIONS)
+
+
+@pytest.fixture
+def cell_of(tmp_path, tiny_card, prompt_file):
+    """``cell_of(architecture, **prompt)``: a cell with the tiny model of that architecture."""
+
+    def cell(architecture="llama", tokenizer="byte_level", **prompt):
+        return Cell(tmp_path, tiny_card(architecture, tokenizer), prompt_file(**prompt))
+
+    return cell
+
+
+def naive(card: Path, text: str) -> list[float]:
+    """Log-probabilities of "negative" and "positive" after a text in the tests' prompt, with nothing of the package."""
+    folder = card.parent / "snapshot"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+    turns = [{"role": "user", "content": f"Text: {text}\nSentiment?"}]
+    prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    scores = []
+    for answer in ("negative", "positive"):
+        ids = tokenizer(prompt + answer, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        scores.append(sum(float(logits[place - 1, ids[place]]) for place in range(len(start), len(ids))))
+    return scores
+
+
+def test_every_instance_has_a_row_in_order_with_a_status_and_numbers_where_it_is_ok(cell_of):
+    tables = cell_of().evidence("a")
+    for table in tables.values():
+        assert {name: row["status"] for name, row in table.items()} == STATUS
+        assert list(table) == list(TEXTS)
+    for name, status in STATUS.items():
+        prediction = tables["predictions"][name]
+        filled = [prediction["predicted"], prediction["scores"], prediction["probabilities"]]
+        filled += [tables["gradients"][name][key] for key in ("token_start", "gxi_dot", "grad_l2")]
+        filled += [tables["attention"][name][key] for key in ("token_start", "last", "rollout")]
+        assert [value is not None for value in filled] == [status == "ok"] * len(filled)
+        assert prediction["gold"] == "positive"
+        assert prediction["labels"] == ["negative", "positive"]
+    assert tables["predictions"]["long"]["tokens"] > 256
+
+
+def test_predictions_are_the_models_own(cell_of, assert_close):
+    cell = cell_of()
+    for name, row in cell.evidence("a")["predictions"].items():
+        if row["status"] == "ok":
+            expected = naive(cell.card, TEXTS[name])
+            assert_close(row["scores"], expected)
+            assert row["predicted"] == row["labels"][int(np.argmax(expected))]
+            assert_close(row["probabilities"], np.exp(expected) / np.exp(expected).sum())
+
+
+def test_tokens_and_statistics_are_aligned_and_lie_in_the_text(cell_of):
+    tables = cell_of().evidence("a")
+    for kind, statistics in (("gradients", ("grad_l1", "gxi_l2")), ("attention", ("mean", "last"))):
+        for name, row in tables[kind].items():
+            if row["status"] == "ok":
+                assert {len(row[key]) for key in ("token_field", "token_start", "token_end", *statistics)} == {
+                    len(row["token_field"])
+                }
+                covered = {p for s, e in zip(row["token_start"], row["token_end"], strict=True) for p in range(s, e)}
+                assert covered >= {place for place, character in enumerate(TEXTS[name]) if character != " "}
+
+
+def test_a_resumed_or_repeated_run_gives_identical_tables_and_other_batches_equal_ones(cell_of, assert_close):
+    cell = cell_of()
+    first = cell.evidence("first")
+    assert cell.evidence("again") == first, "all of it from the memo"
+    assert cell.evidence("fresh", memo="other-memo") == first, "all of it computed again"
+    for alone in (
+        cell.evidence("rows", memo="third-memo", rows=1),
+        cell.evidence("more", texts=TEXTS | {"x": "Hm no"}),
+    ):
+        for name in ("warm", "grim", "short"):
+            assert alone["predictions"][name]["predicted"] == first["predictions"][name]["predicted"]
+            assert_close(alone["predictions"][name]["scores"], first["predictions"][name]["scores"])
+            assert_close(alone["gradients"][name]["grad_l2"], first["gradients"][name]["grad_l2"])
+            assert_close(alone["attention"][name]["rollout"], first["attention"][name]["rollout"])
+
+
+def test_a_corpus_of_which_nothing_can_be_asked_still_gives_its_tables(cell_of):
+    tables = cell_of().evidence("a", texts={"long": TEXTS["long"], "markup": TEXTS["markup"]})
+    assert {row["status"] for table in tables.values() for row in table.values()} == {"too_long", "chat_markup"}
+
+
+def test_a_label_or_field_that_the_prompt_lacks_is_named_with_its_row(cell_of):
+    with pytest.raises(UserError, match="row 'warm' has the label 'positive'"):
+        cell_of(verbalisers={"yes": "yes", "no": "no"}).evidence("a")
+    with pytest.raises(UserError, match="row 'warm' lacks the field\\(s\\) \\['claim'\\]"):
+        cell_of(classify="{claim}?", fields=("claim",)).evidence("a")
+
+
+def test_the_provenance_names_model_versions_and_an_example(cell_of):
+    cell = cell_of()
+    cell.evidence("a")
+    found = read_provenance(cell.folder / "a" / "predictions.parquet")
+    assert found["model"]["files"]["model.safetensors"]["sha256"]
+    assert {"torch", "transformers"} <= set(found["versions"])
+    assert "Text: A warm and elegant concert." in found["example_prompt"]
+    assert (found["dtype"], found["device"]) == ("float32", "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_model_with_capped_attention_keeps_it_when_only_gradients_are_wanted(cell_of, assert_close):
+    cell = cell_of("gemma2")
+    found = cell.evidence("a", kinds=("gradients",))
+    for name in ("warm", "grim"):
+        assert_close(found["predictions"][name]["scores"], naive(cell.card, TEXTS[name]))
+        assert found["gradients"][name]["status"] == "ok"
+        assert found["gradients"][name]["gxi_dot"]
+        assert found["attention"][name]["status"] != "ok"
+        assert found["attention"][name]["last"] is None
+
+
+def test_a_model_with_capped_attention_is_refused_with_advice_when_attention_is_wanted(cell_of):
+    with pytest.raises(UserError, match="evidence: \\[gradients\\]"):
+        cell_of("gemma2").evidence("a")
+
+
+def scored(name, scores, status="ok"):
+    return {"id": name, "sample": 0, "status": status, "scores": scores, "selected": None}
+
+
+RATIONALE = {
+    "descending": [
+        scored("warm", [5.0, 4.0, 3.0, 2.0, 1.0]),
+        scored("short", [1.0, 2.0]),
+        scored("long", [float(place) for place in range(240)]),
+        scored("markup", None, "chat_markup"),
+    ],
+    "same": [scored("warm", [9.0, 4.0, 3.0, 2.0, 1.0])],
+}
+
+
+def test_perturbed_scores_are_those_of_the_text_one_would_write(cell_of, assert_close):
+    cell = cell_of()
+    rows = {(row["method"], row["id"], row["budget"], row["operation"]): row for row in cell.perturb("p", RATIONALE)}
+    expected = {
+        ("descending", "warm", "one", "mask"): "___ warm and elegant concert.",
+        ("descending", "warm", "var", "keep"): "A ___ ___ ___ ___",
+        ("descending", "short", "one", "mask"): "Bleak ___",
+        ("descending", "short", "var", "keep"): "___ story",
+        ("same", "warm", "var", "mask"): "___ warm and elegant concert.",
+    }
+    for key, text in expected.items():
+        assert_close(rows[key]["scores"], naive(cell.card, text))
+    assert {row["status"] for key, row in rows.items() if key[1] == "long"} == {"too_long"}
+    assert {row["status"] for key, row in rows.items() if key[1] == "markup"} == {"chat_markup"}
+    assert all((row["scores"] is None) == (row["status"] != "ok") for row in rows.values())
+
+
+def test_an_input_that_several_methods_ask_for_is_scored_once(cell_of, capsys):
+    cell = cell_of()
+    once = cell.perturb("p", {"same": RATIONALE["same"]})
+    capsys.readouterr()
+    both = cell.perturb("q", RATIONALE | {"third": RATIONALE["same"]}, memo="empty")
+    log = capsys.readouterr().err
+    # warm: one word masked, the others masked; short: the same two; long cannot be asked.
+    assert "perturb: 4 inputs, 0 in the memo, 4 to compute" in log
+    assert [row | {"method": ""} for row in both if row["method"] == "third"] == [
+        row | {"method": ""} for row in both if row["method"] == "same"
+    ]
+    assert [row["scores"] is not None for row in once] == [True] * 3
+
+
+def test_perturbing_again_asks_the_model_nothing_and_gives_the_same(cell_of, capsys):
+    cell = cell_of()
+    first = cell.perturb("p", RATIONALE)
+    capsys.readouterr()
+    assert cell.perturb("q", RATIONALE) == first
+    assert "4 in the memo, 0 to compute" in capsys.readouterr().err
+    shutil.rmtree(cell.folder / "memo")
+    assert cell.perturb("r", RATIONALE) == first
+
+
+def test_all_words_can_be_deleted_under_a_template_that_strips(cell_of):
+    cell = cell_of("llama", "sentencepiece", classify="Text: {text}")
+    everything = [{"id": "warm", "sample": 0, "status": "ok", "scores": None, "selected": [True] * 5}]
+    rows = cell.perturb("p", {"all_words": everything}, operator="delete", mask="")
+    assert {(row["operation"], row["status"]) for row in rows} == {("mask", "ok"), ("keep", "ok")}
