@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
 from datetime import datetime
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from rationale_eval.corpora.instances import whitespace_words
 from rationale_eval.errors import UserError
 from rationale_eval.faithfulness.masking import mask_words
-from rationale_eval.models.encoding import PINNED_DATE, PromptEncoder
+from rationale_eval.models.chat import PINNED_DATE
+from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.task import load_task
 from rationale_eval.rationales.aggregation import words_from_tokens
 
@@ -38,8 +40,6 @@ def encoder_of(tokenizer_of, tmp_path_factory):
 
     @functools.cache
     def encoder(kind, classify="Text: {text}\nSentiment?", fields=("text",), system="Be brief."):
-        import json
-
         path = folder / "prompt.yaml"
         entry = {"version": 1, "fields": list(fields), "classify": classify, "verbalisers": ANSWERS}
         path.write_text(json.dumps(entry), encoding="utf-8")

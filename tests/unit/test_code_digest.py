@@ -79,7 +79,7 @@ def test_an_edit_changes_the_stages_that_use_the_module_and_no_others(package, m
 
 def test_a_text_that_is_not_a_docstring_is_code(package):
     before = digests()
-    edit(package / "models" / "encoding.py", '_STAND_IN = "qzxjkvQZXJKV"', '_STAND_IN = "qzxjkvQZXJKW"')
+    edit(package / "models" / "chat.py", '"qzxjkvQZXJKV"', '"qzxjkvQZXJKW"')
     assert "evidence" in changed(before)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -91,8 +92,6 @@ def test_contexts_and_stages_are_kept_apart(tmp_path):
 
 def test_the_context_is_written_beside_the_results(tmp_path):
     memo = open_memo(tmp_path)
-    import json
-
     assert json.loads((memo.folder / "context.json").read_text()) == CONTEXT
     assert [path.name for path in memo.folder.iterdir()] == ["context.json"], "nothing computed, no other file"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 from rationale_eval.errors import UserError
@@ -28,7 +29,8 @@ def folder(tmp_path):
 
 
 def prepare(source, target):
-    main(["--spec", json.dumps(SPEC), "--source", str(source), "--snapshot", str(target / "snapshot"), "--card", str(target / "card.json")])  # fmt: skip
+    command = ["--spec", json.dumps(SPEC), "--source", str(source), "--snapshot", str(target / "snapshot")]
+    main([*command, "--card", str(target / "card.json")])
     return json.loads((target / "card.json").read_text())
 
 
@@ -45,8 +47,6 @@ def test_a_folder_is_linked_with_neither_pickles_nor_code(folder, tmp_path):
 def test_links_hold_for_a_source_given_relative_to_the_working_folder(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
-    from pathlib import Path
-
     link_folder(Path("source"), Path("elsewhere/snapshot"))
     monkeypatch.chdir("/")
     assert (tmp_path / "elsewhere" / "snapshot" / "model.safetensors").read_bytes() == b"weights"
@@ -58,7 +58,7 @@ def test_preparing_again_replaces_what_was_there(folder, tmp_path):
     (folder / "model.safetensors").write_bytes(b"other weights")
     assert prepare(folder, tmp_path / "m")["files"]["model.safetensors"]["bytes"] == 13
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["card.json", "snapshot"]
-    assert folder.exists() and len(list(folder.iterdir())) == 5, "the source is untouched"
+    assert len(list(folder.iterdir())) == 5, "the source is untouched"
 
 
 @pytest.mark.parametrize(

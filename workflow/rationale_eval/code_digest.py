@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent
 UNTRACKED = frozenset({"__init__", "__main__", "errors", "progress", "provenance", "code_digest"})
 
 _INSTANCES = ("corpora/instances", "tables")
-_SCORING = ("models/batching", "models/encoding", "models/loading", "models/scoring", "models/task")
+_SCORING = ("models/batching", "models/chat", "models/encoding", "models/loading", "models/scoring", "models/task")
 _SELECTING = ("rationales/budgets", "rationales/schema")
 _CELLS = (
     "alignment",

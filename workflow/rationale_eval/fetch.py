@@ -39,6 +39,15 @@ __legacy__ = type("Legacy", (), {
 })
 '''
 
+# A package may name any backend, one of its own included. Python runs this at the start of each process of pip.
+FORCE_BACKEND = """
+import os
+for prefix in ("_PYPROJECT_HOOKS", "PEP517"):
+    if f"{prefix}_BUILD_BACKEND" in os.environ:
+        os.environ[f"{prefix}_BUILD_BACKEND"] = "setuptools.build_meta"
+    os.environ.pop(f"{prefix}_BACKEND_PATH", None)
+"""
+
 
 def download(package: str, version: str, sha256: str, target: Path) -> None:
     """Put the file named ``target.name`` of ``package`` at ``target``.
@@ -52,6 +61,7 @@ def download(package: str, version: str, sha256: str, target: Path) -> None:
         backend.mkdir(parents=True)
         (backend / "__init__.py").touch()
         (backend / "build_meta.py").write_text(STATIC_BACKEND, encoding="utf-8")
+        (backend.parent / "sitecustomize.py").write_text(FORCE_BACKEND, encoding="utf-8")
         wanted = Path(folder, "requirement.txt")
         wanted.write_text(f"{package}=={version} --hash=sha256:{sha256}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--quiet"]

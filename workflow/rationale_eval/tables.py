@@ -82,7 +82,7 @@ def write_table(
             raise UserError(f"{path}: row {row.get('id')!r} has the wrong columns: {sorted(set(row) ^ names)}")
     try:
         table = pa.Table.from_pylist(rows, schema=schema.columns)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
         raise UserError(f"{path}: a value does not fit the {schema.name} table: {error}") from error
     schema.check(table, str(path))
     table = table.replace_schema_metadata({METADATA_KEY: json.dumps(provenance, sort_keys=True)})
@@ -124,7 +124,7 @@ def _load(path: Path) -> pa.Table:
             return file.read()
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such table") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path}: not a whole Parquet file ({error}); delete it and run again") from None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,5 +53,5 @@ def _one(source: Path | io.BytesIO, where: str, member: str) -> bytes:
         raise UserError(f"{where}: there is no such file") from None
     except KeyError:
         raise UserError(f"{where}: there is no member {member!r} in this archive") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{where}: not a whole tar archive ({error})") from None

@@ -21,6 +21,7 @@ from rationale_eval.corpora.archive import read_member
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.errors import UserError
 
+PUNCTUATION = string.punctuation + "“”‘’„‚«»–—…¡¿"
 NEGATIVE, POSITIVE = "negative", "positive"
 
 
@@ -36,7 +37,7 @@ def read(source: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Instance]
     lexicon = _lexicon(_lines(source, spec, "lexicon", spec["lexicon_encoding"]), f"{source}: {spec['lexicon']}")
     where = f"{source}: {spec['snippets']}"
     seen: set[str] = set()
-    for number, line in enumerate(_lines(source, spec, "snippets", "utf-8-sig"), start=1):
+    for number, line in _lines(source, spec, "snippets", "utf-8-sig"):
         parts = line.split("\t", 2)
         if len(parts) != 3:
             raise UserError(f"{where}: line {number} has {len(parts)} tab-separated parts, not 3 (id, rating, text)")
@@ -52,7 +53,7 @@ def read(source: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Instance]
         rationale = tuple(
             sign * word_rating(text[word.start : word.end], lexicon) >= spec["min_word_rating"] for word in words
         )
-        label = POSITIVE if rating > 0 else NEGATIVE
+        label = POSITIVE if sign > 0 else NEGATIVE
         group = hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
         yield group, Instance(identifier, label, {"text": text}, words, rationale)
 
@@ -62,20 +63,20 @@ def word_rating(word: str, lexicon: Mapping[str, float]) -> float:
 
     Looked up in lower case, first as written (emoticons are lexicon entries), then without the punctuation around it.
     """
-    word = word.lower()
-    if word in lexicon:
-        return lexicon[word]
-    return lexicon.get(word.strip(string.punctuation), 0.0)
+    for form in (word, word.lower(), word.lower().strip(PUNCTUATION)):
+        if form in lexicon:
+            return lexicon[form]
+    return 0.0
 
 
-def _lines(source: Path, spec: Mapping[str, Any], key: str, encoding: str) -> list[str]:
+def _lines(source: Path, spec: Mapping[str, Any], key: str, encoding: str) -> list[tuple[int, str]]:
     content = read_member(source, spec["archive"], spec[key])
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(f"{source}: {spec[key]} is not {encoding}: {error}") from None
     # Only \n ends a row here; str.splitlines would also split at the unusual separators that texts contain.
-    return [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    return [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _rating(text: str, where: str) -> float:
@@ -88,9 +89,9 @@ def _rating(text: str, where: str) -> float:
     return rating
 
 
-def _lexicon(lines: list[str], where: str) -> dict[str, float]:
+def _lexicon(lines: list[tuple[int, str]], where: str) -> dict[str, float]:
     lexicon = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         parts = line.split("\t")
         if len(parts) < 2:
             raise UserError(f"{where}: line {number} has no tab between word and rating")

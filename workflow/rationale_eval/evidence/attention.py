@@ -105,6 +105,10 @@ def _attention(
 
 def install(model: Any) -> None:
     """Make ``model`` use this module's attention function."""
+    if not model._supports_sdpa:
+        raise UserError(
+            f"the attention of {type(model).__name__} cannot be recorded; set `evidence: [gradients]` for this model"
+        )
     AttentionInterface.register(IMPLEMENTATION, _attention)
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
     model.set_attn_implementation(IMPLEMENTATION)

@@ -120,7 +120,8 @@ def main(argv: list[str]) -> None:
     instances, task = read_instances(args.test), load_task(args.prompts)
     check_instances(instances, task, args.test)
     loaded = load(args.model, spec["dtype"])
-    attention.install(loaded.model)
+    if "attention" in spec["evidence"]:
+        attention.install(loaded.model)
     prompts = PromptEncoder(loaded.tokenizer, task, spec["system_prompt"]).encode([row.fields for row in instances])
     status = [prompt_status(prompt, loaded) for prompt in prompts]
     say(f"{args.test}: {len(instances)} instances, {dict(Counter(status))}")

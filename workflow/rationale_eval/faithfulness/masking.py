@@ -25,8 +25,10 @@ def mask_words(
         before, after = text[: word.start], text[word.end :]
         if operator == "replace":
             texts[word.field] = before + mask + after
-        elif after[:1].isspace():
+        elif after[:1].isspace() and (not before or before[-1:].isspace()):
             texts[word.field] = before + after.lstrip()
+        elif not after:
+            texts[word.field] = before.rstrip()
         else:
-            texts[word.field] = before.rstrip() + after
+            texts[word.field] = before + after
     return dict(zip(fields, texts, strict=True))

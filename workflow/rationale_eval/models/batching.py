@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -58,16 +58,20 @@ def run(
 
 def _shrinking(
     batch: list[tuple[str, Item]], compute: Callable[[list[Item]], list[Any]]
-) -> list[tuple[list[str], list[Any]]]:
+) -> Iterator[tuple[list[str], list[Any]]]:
     if not batch:
-        return []
+        return
     try:
-        return [([key for key, _ in batch], compute([item for _, item in batch]))]
+        results = compute([item for _, item in batch])
     except torch.OutOfMemoryError:
         if len(batch) == 1:
             raise UserError("out of memory with a single input; use a smaller dtype or a device with more") from None
+    else:
+        yield [key for key, _ in batch], results
+        return
     # Outside the handler: inside it, the exception would keep the failed attempt's tensors alive.
     torch.cuda.empty_cache()
     half = (len(batch) + 1) // 2
     say(f"out of memory with {len(batch)} inputs: trying {half} at a time")
-    return _shrinking(batch[:half], compute) + _shrinking(batch[half:], compute)
+    yield from _shrinking(batch[:half], compute)
+    yield from _shrinking(batch[half:], compute)

@@ -1,23 +1,16 @@
 """Prompts as the model sees them: rendered by its chat template, tokenised, tied to the characters of the content.
 
-Offsets come from the tokenizer, never from guesses about its prefix symbols. The template is rendered once with a
-stand-in for the message, which shows exactly what stands before and after it; a template that alters the message
-(strips, escapes or repeats it) is refused, since offsets would be wrong.
+Offsets come from the tokenizer, never from guesses about its prefix symbols.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from rationale_eval.errors import UserError
+from rationale_eval.models.chat import Chat
 from rationale_eval.models.task import Task
-
-# Templates that print a date would give a different prompt each day.
-PINNED_DATE = datetime(2024, 7, 26)
-_STAND_IN = "qzxjkvQZXJKV"
 
 
 @dataclass(frozen=True)
@@ -46,64 +39,20 @@ class Prompt:
 
 
 class PromptEncoder:
-    """Turns the fields of instances into prompts.
-
-    ``tokenizer`` is a fast tokenizer with a chat template. ``system_prompt`` is the system message; None sends none,
-    so that a template with a default of its own adds it. Raises ``UserError`` for a tokenizer without offsets or chat
-    template and for a template that alters the message.
-    """
+    """Turns the fields of instances into classification prompts. Raises ``UserError`` as ``Chat`` does."""
 
     def __init__(self, tokenizer: Any, task: Task, system_prompt: str | None) -> None:
-        if not tokenizer.is_fast:
-            raise UserError("the model's tokenizer gives no character offsets (it is not a fast tokenizer)")
-        if not tokenizer.chat_template:
-            raise UserError("the model's tokenizer has no chat template, and this pipeline asks models by chat")
-        self._tokenizer = tokenizer
+        self._chat = Chat(tokenizer, system_prompt)
         self._task = task
-        self._system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
-        self._special = set(tokenizer.all_special_ids) | {
-            index for index, token in tokenizer.added_tokens_decoder.items() if token.special
-        }
-        rendered = self._render(_STAND_IN)
-        if rendered.count(_STAND_IN) != 1:
-            raise UserError("the model's chat template does not show the user's message exactly once")
-        self._head, self._tail = rendered.split(_STAND_IN)
-        self._lead = self._answer_lead(rendered)
-
-    def _render(self, message: str, answer: str | None = None) -> str:
-        turns = [*self._system, {"role": "user", "content": message}]
-        if answer is not None:
-            turns.append({"role": "assistant", "content": answer})
-        text: str = self._tokenizer.apply_chat_template(
-            turns,
-            tokenize=False,
-            add_generation_prompt=answer is None,
-            date_string=PINNED_DATE.strftime("%d %b %Y"),
-            strftime_now=PINNED_DATE.strftime,
-        )
-        return text
-
-    def _answer_lead(self, question: str) -> str:
-        """What the template writes between the start of the assistant's turn and its words: nothing, or a space."""
-        answered = self._render(_STAND_IN, answer="jqKVzx")
-        if not answered.startswith(question) or "jqKVzx" not in answered:
-            return ""
-        lead = answered[len(question) : answered.index("jqKVzx")]
-        return lead if not lead.strip() else ""
 
     def encode(self, instances: Sequence[Mapping[str, str]]) -> list[Prompt]:
         """One prompt per mapping of field names to texts. Raises ``UserError`` if the template alters a message."""
         if not instances:
             return []
         messages = [self._task.message(fields) for fields in instances]
-        texts = [self._head + message + self._tail for message, _ in messages]
-        for text, (message, _) in zip(texts, messages, strict=True):
-            if self._render(message) != text:
-                raise UserError(
-                    f"the model's chat template alters the message {message[:80]!r}…, so its words cannot be located"
-                )
-        endings = [self._lead + verbaliser for verbaliser in self._task.verbalisers.values()]
-        encoded = self._tokenizer(
+        texts = [self._chat.text(message) for message, _ in messages]
+        endings = [self._chat.lead + verbaliser for verbaliser in self._task.verbalisers.values()]
+        encoded = self._chat.tokenizer(
             [text + ending for text in texts for ending in endings],
             add_special_tokens=False,
             return_offsets_mapping=True,
@@ -135,14 +84,14 @@ class PromptEncoder:
         content = []
         for position, (start, end) in enumerate(offsets[0][:shared]):
             for field, (first, last) in enumerate(places):
-                low, high = max(start, first + len(self._head)), min(end, last + len(self._head))
+                low, high = max(start, first + len(self._chat.head)), min(end, last + len(self._chat.head))
                 if low < high:
-                    origin = first + len(self._head)
+                    origin = first + len(self._chat.head)
                     content.append(ContentToken(position, field, low - origin, high - origin))
         return Prompt(
             text=text,
             tokens=tokens,
             content=tuple(content),
             labels=tuple(tuple(row[shared:]) for row in ids),
-            markup=any(tokens[token.position] in self._special for token in content),
+            markup=any(tokens[token.position] in self._chat.special for token in content),
         )

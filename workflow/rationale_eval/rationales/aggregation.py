@@ -28,11 +28,16 @@ def words_from_tokens(
     Raises ``UserError`` naming the instance where a word is not covered by tokens from its first to its last
     non-space character (a truncated prompt, or a tokenizer that drops characters).
     """
+    # Characters of words alone: the space that many tokens begin with takes no share of their score.
+    sizes = [
+        sum(max(0, min(end, word.end) - max(start, word.start)) for word in words if word.field == field)
+        for field, start, end in places
+    ]
     found = []
     for word in words:
         shares = [
-            (min(end, word.end) - max(start, word.start), end - start, score)
-            for (field, start, end), score in zip(places, scores, strict=True)
+            (min(end, word.end) - max(start, word.start), size, score)
+            for (field, start, end), size, score in zip(places, sizes, scores, strict=True)
             if field == word.field and start < word.end and end > word.start
         ]
         covered = {

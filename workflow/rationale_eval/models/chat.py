@@ -1,0 +1,88 @@
+"""One user's message as the model's chat template shows it, with the place of the message in it.
+
+The template is rendered once with a stand-in for the message, which shows exactly what stands before and after it; a
+template that alters the message (strips, escapes or repeats it) is refused, since offsets would be wrong.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from transformers.utils import chat_template_utils
+
+from rationale_eval.errors import UserError
+
+# Templates that print a date would give a different prompt each day.
+PINNED_DATE = datetime(2024, 7, 26)
+
+
+class _PinnedClock(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return PINNED_DATE
+
+
+_STAND_IN, _ANSWER = "qzxjkvQZXJKV", "jqKVzx"
+
+
+class Chat:
+    """Renders messages.
+
+    ``system_prompt`` is the system message; None sends none, so that a template with a default of its own adds it.
+    ``head`` and ``tail`` are what stands around the message, the start of the assistant's turn included; ``lead`` is
+    what the template writes between that and the assistant's words: nothing, or a space. ``special`` holds the ids of
+    the special tokens. Raises ``UserError`` for a tokenizer without offsets or chat template and for a template that
+    does not show the message exactly once.
+    """
+
+    def __init__(self, tokenizer: Any, system_prompt: str | None) -> None:
+        if not tokenizer.is_fast:
+            raise UserError("the model's tokenizer gives no character offsets (it is not a fast tokenizer)")
+        if not tokenizer.chat_template:
+            raise UserError("the model's tokenizer has no chat template, and this pipeline asks models by chat")
+        self.tokenizer = tokenizer
+        self._system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
+        self.special = set(tokenizer.all_special_ids) | {
+            index for index, token in tokenizer.added_tokens_decoder.items() if token.special
+        }
+        rendered = self._render(_STAND_IN)
+        if rendered.count(_STAND_IN) != 1:
+            raise UserError("the model's chat template does not show the user's message exactly once")
+        self.head, self.tail = rendered.split(_STAND_IN)
+        self.lead = self._answer_lead(rendered)
+
+    def messages(self, message: str) -> list[dict[str, str]]:
+        """The conversation that ``text`` renders."""
+        return [*self._system, {"role": "user", "content": message}]
+
+    def text(self, message: str) -> str:
+        """The rendered prompt, up to where the answer begins. Raises ``UserError`` if the template alters it."""
+        text = self.head + message + self.tail
+        if self._render(message) != text:
+            raise UserError(
+                f"the model's chat template alters the message {message[:80]!r}…, so its words cannot be located"
+            )
+        return text
+
+    def _render(self, message: str, answer: str | None = None) -> str:
+        turns = self.messages(message)
+        if answer is not None:
+            turns.append({"role": "assistant", "content": answer})
+        # transformers passes only data on to templates: its own `strftime_now` can only be given another clock.
+        with patch.object(chat_template_utils, "datetime", _PinnedClock):
+            text: str = self.tokenizer.apply_chat_template(
+                turns,
+                tokenize=False,
+                add_generation_prompt=answer is None,
+                date_string=PINNED_DATE.strftime("%d %b %Y"),
+            )
+        return text
+
+    def _answer_lead(self, question: str) -> str:
+        answered = self._render(_STAND_IN, answer=_ANSWER)
+        if not answered.startswith(question) or _ANSWER not in answered:
+            return ""
+        lead = answered[len(question) : answered.index(_ANSWER)]
+        return lead if not lead.strip() else ""
