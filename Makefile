@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 # pip waits long for an index that cannot be reached; two tries are enough to find out.
 PIP = $(BIN)/python -m pip --disable-pip-version-check --retries 1
-CHECKED = workflow/rationale_eval tests benchmarks
+CHECKED = workflow/rationale_eval tests $(wildcard benchmarks)
 
 .PHONY: study setup test test-long lint format docs lock clean
 
@@ -16,11 +16,12 @@ study: $(VENV)/.study
 
 setup: $(VENV)/.study
 
-# torch first and by itself: resolved together with the rest, a CUDA build would come on Linux.
+# torch first and by itself: resolved together with the rest, a CUDA build would come on Linux. Without what it needs,
+# which the lock holds: so PyTorch's index is asked once, which matters where it cannot be reached.
 $(VENV)/.study: envs/torch-cpu.txt envs/requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with PYTHON=…")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --timeout 30 --quiet -r envs/torch-cpu.txt
+	$(PIP) install --timeout 30 --quiet --no-deps -r envs/torch-cpu.txt
 	$(PIP) install --quiet -r envs/requirements.txt
 	touch $@
 
@@ -55,9 +56,9 @@ lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet -r envs/torch-cpu.txt
 	$(VENV)-lock/bin/python -m pip install --quiet -r envs/requirements.in
-	$(VENV)-lock/bin/python -m pip freeze --all | grep -v -E '^(torch|setuptools)==' > envs/requirements.txt
+	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^torch==' > envs/requirements.txt
 	$(VENV)-lock/bin/python -m pip install --quiet -r envs/dev.in
-	$(VENV)-lock/bin/python -m pip freeze --all | grep -v -E '^(torch|setuptools)==' | grep -v -x -F -f envs/requirements.txt > envs/dev.txt
+	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^torch==' | grep -v -x -F -f envs/requirements.txt > envs/dev.txt
 	rm -rf $(VENV)-lock
 
 clean:
