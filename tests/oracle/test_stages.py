@@ -16,7 +16,7 @@ from rationale_eval.evidence import stage as evidence_stage
 from rationale_eval.evidence.schema import EVIDENCE, PREDICTIONS
 from rationale_eval.faithfulness import perturb as perturb_stage
 from rationale_eval.faithfulness.schema import PERTURBATIONS
-from rationale_eval.rationales.schema import RATIONALES
+from rationale_eval.rationales.schema import RATIONALES, rationale_row
 from rationale_eval.tables import read_provenance, read_table, write_table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -33,6 +33,13 @@ STATUS = {"warm": "ok", "grim": "ok", "markup": "chat_markup", "long": "too_long
 def instance(name, text):
     words = whitespace_words([text])
     return Instance(name, "positive", {"text": text}, words, tuple(place == 1 for place in range(len(words))))
+
+
+def budgets_of(table):
+    """Scores are cut to two budgets, sets of words are taken as given."""
+    if table[0]["scores"] is None:
+        return {"as_given": {"kind": "as_given"}}
+    return {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}}
 
 
 @dataclass
@@ -66,11 +73,10 @@ class Cell:
             write_table(paths[-1], table, RATIONALES, {})
         spec = {
             "model": {"dtype": "float32", "system_prompt": None},
-            "methods": list(rationales),
-            "budgets": {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}},
+            "methods": [{"name": name, "budgets": budgets_of(table)} for name, table in rationales.items()],
             "operator": operator,
             "mask": mask,
-            "keep_only_budgets": ["var"],
+            "keep_only_budgets": ["var", "as_given"],
         }
         command = ["--spec", json.dumps(spec), "--test", str(target / "test.parquet"), "--model", str(self.card)]
         command += ["--prompts", str(self.prompts), "--memo", str(self.folder / memo), "--rationales", *map(str, paths)]
@@ -198,7 +204,7 @@ def test_a_model_with_capped_attention_is_refused_with_advice_when_attention_is_
 
 
 def scored(name, scores, status="ok"):
-    return {"id": name, "sample": 0, "status": status, "scores": scores, "selected": None}
+    return rationale_row(name, status=status, scores=scores)
 
 
 RATIONALE = {
@@ -255,6 +261,6 @@ def test_perturbing_again_asks_the_model_nothing_and_gives_the_same(cell_of, cap
 
 def test_all_words_can_be_deleted_under_a_template_that_strips(cell_of):
     cell = cell_of("llama", "sentencepiece", classify="Text: {text}")
-    everything = [{"id": "warm", "sample": 0, "status": "ok", "scores": None, "selected": [True] * 5}]
+    everything = [rationale_row("warm", selected=[True] * 5)]
     rows = cell.perturb("p", {"all_words": everything}, operator="delete", mask="")
     assert {(row["operation"], row["status"]) for row in rows} == {("mask", "ok"), ("keep", "ok")}

@@ -8,10 +8,11 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.alignment import ALIGNMENT, agreement, average_precision, expected_f1, main, rows_of
+from rationale_eval.alignment import ALIGNMENT, agreement, average_precision, expected_f1, main, row_of
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.errors import UserError
-from rationale_eval.rationales.schema import RATIONALES
+from rationale_eval.rationales.choices import choices
+from rationale_eval.rationales.schema import RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
 from sklearn.metrics import average_precision_score, jaccard_score, precision_recall_fscore_support
 
@@ -101,9 +102,16 @@ def test_average_precision_worked_by_hand():
     assert average_precision([1.0, 1.0, 1.0, 1.0], GOLD) == pytest.approx(0.5)
 
 
-def test_rows_of_a_scored_method_hold_every_budget_and_the_curve():
-    scored = {"id": "m", "sample": 1, "status": "ok", "scores": [0.9, 0.8, 0.1, 0.0], "selected": None}
-    rows = {row["budget"]: row for row in rows_of(MARKED, "gxi", scored, BUDGETS)}
+def rows_of(instance, rationale, budgets, tmp_path):
+    """The alignment rows of one row of a rationales table."""
+    write_table(tmp_path / "rationales.parquet", [rationale], RATIONALES, {})
+    method = {"name": "gxi", "budgets": budgets}
+    found = choices([method], [tmp_path / "rationales.parquet"], {instance.id: instance})
+    return {choice.budget: row_of(choice) for choice in found}
+
+
+def test_rows_of_a_scored_method_hold_every_budget_and_the_curve(tmp_path):
+    rows = rows_of(MARKED, rationale_row("m", 1, scores=[0.9, 0.8, 0.1, 0.0]), BUDGETS, tmp_path)
     assert set(rows) == {"top_var", "one"}
     assert rows["top_var"]["f1"] == 0.5
     assert rows["top_var"]["selected"] == 2
@@ -117,30 +125,38 @@ def test_rows_of_a_scored_method_hold_every_budget_and_the_curve():
         )  # fmt: skip
 
 
-def test_rows_of_a_set_have_no_curve():
-    given_set = {"id": "m", "sample": 0, "status": "ok", "scores": None, "selected": [True, False, True, False]}
-    (row,) = rows_of(MARKED, "human", given_set, BUDGETS)
+AS_GIVEN = {"as_given": {"kind": "as_given"}}
+
+
+def test_rows_of_a_set_have_no_curve(tmp_path):
+    rows = rows_of(MARKED, rationale_row("m", selected=[True, False, True, False]), AS_GIVEN, tmp_path)
+    (row,) = rows.values()
     assert (row["budget"], row["f1"], row["auprc"], row["auprc_chance"]) == ("as_given", 1.0, None, None)
 
 
+def test_a_reply_that_names_nothing_has_an_f1_of_zero_and_a_refusal_none(tmp_path):
+    rows = rows_of(MARKED, rationale_row("m", selected=[False] * 4, order=[]), AS_GIVEN, tmp_path)
+    assert (rows["as_given"]["status"], rows["as_given"]["f1"]) == ("ok", 0.0)
+    rows = rows_of(MARKED, rationale_row("m", status="refusal"), AS_GIVEN, tmp_path)
+    assert (rows["as_given"]["status"], rows["as_given"]["f1"]) == ("refusal", None)
+
+
 @pytest.mark.parametrize("scores", [None, [0.4, 0.3, 0.2, 0.1]])
-def test_without_marked_words_nothing_is_measured_but_the_row_stays(scores):
+def test_without_marked_words_nothing_is_measured_but_the_row_stays(scores, tmp_path):
     selected = [True] * 4 if scores is None else None
-    row = {"id": "u", "sample": 0, "status": "ok", "scores": scores, "selected": selected}
-    rows = rows_of(UNMARKED, "m", row, BUDGETS)
-    assert len(rows) == (1 if scores is None else 2)
-    assert {(row["status"], row["f1"], row["auprc"]) for row in rows} == {("no_gold", None, None)}
+    budgets = AS_GIVEN if scores is None else BUDGETS
+    rows = rows_of(UNMARKED, rationale_row("u", scores=scores, selected=selected), budgets, tmp_path)
+    assert set(rows) == set(budgets)
+    assert {(row["status"], row["f1"], row["auprc"]) for row in rows.values()} == {("no_gold", None, None)}
 
 
 def test_the_stage_writes_one_row_for_each_cell_and_needs_a_table_for_each_method(tmp_path):
     write_instances(tmp_path / "test.parquet", [MARKED, UNMARKED], {})
-    rationales = [
-        {"id": name, "sample": 0, "status": "ok", "scores": [4.0, 3.0, 2.0, 1.0], "selected": None} for name in "mu"
-    ]
+    rationales = [rationale_row(name, scores=[4.0, 3.0, 2.0, 1.0]) for name in "mu"]
     write_table(tmp_path / "first.parquet", rationales, RATIONALES, {})
     command = ["--test", str(tmp_path / "test.parquet"), "--output", str(tmp_path / "out.parquet")]
     command += ["--rationales", str(tmp_path / "first.parquet")]
-    main(["--spec", json.dumps({"methods": ["first"], "budgets": BUDGETS}), *command])
+    main(["--spec", json.dumps({"methods": [{"name": "first", "budgets": BUDGETS}]}), *command])
     rows = read_table(tmp_path / "out.parquet", ALIGNMENT)
     assert [(row["id"], row["budget"], row["status"]) for row in rows] == [
         ("m", "top_var", "ok"),
@@ -149,4 +165,10 @@ def test_the_stage_writes_one_row_for_each_cell_and_needs_a_table_for_each_metho
         ("u", "one", "no_gold"),
     ]
     with pytest.raises(UserError, match="1 tables for 2 methods"):
-        main(["--spec", json.dumps({"methods": ["first", "other"], "budgets": BUDGETS}), *command])
+        main(
+            [
+                "--spec",
+                json.dumps({"methods": [{"name": name, "budgets": BUDGETS} for name in ("first", "other")]}),
+                *command,
+            ]
+        )

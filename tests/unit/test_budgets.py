@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rationale_eval.corpora.instances import Instance, whitespace_words
-from rationale_eval.rationales.budgets import selections, size, top
+from rationale_eval.rationales.budgets import selections, size, sizes, top
 from rationale_eval.rationales.reference import first_words_scores, random_scores
 from rationale_eval.rationales.stage import reference
 
@@ -83,7 +83,7 @@ def test_larger_budgets_contain_smaller_ones(values):
 
 def test_scores_are_cut_to_every_budget():
     row = {"status": "ok", "scores": [0.1, 0.9, 0.2, 0.8, 0.0], "selected": None}
-    assert list(selections(row, (True, False, False, True, True), BUDGETS)) == [
+    assert list(selections(row, (True, False, False, True, True), BUDGETS, {})) == [
         ("var", "ok", [False, True, True, True, False]),
         ("fifth", "ok", [False, True, False, False, False]),
         ("two", "ok", [False, True, False, True, False]),
@@ -92,22 +92,53 @@ def test_scores_are_cut_to_every_budget():
 
 def test_without_marked_words_only_the_annotated_size_has_none():
     row = {"status": "ok", "scores": [0.1, 0.9], "selected": None}
-    assert list(selections(row, (False, False), BUDGETS)) == [
+    assert list(selections(row, (False, False), BUDGETS, {})) == [
         ("var", "no_gold", None),
         ("fifth", "ok", [False, True]),
         ("two", "ok", [True, True]),
     ]
 
 
+AS_GIVEN = {"as_given": {"kind": "as_given"}}
+
+
 def test_a_set_of_words_is_taken_as_it_is():
     row = {"status": "ok", "scores": None, "selected": [True, False]}
-    assert list(selections(row, (True, True), BUDGETS)) == [("as_given", "ok", [True, False])]
+    assert list(selections(row, (True, True), AS_GIVEN, {})) == [("as_given", "ok", [True, False])]
+
+
+def test_a_reply_is_cut_to_the_words_that_it_names_first():
+    row = {"status": "ok", "scores": None, "selected": [True, True, False, True], "order": [3, 0, 1]}
+    budgets = AS_GIVEN | {"var": {"kind": "top_var"}}
+    assert list(selections(row, (True, False, True, False), budgets, {})) == [
+        ("as_given", "ok", [True, True, False, True]),
+        ("var", "ok", [True, False, False, True]),
+    ]
+    short = row | {"selected": [False] * 4, "order": []}
+    assert list(selections(short, (True, False, True, False), budgets, {}))[1] == ("var", "ok", [False] * 4)
+
+
+def test_scores_are_cut_to_the_size_of_a_reply_on_the_same_instance():
+    replies = [
+        {"id": "a", "sample": 0, "selected": [True, True, False]},
+        {"id": "a", "sample": 1, "selected": [True, True, True]},
+        {"id": "b", "sample": 0, "selected": None},
+        {"id": "c", "sample": 0, "selected": [False, False, False]},
+    ]
+    matched = sizes("asked", replies)
+    assert matched == {("asked", "a"): 2, ("asked", "b"): None, ("asked", "c"): 0}
+    budget = {"same": {"kind": "matched", "to": "asked"}}
+    row = {"status": "ok", "scores": [0.1, 0.3, 0.2], "selected": None}
+    expected = {"a": ("ok", [False, True, True]), "b": ("no_reply", None), "c": ("ok", [False] * 3)}
+    for name, (status, mask) in expected.items():
+        assert list(selections(row | {"id": name}, (True, False, False), budget, matched)) == [("same", status, mask)]
 
 
 def test_a_row_without_a_rationale_is_kept_wherever_one_was_due():
     row = {"status": "too_long", "scores": None, "selected": None}
-    assert list(selections(row, (True, True), BUDGETS)) == [(name, "too_long", None) for name in BUDGETS]
-    assert list(selections(row | {"status": "no_gold"}, (False,), BUDGETS)) == [("as_given", "no_gold", None)]
+    assert list(selections(row, (True, True), BUDGETS, {})) == [(name, "too_long", None) for name in BUDGETS]
+    refused = row | {"status": "refusal"}
+    assert list(selections(refused, (False,), AS_GIVEN, {})) == [("as_given", "refusal", None)]
 
 
 def test_random_scores_depend_on_seed_and_id_alone():

@@ -64,7 +64,12 @@ def test_taking_a_docstring_away_changes_no_digest(package):
         ("rationales/aggregation", '== "max"', '== "min"', {"rationale"}),
         ("evidence/measure", "dim=-1", "dim=-2", {"evidence", "memo evidence"}),
         ("faithfulness/masking", 'operator == "replace"', 'operator != "replace"', {"perturb"}),
-        ("models/scoring", "log_softmax(-1)", "softmax(-1)", {"evidence", "perturb", "memo evidence", "memo perturb"}),
+        (
+            "models/scoring",
+            "log_softmax(-1)",
+            "softmax(-1)",
+            {"finetune", "evidence", "replies", "perturb", "memo evidence", "memo replies", "memo perturb"},
+        ),
         ("faithfulness/measures", "!= label", "== label", {"faithfulness"}),
         ("corpora/rated_snippets", "casefold()", "lower()", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),

@@ -11,9 +11,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from rationale_eval import config_docs
-from rationale_eval.config import Config, parse
+from rationale_eval.config import Config
+from rationale_eval.config_checks import parse
 from rationale_eval.errors import UserError
-from rationale_eval.study import Cell, StudyPlan
+from rationale_eval.study import StudyPlan
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,6 +108,15 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         ["attention"],
         "study.methods[0]: 'saliency_l2' needs gradients, which model 'smollm2-135m-instruct' cannot give",
     ),
+    (["study", "methods"], ["random", "prompt_guided"], "study.budgets[2]: 'matched_unbound' matches 'prompt_unbound'"),
+    (["study", "checkpoints"], ["base", 0], "study.checkpoints"),
+    (["study", "checkpoints"], ["base", "base"], "study.checkpoints: something is listed twice"),
+    (
+        ["methods", "random", "budgets"],
+        ["top_vra"],
+        "methods.random.budgets[0]: 'top_vra' is not in `budgets`; did you",
+    ),
+    (["finetuning", "rank"], 0, "finetuning.rank: input should be greater than or equal to 1 (it is 0)"),
     (["compute", "batch_rows"], 0, "compute.batch_rows: input should be greater than or equal to 1 (it is 0)"),
     (["perturbation", "mask"], "", "perturbation.mask: string should have at least 1 character"),
 ]
@@ -129,7 +139,8 @@ def test_each_step_reads_only_its_slice(raw: dict[str, Any]) -> None:
     def slices(config: dict[str, Any]) -> dict[str, str]:
         plan = StudyPlan(parse(config))
         return {
-            "corpus": plan.corpus("movie_reviews"),
+            "train": plan.corpus("movie_reviews", "train"),
+            "test": plan.corpus("movie_reviews", "test"),
             "model": plan.model("smollm2-135m-instruct"),
             "evidence": plan.evidence("smollm2-135m-instruct"),
             "saliency": plan.method("saliency_l2"),
@@ -146,16 +157,28 @@ def test_each_step_reads_only_its_slice(raw: dict[str, Any]) -> None:
 
 
 def test_swapping_two_numbers_changes_the_slice(raw: dict[str, Any]) -> None:
-    before = StudyPlan(parse(raw)).corpus("tweets")
+    before = StudyPlan(parse(raw)).corpus("tweets", "test")
     corpus = raw["corpora"]["tweets"] = dict(raw["corpora"]["tweets"])
     corpus["min_rating"], corpus["min_word_rating"] = corpus["min_word_rating"], corpus["min_rating"]
-    after = StudyPlan(parse(raw)).corpus("tweets")
+    after = StudyPlan(parse(raw)).corpus("tweets", "test")
     assert after != before
     assert sorted(map(str, json.loads(after).values())) == sorted(map(str, json.loads(before).values()))
 
 
 def test_cells_are_the_grid_in_the_order_of_the_configuration(raw: dict[str, Any]) -> None:
-    assert StudyPlan(parse(raw)).cells == [
-        Cell("movie_reviews", "smollm2-135m-instruct", "base"),
-        Cell("editorials", "smollm2-135m-instruct", "base"),
+    raw["study"] |= {"corpora": ["tweets"], "checkpoints": ["base", 3], "seeds": [7, 8]}
+    assert [cell.path for cell in StudyPlan(parse(raw)).cells] == [
+        "tweets/smollm2-135m-instruct/base",
+        "tweets/smollm2-135m-instruct/epoch-03-seed-7",
+        "tweets/smollm2-135m-instruct/epoch-03-seed-8",
     ]
+
+
+def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
+    spec = json.loads(StudyPlan(parse(raw)).alignment())
+    budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}
+    assert budgets["saliency_l2"] == {"top_var", "top_ratio_20", "matched_unbound", "matched_guided"}
+    assert budgets["random"] == {"top_var"}
+    assert budgets["human"] == budgets["all_words"] == budgets["prompt_unbound"] == {"as_given"}
+    # it is asked for as many words as people marked, and names them in an order
+    assert budgets["prompt_guided"] == {"as_given", "top_var"}

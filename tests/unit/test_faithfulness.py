@@ -12,10 +12,23 @@ from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.measures import main, measure, softmax
 from rationale_eval.faithfulness.perturb import requests
 from rationale_eval.faithfulness.schema import FAITHFULNESS, PERTURBATIONS
+from rationale_eval.rationales.budgets import selections
+from rationale_eval.rationales.choices import Choice
 from rationale_eval.tables import read_table, write_table
 
 INSTANCE = Instance("i", "yes", {"text": "a b c d"}, whitespace_words(["a b c d"]), (True, False, True, False))
-SPEC = {"budgets": {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}}, "keep_only_budgets": ["var"]}
+BUDGETS = {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}}
+KEEP_ONLY = ["var", "as_given"]
+
+
+def requests_of(rationale, budgets):
+    """The perturbations that one row of a rationales table asks for."""
+    gold = INSTANCE.rationale
+    return [
+        request
+        for budget, status, mask in selections(rationale, gold, budgets, {})
+        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask), KEEP_ONLY)
+    ]
 
 
 def scores(*probabilities):
@@ -97,9 +110,7 @@ def test_one_operation_that_does_not_fit_leaves_the_other():
 
 def test_masks_hide_the_rationale_and_keeping_hides_the_rest():
     rationale = {"sample": 3, "status": "ok", "scores": [0.0, 0.3, 0.2, 0.1], "selected": None}
-    found = {
-        (row["budget"], row["operation"]): (row, hidden) for row, hidden in requests(INSTANCE, "m", rationale, SPEC)
-    }
+    found = {(row["budget"], row["operation"]): (row, hidden) for row, hidden in requests_of(rationale, BUDGETS)}
     assert set(found) == {("one", "mask"), ("var", "mask"), ("var", "keep")}
     assert found["one", "mask"][1] == (False, True, False, False)
     assert found["var", "mask"][1] == (False, True, True, False)
@@ -111,7 +122,10 @@ def test_masks_hide_the_rationale_and_keeping_hides_the_rest():
 
 def test_sets_of_words_are_masked_and_kept():
     rationale = {"sample": 0, "status": "ok", "scores": None, "selected": [True, False, False, False]}
-    found = [(row["budget"], row["operation"], hidden) for row, hidden in requests(INSTANCE, "m", rationale, SPEC)]
+    found = [
+        (row["budget"], row["operation"], hidden)
+        for row, hidden in requests_of(rationale, {"as_given": {"kind": "as_given"}})
+    ]
     assert found == [
         ("as_given", "mask", (True, False, False, False)),
         ("as_given", "keep", (False, True, True, True)),
@@ -120,7 +134,7 @@ def test_sets_of_words_are_masked_and_kept():
 
 def test_rationales_that_do_not_exist_ask_for_no_input_but_keep_their_rows():
     rationale = {"sample": 0, "status": "too_long", "scores": None, "selected": None}
-    found = list(requests(INSTANCE, "m", rationale, SPEC))
+    found = requests_of(rationale, BUDGETS)
     assert {(row["budget"], row["operation"]) for row, _ in found} == {
         ("one", "mask"),
         ("var", "mask"),

@@ -1,46 +1,32 @@
-"""The report: statistics against hand-worked cases, counts, figures, and a page into which nothing can be injected."""
+"""The report's numbers and sentences: statistics against hand-worked cases, counts, wording, findings, examples."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import warnings
-from html.parser import HTMLParser
-from itertools import pairwise
-from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
-from rationale_eval.alignment import ALIGNMENT, MEASURES
-from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
-from rationale_eval.errors import UserError
-from rationale_eval.evidence.schema import PREDICTIONS
-from rationale_eval.faithfulness.schema import FAITHFULNESS, PERTURBATIONS
-from rationale_eval.rationales.schema import RATIONALES
-from rationale_eval.report import figures, page, tables
+from rationale_eval.alignment import MEASURES
+from rationale_eval.corpora.instances import Instance, whitespace_words
+from rationale_eval.report import tables
+from rationale_eval.report.aggregate import status_counts
 from rationale_eval.report.examples import choose, pieces
 from rationale_eval.report.findings import accuracy_finding, alignment_finding, clear_of, faithfulness_finding
 from rationale_eval.report.html_tables import alignment_table, render
-from rationale_eval.report.layout import Cell, ordered
-from rationale_eval.report.record import Record, differences
+from rationale_eval.report.layout import ordered
 from rationale_eval.report.statistics import entropy, macro_f1, majority, mean_interval, proportion_interval
-from rationale_eval.report.wording import number, percent, percent_with_interval, visible
-from rationale_eval.tables import read_provenance, write_json, write_table
+from rationale_eval.report.wording import (
+    number,
+    percent,
+    percent_with_interval,
+    points_with_interval,
+    settings,
+    visible,
+)
+from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, Elements, estimate
 from scipy import stats
-
-INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
-SCRIPT, IMAGE, BIDI = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\u202egnol\u2066"
-HOSTILE = f"{SCRIPT} {IMAGE} {BIDI} $x_ & {{{{ 7 * 7 }}}}"
-METHODS = {
-    "grad": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max"},
-    f"m {IMAGE} $_$": {"kind": "attention", "statistic": "last", "aggregation": "max"},
-    "random": {"kind": "random", "seeds": [0, 1]},
-    "human": {"kind": "human"},
-}
-BUDGETS = {"top_var": {"kind": "top_var"}, "half": {"kind": "top_ratio", "ratio": 0.5}}
-
 
 # Statistics
 
@@ -130,7 +116,7 @@ def test_what_is_not_computed_is_counted_and_not_averaged():
 
 def test_an_instance_is_ok_if_one_of_its_samples_is():
     frame = pd.DataFrame([scored("a", 0, "too_long"), scored("a", 1, "ok", 0.5), scored("b", 0, "too_long")])
-    assert tables.status_counts(frame) == {"instances": 2, "status_ok": 1, "status_too_long": 1}
+    assert status_counts(frame) == {"instances": 2, "status_ok": 1, "status_too_long": 1}
 
 
 def test_a_row_of_which_nothing_was_computed_has_no_values():
@@ -182,17 +168,17 @@ def test_numbers_as_printed():
     assert percent(0.345, 200) == "34\N{NO-BREAK SPACE}%"
     assert percent(0.345, 201) == "34.5\N{NO-BREAK SPACE}%"
     assert percent_with_interval(0.3, 0.2, 0.41, 60) == "30\N{NO-BREAK SPACE}% [20, 41]"
+    assert points_with_interval(0.163, -0.001, 0.28, 60) == "+16\N{NO-BREAK SPACE}points [0, 28]"
+    assert points_with_interval(-0.163, -0.2, -0.1, 60)[:3] == "\N{MINUS SIGN}16"
+
+
+def test_settings_leave_out_what_is_not_set():
+    assert settings({"kind": "random", "seeds": [0, 1], "budgets": None}) == "seeds 0, 1"
 
 
 def test_controls_are_spelled_out():
     assert visible("a\u202eb\x00c\nd") == "a[U+202E]b[U+0000]c\nd"
     assert visible(3) == 3
-
-
-def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
-    row = {"method": method, "kind": kind, "budget": budget, "n": 60, "f1": f1, "f1_low": low, "f1_high": high}
-    row |= {f"f1_corrected{end}": value - 0.1 for end, value in (("", f1), ("_low", low), ("_high", high))}
-    return row | {f"flip_rate{end}": row[f"f1{end}"] for end in ("", "_low", "_high")}
 
 
 def test_a_finding_names_the_best_and_those_that_overlap_with_it():
@@ -267,256 +253,6 @@ def test_examples_are_half_misclassified_where_there_are_any(wrong, expected):
     assert sum(frame.set_index("id")["predicted"][name] == "no" for name in ids) == expected
 
 
-# The stages, on a small tree of results
-
-
-def write_cell(results, corpus, label, text, versions):
-    """A cell of four instances, the last one without a prediction."""
-    instances = [
-        Instance(f"{i}", label if i % 2 else "no", {"text": f"{text} {i}"}, whitespace_words([f"{text} {i}"]), None)
-        for i in range(4)
-    ]
-    instances = [
-        Instance(one.id, one.label, one.fields, one.words, tuple(j < 2 for j in range(len(one.words))))
-        for one in instances
-    ]
-    made = {"stage": "test", "spec": {"note": HOSTILE}, "versions": versions, "example_prompt": HOSTILE, "inputs": {}}
-    write_instances(results / "corpora" / corpus / "test.parquet", instances, made)
-    card = dict.fromkeys(("description", "annotation", "licence", "citation"), HOSTILE)
-    numbers = {"test_rows": 4, "words_per_row": 9.0, "marked_per_row": 2.0, "test_labels": {label: 2, "no": 2}}
-    write_json(results / "corpora" / corpus / "card.json", card | numbers)
-    model = {"source": {"path": HOSTILE}, "architecture": "A", "layers": 1, "hidden_size": 2}
-    write_json(results / "models" / "m" / "card.json", model | {"licence": HOSTILE, "citation": ""})
-    folder = results / corpus / "m" / "base"
-    predictions, alignment, faithfulness, perturbations = [], [], [], []
-    for i, one in enumerate(instances):
-        known = i < 3
-        status = "ok" if known else "too_long"
-        predictions.append(
-            {
-                "id": one.id,
-                "status": status,
-                "gold": one.label,
-                "predicted": label if known else None,
-                "labels": ["no", label],
-                "scores": [-2.0, -1.0] if known else None,
-                "probabilities": [0.25, 0.75] if known else None,
-                "tokens": 9,
-            }
-        )
-    for method, entry in METHODS.items():
-        rationales = []
-        for one in instances:
-            words = len(one.words)
-            for sample in range(2 if method == "random" else 1):
-                row = {"id": one.id, "sample": sample, "status": "ok", "scores": None, "selected": None}
-                if entry["kind"] == "human":
-                    row["selected"] = list(one.rationale)
-                else:
-                    row["scores"] = [float((j + sample) % 3) for j in range(words)]
-                rationales.append(row)
-                for budget in ["as_given"] if entry["kind"] == "human" else BUDGETS:
-                    key = {"id": one.id, "method": method, "sample": sample, "budget": budget}
-                    values = dict.fromkeys(MEASURES, 0.5 + 0.1 * int(one.id))
-                    alignment.append(key | {"status": "ok", "words": words, "gold": 2, "selected": 2} | values)
-                    done = one.id != "3"
-                    shared = {"status": "ok" if done else "too_long", "words": words, "selected": 2}
-                    flip = one.id == "1" if done else None
-                    drop = 0.1 if done else None
-                    measured = {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
-                    faithfulness.append(key | shared | measured)
-                    perturbations.append(key | shared | {"operation": "mask", "scores": None})
-        write_table(folder / "rationales" / f"{method}.parquet", rationales, RATIONALES, made)
-    write_table(folder / "predictions.parquet", predictions, PREDICTIONS, made)
-    write_table(folder / "alignment.parquet", alignment, ALIGNMENT, made)
-    write_table(folder / "faithfulness.parquet", faithfulness, FAITHFULNESS, made)
-    write_table(folder / "perturbations.parquet", perturbations, PERTURBATIONS, made)
-
-
-def run(results, corpora):
-    """The three stages; their output lies in ``results/report``."""
-    report = results / "report"
-    cells = [{"corpus": corpus, "model": "m", "checkpoint": "base"} for corpus in corpora]
-    prompts = results / "prompts.yaml"
-    prompts.write_text(json.dumps(PROMPT), encoding="utf-8")
-    reads = ["--results", str(results)]
-    reads_tables = [*reads, "--tables", str(report / "tables")]
-    spec = {"cells": cells, "methods": METHODS, "budgets": BUDGETS}
-    collected = json.dumps(spec | {"interval": INTERVAL | {"resamples": 50}})
-    tables.main(["--spec", collected, *reads, "--output", str(report / "tables")])
-    drawn = json.dumps({"methods": METHODS, "main_budget": "top_var"})
-    figures.main(["--spec", drawn, *reads_tables, "--output", str(report / "figures")])
-    spec |= {"main_budget": "top_var", "perturbation": {"operator": "replace", "mask": SCRIPT}}
-    spec |= {"tasks": dict.fromkeys(corpora, str(prompts))}
-    reads_all = [*reads_tables, "--figures", str(report / "figures")]
-    page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])
-    return report
-
-
-PROMPT = {
-    "version": 1,
-    "fields": ["text"],
-    "classify": f"{SCRIPT} {{text}}",
-    "verbalisers": {"no": "no", HOSTILE: IMAGE},
-}
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """A report on two hostile corpora, whose tables were made with different versions."""
-    results = tmp_path_factory.mktemp("results")
-    write_cell(results, "one", HOSTILE, f"{SCRIPT} {IMAGE} {BIDI}", {"torch": "1"})
-    write_cell(results, f"two {BIDI} $x", HOSTILE, "plain words of a text", {"torch": "2"})
-    return run(results, ["one", f"two {BIDI} $x"])
-
-
-class Elements(HTMLParser):
-    """Collects start tags with their attributes, the open elements at each end, and all text."""
-
-    VOID = frozenset({"meta", "img", "br"})
-
-    def __init__(self):
-        super().__init__()
-        self.started, self.open, self.text = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.started.append((tag, dict(attributes)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-@pytest.fixture(scope="module")
-def html(report):
-    return (report / "index.html").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def parsed(html):
-    elements = Elements()
-    elements.feed(html)
-    assert elements.open == []
-    return elements
-
-
-def test_tables_count_what_was_left_out(report):
-    accuracy = pd.read_csv(report / "tables" / "accuracy.csv")
-    assert accuracy[["instances", "n", "status_ok", "status_too_long"]].to_numpy().tolist() == [[4, 3, 3, 1]] * 2
-    alignment = pd.read_parquet(report / "tables" / "alignment.parquet")
-    assert len(alignment) == 2 * (3 * 2 + 1)
-    assert set(alignment["n"]) == {4}
-    # Over the three instances with a prediction only.
-    assert set(alignment["n_correct"] + alignment["n_wrong"]) == {3}
-    faithfulness = pd.read_parquet(report / "tables" / "faithfulness.parquet")
-    assert set(faithfulness["n"]) == {3}
-    assert faithfulness["flip_rate"].tolist() == pytest.approx([1 / 3] * len(faithfulness))
-    assert set(faithfulness["status_too_long"]) == {1}
-
-
-def test_csv_and_parquet_say_the_same(report):
-    for name in ("accuracy", "alignment", "faithfulness"):
-        written = pd.read_csv(report / "tables" / f"{name}.csv")
-        stored = pd.read_parquet(report / "tables" / f"{name}.parquet")
-        pd.testing.assert_frame_equal(written, stored, rtol=1e-5, check_dtype=False)
-    assert read_provenance(report / "tables" / "alignment.parquet")["spec"]["interval"]["level"] == 0.95
-
-
-def test_no_element_or_handler_comes_from_data(parsed):
-    tags = {tag for tag, _ in parsed.started}
-    assert not tags & {"script", "iframe", "object", "form", "link", "base"}
-    names = {name for _, attributes in parsed.started for name in attributes}
-    assert not {name for name in names if name.startswith("on")}
-    sources = [attributes["src"] for tag, attributes in parsed.started if tag == "img"]
-    assert len(sources) == 2
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-
-
-def test_examples_are_few_and_from_each_corpus(parsed):
-    assert sum(tag == "article" for tag, _ in parsed.started) == 6
-    # The human rationale and the better method of each of two families, in each example.
-    assert sum(attributes.get("class") == "source" for _, attributes in parsed.started) == 18
-
-
-def test_hostile_text_is_shown_as_text(parsed, html):
-    text = "".join(parsed.text)
-    for place in (SCRIPT, IMAGE, "{{ 7 * 7 }}", "[U+202E]gnol[U+2066]", f"m {IMAGE} $_$", "Corpus two [U+202E]gnol"):
-        assert place in text
-    assert not re.search("[\u202a-\u202e\u2066-\u2069]", html)
-
-
-def test_the_page_needs_nothing_from_elsewhere(parsed, html):
-    links = [attributes["href"] for tag, attributes in parsed.started if tag == "a"]
-    assert {"tables/accuracy.csv", "tables/alignment.parquet", "figures/faithfulness.svg"} <= set(links)
-    assert not [link for link in links if re.match("[a-z]+:|//", link)]
-    assert "@import" not in html
-    assert "url(" not in html
-
-
-def test_links_of_the_page_lead_to_files(parsed, report):
-    links = [attributes["href"] for tag, attributes in parsed.started if tag == "a"]
-    ids = {attributes.get("id") for _, attributes in parsed.started}
-    for link in links:
-        assert link[1:] in ids if link.startswith("#") else (report / unquote(link)).is_file(), link
-
-
-def test_headings_and_ids_are_in_order(parsed):
-    levels = [int(tag[1]) for tag, _ in parsed.started if re.fullmatch("h[1-6]", tag)]
-    assert levels[0] == 1
-    assert all(after <= before + 1 for before, after in pairwise(levels))
-    tables_and_sections = [a["id"] for tag, a in parsed.started if tag in ("section", "table") and "id" in a]
-    assert len(set(tables_and_sections)) == len(tables_and_sections)
-
-
-def test_different_versions_are_told(parsed):
-    text = "".join(parsed.text)
-    assert "were not all made alike" in text
-    assert "version of torch: 1 in" in text
-
-
-def test_figures_repeat_byte_for_byte_and_keep_names_as_text(report, tmp_path):
-    spec = json.dumps({"methods": METHODS, "main_budget": "top_var"})
-    arguments = ["--spec", spec, "--tables", str(report / "tables"), "--results", str(report.parent)]
-    figures.main([*arguments, "--output", str(tmp_path)])
-    for name in ("alignment.svg", "alignment.png", "faithfulness.svg", "faithfulness.png"):
-        assert (tmp_path / name).read_bytes() == (report / "figures" / name).read_bytes()
-    drawn = (tmp_path / "alignment.svg").read_text(encoding="utf-8")
-    assert ">grad<" in drawn
-    assert "<img" not in drawn
-    assert "m &quot;&gt;&lt;img" in drawn or 'm "&gt;&lt;img' in drawn
-
-
-def test_a_figure_has_a_panel_for_each_cell():
-    cells = [(corpus, "m", checkpoint) for corpus in ("a", "b", "c") for checkpoint in ("base", "epoch-01", "epoch-02")]
-    rows = []
-    for corpus, model, checkpoint in cells[:-1]:
-        row = estimate("grad", 0.3, 0.2, 0.4) | {"f1_chance": 0.1}
-        rows.append({"corpus": corpus, "model": model, "checkpoint": checkpoint, **row})
-    cards = {corpus: {"marked_per_row": 2, "words_per_row": 20} for corpus in "abc"}
-    drawn = figures.alignment_figure(pd.DataFrame(rows), {"grad": {"kind": "gradients"}}, "top_var", 0.95, cards)
-    shown = [axes for axes in drawn.axes if axes.get_visible()]
-    assert len(shown) == 8
-    # A row of panels is one checkpoint, although the table goes through one corpus after the other.
-    assert shown[4].get_title(loc="left").startswith("b, epoch-01\nn = 60; 2.00 of 20.00 words")
-
-
-def test_records_that_agree_have_no_differences(report):
-    cell = Cell("c", "m", "base")
-    made = {"versions": {"torch": "1"}, "device": "cpu", "stage": "evidence", "attention": "eager"}
-    one = Record(cell, "predictions", report, "0", made)
-    other = Record(cell, "perturbations", report, "0", made | {"stage": "perturb", "attention": "sdpa"})
-    assert differences([one, other]) == []
-    third = Record(cell, "faithfulness", report, "0", made | {"device": "cuda"})
-    assert differences([one, third]) == [
-        "device of m: cpu in 1 tables (first: c, m, base: predictions); "
-        "cuda in 1 tables (first: c, m, base: faithfulness)"
-    ]
-
-
 def test_a_table_escapes_cells_heads_and_groups():
     html = render([{"g": SCRIPT, "s": IMAGE, HOSTILE: SCRIPT}], "t", "s", "g")
     elements = Elements()
@@ -530,21 +266,3 @@ def test_only_a_method_apart_from_all_others_is_bold():
     tied = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.45, 0.35, 0.55) | rest]
     assert alignment_table(pd.DataFrame(apart), "t", True).count("bold") == 1
     assert alignment_table(pd.DataFrame(tied), "t", True).count("bold") == 0
-
-
-def test_a_method_without_rows_is_an_error(tmp_path):
-    write_cell(tmp_path, "one", "yes", "some words", {})
-    spec = {"cells": [{"corpus": "one", "model": "m", "checkpoint": "base"}], "budgets": BUDGETS, "interval": INTERVAL}
-    spec["methods"] = METHODS | {"other": {"kind": "gradients"}}
-    with pytest.raises(UserError, match=r"alignment\.parquet: has no row of method 'other'"):
-        tables.main(["--spec", json.dumps(spec), "--results", str(tmp_path), "--output", str(tmp_path / "out")])
-
-
-def test_a_missing_table_or_figure_is_named(tmp_path):
-    spec = json.dumps({"methods": METHODS, "main_budget": "top_var"})
-    with pytest.raises(UserError, match=r"alignment\.parquet: there is no such table"):
-        figures.main(
-            ["--spec", spec, "--tables", str(tmp_path), "--results", str(tmp_path), "--output", str(tmp_path / "out")]
-        )
-    with pytest.raises(UserError, match="there is no such figure"):
-        page.picture(tmp_path / "alignment.svg")

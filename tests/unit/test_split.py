@@ -7,9 +7,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rationale_eval.corpora import card as card_stage
 from rationale_eval.corpora.instances import Instance, read_instances, whitespace_words
-from rationale_eval.corpora.rated_snippets import read
-from rationale_eval.corpora.stage import main, split
+from rationale_eval.corpora.stage import main, take
 from rationale_eval.errors import UserError
 from rationale_eval.tables import read_provenance
 
@@ -22,6 +22,14 @@ def row(number, group=None, marked=True):
 
 
 ROWS = [row(number) for number in range(300)]
+
+
+def split(rows, seed, test_share, train_rows, test_rows):
+    """Both sides."""
+    return (
+        take(rows, "train", seed, test_share, train_rows),
+        take(rows, "test", seed, test_share, test_rows),
+    )
 
 
 def ids(side):
@@ -104,38 +112,35 @@ def spec_of(**changes):
         "max_words": 15,
         "seed": 0,
         "test_share": 0.5,
-        "train_rows": 10,
-        "test_rows": 12,
-        "description": "made up",
-        "annotation": "a lexicon",
-        "licence": "none",
-        "citation": "",
+        "rows": 12,
         **changes,
     }
 
 
-def run_stage(source, folder, **changes):
-    command = ["--spec", json.dumps(spec_of(**changes)), "--source", str(source)]
-    for name in ("train", "test"):
-        command += [f"--{name}", str(folder / f"{name}.parquet")]
-    main([*command, "--card", str(folder / "card.json")])
+def run_stage(source, folder, side, **changes):
+    command = ["--spec", json.dumps(spec_of(**changes)), "--source", str(source), "--side", side]
+    main([*command, "--output", str(folder / f"{side}.parquet")])
 
 
-def test_the_stage_writes_both_sides_and_a_card_that_fits_them(smoke_corpus, tmp_path):
-    run_stage(smoke_corpus, tmp_path)
+def test_the_stages_write_both_sides_and_a_card_that_fits_them(smoke_corpus, tmp_path):
+    run_stage(smoke_corpus, tmp_path, "train", rows=10)
+    run_stage(smoke_corpus, tmp_path, "test")
     train, test = (read_instances(tmp_path / f"{name}.parquet") for name in ("train", "test"))
     assert (len(train), len(test)) == (10, 12)
+    assert read_provenance(tmp_path / "test.parquet")["spec"] == spec_of()
+    command = ["--train", str(tmp_path / "train.parquet"), "--test", str(tmp_path / "test.parquet")]
+    command += ["--card", str(tmp_path / "card.json")]
+    card_stage.main(["--spec", json.dumps({"name": "smoke", "annotation": "a lexicon"}), *command])
     card = json.loads((tmp_path / "card.json").read_text())
+    assert (card["name"], card["annotation"]) == ("smoke", "a lexicon")
     assert (card["train_rows"], card["test_rows"]) == (10, 12)
-    assert card["usable_rows"] == len(list(read(smoke_corpus, spec_of())))
     assert sum(card["test_labels"].values()) == 12
     assert card["words_per_row"] == pytest.approx(sum(len(row.words) for row in test) / 12)
     assert card["marked_per_row"] == pytest.approx(sum(sum(row.rationale) for row in test) / 12)
     assert card["share_marked"] == pytest.approx(card["marked_per_row"] / card["words_per_row"])
-    assert read_provenance(tmp_path / "test.parquet")["spec"] == spec_of()
 
 
 def test_the_stage_names_the_key_when_there_are_too_few_rows(smoke_corpus, tmp_path):
     with pytest.raises(UserError, match=r"corpora.smoke.test_rows: 1000 rows were asked for"):
-        run_stage(smoke_corpus, tmp_path, test_rows=1000)
+        run_stage(smoke_corpus, tmp_path, "test", rows=1000)
     assert list(tmp_path.iterdir()) == []

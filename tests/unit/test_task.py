@@ -55,6 +55,7 @@ def test_the_prompt_files_that_come_with_the_package_are_sound():
         task = load_task(path)
         text, places = task.message(dict.fromkeys(task.fields, "xyz"))
         assert [text[slice(*place)] for place in places] == ["xyz"] * len(task.fields)
+        assert {name: task.takes_size(name) for name in task.explain} == {"unbound": False, "guided": True}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,65 @@ def test_what_is_wrong_is_named_with_the_file(load, changes, message):
     with pytest.raises(UserError, match=message) as caught:
         load(changes)
     assert "prompt.yaml: " in str(caught.value)
+
+
+EXPLAIN = {
+    "unbound": "\n{premise} + {hypothesis}: why {label}?\n",
+    "guided": "{hypothesis} {{so}} {label}; {k} words of {premise}, I said {k}",
+}
+
+
+def test_explanation_prompts(load):
+    task = load({"explain": EXPLAIN})
+    fields = {"premise": "A {dog}", "hypothesis": "It {k}", "other": "x"}
+    assert task.explanation("unbound", fields, "neutral") == "A {dog} + It {k}: why maybe?"
+    assert task.explanation("guided", fields, "entailment", 3) == "It {k} {so} yes; 3 words of A {dog}, I said 3"
+    assert not task.takes_size("unbound")
+    assert task.takes_size("guided")
+
+
+def test_a_number_of_words_is_given_exactly_where_it_is_asked_for(load):
+    task = load({"explain": EXPLAIN})
+    fields = {"premise": "a", "hypothesis": "b"}
+    with pytest.raises(ValueError, match="'guided' called with k=None"):
+        task.explanation("guided", fields, "neutral")
+    with pytest.raises(ValueError, match="'unbound' called with k=2"):
+        task.explanation("unbound", fields, "neutral", 2)
+
+
+def test_explanation_prompts_are_optional(load):
+    task = load()
+    assert task.explain == {}
+    with pytest.raises(UserError, match=r"no explanation prompt 'guided'; it has \[\]"):
+        task.explanation("guided", {"premise": "a", "hypothesis": "b"}, "neutral", 3)
+
+
+@pytest.mark.parametrize(
+    ("explain", "message"),
+    [
+        ([], "explain must map names of strategies to texts"),
+        ({1: "{premise} {hypothesis} {label}"}, "explain must map names of strategies to texts"),
+        ({"unbound": ["a"]}, "explain.unbound must be a text"),
+        ({"unbound": "{premise} {label}"}, "explain.unbound must use each of"),
+        ({"unbound": "{premise} {hypothesis}"}, "explain.unbound must use each of"),
+        ({"unbound": "{premise} {hypothesis} {label} {colour}"}, "it uses .*'colour'"),
+        ({"unbound": "{premise} {hypothesis} {label} {k}"}, "explain.unbound must not use {k}"),
+        ({"guided": "{premise} {hypothesis} {label}"}, "explain.guided must use {k}"),
+        ({"guided": "{premise} {hypothesis} {label} {k:d}"}, "explain.guided: placeholders are plain"),
+        ({"mine": "{premise} {hypothesis} {label} }"}, "explain.mine: .* write {{ and }} for literal braces"),
+    ],
+)
+def test_what_is_wrong_with_an_explanation_prompt_is_named(load, explain, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load({"explain": explain})
+    assert "prompt.yaml: " in str(caught.value)
+
+
+def test_fields_named_like_placeholders_of_explanations_are_refused(load):
+    changes = {"fields": ["label"], "classify": "{label}"}
+    assert load(changes).fields == ("label",), "nothing is asked about it"
+    with pytest.raises(UserError, match="placeholders of its own; name these fields otherwise"):
+        load(changes | {"explain": {"unbound": "{label}"}})
 
 
 @pytest.mark.parametrize("text", ["", "just text", "[1, 2]", "1"])

@@ -12,11 +12,15 @@ from .conftest import CELL, Workspace
 
 pytestmark = pytest.mark.xdist_group("finished")
 
-METHODS, FROM_EVIDENCE = 6, 3
+# The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
 REPORT = {"report_tables": 1, "report_figures": 1, "report_page": 1}
-JUDGING = {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT}
-ASKING = {"evidence": 1, "rationale": FROM_EVIDENCE, **JUDGING}
-READING = {"corpus": 1, "evidence": 1, "rationale": METHODS, **JUDGING}
+JUDGING = {"alignment": 2, "perturb": 2, "faithfulness": 2, **REPORT}
+ASKED = {"replies": 4, "prompted_rationale": 4}
+ASKING = {"evidence": 2, "rationale": 6, **ASKED, **JUDGING}
+TESTING = {"corpus": 1, "corpus_card": 1, "evidence": 2, "rationale": 12, **ASKED, **JUDGING}
+TRAINED = {"finetune": 1, **ASKING}
+READ = {"corpus": 2, "corpus_card": 1, **TRAINED, "rationale": 12}
+CARDS = {"report_figures": 1, "report_page": 1}
 
 
 def test_nothing_is_due_when_nothing_changed(finished: Workspace) -> None:
@@ -55,56 +59,93 @@ EDITS = {
         "config.yaml",
         "saliency_l2: { kind: gradients, statistic: grad_l2, aggregation: max }",
         "saliency_l2: { kind: gradients, statistic: grad_l2, aggregation: mean }",
-        {"rationale": 1, **JUDGING},
+        {"rationale": 2, **JUDGING},
     ),
     "budget": ("config.yaml", "ratio: 0.2", "ratio: 0.5", JUDGING),
-    "mask": ("config.yaml", "mask: ___", 'mask: "[MASK]"', {"perturb": 1, "faithfulness": 1, **REPORT}),
+    "mask": ("config.yaml", "mask: ___", 'mask: "[MASK]"', {"perturb": 2, "faithfulness": 2, **REPORT}),
     "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", REPORT),
     "title": ("configs/smoke.yaml", "title: Smoke study", "title: Smoke", {"report_page": 1}),
     "method over existing evidence": (
         "configs/smoke.yaml",
         "random, human",
         "random, attention_last, human",
-        {"rationale": 1, **JUDGING},
+        {"rationale": 2, **JUDGING},
     ),
     "method taken out": ("configs/smoke.yaml", "random, human", "human", JUDGING),
     "system prompt": (
         "configs/smoke.yaml",
         "dtype: float32",
         "dtype: float32\n    system_prompt: Be brief.",
-        ASKING,
+        TRAINED,
     ),
-    "test rows": ("configs/smoke.yaml", "test_rows: 12", "test_rows: 16", READING),
+    "test rows": ("configs/smoke.yaml", "test_rows: 12", "test_rows: 16", TESTING),
+    "train rows": (
+        "configs/smoke.yaml",
+        "train_rows: 8",
+        "train_rows: 10",
+        {"corpus": 1, "corpus_card": 1, "finetune": 1, "evidence": 1, "rationale": 3, "replies": 2}
+        | {"prompted_rationale": 2, "alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+    ),
+    "what a corpus is": ("configs/smoke.yaml", "Made-up sentences.", "Sentences.", {"corpus_card": 1, **CARDS}),
+    "learning rate": (
+        "configs/smoke.yaml",
+        "  validation_rows: 2",
+        "  validation_rows: 2\n  learning_rate: 1.0e-3",
+        {"finetune": 1, "evidence": 1, "rationale": 3, "replies": 2, "prompted_rationale": 2}
+        | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+    ),
+    # what other=8, rank=16 would also be as a set of values
+    "rank and batch swapped": (
+        "configs/smoke.yaml",
+        "  batch_rows: 4",
+        "  batch_rows: 8\n  rank: 4",
+        {"finetune": 1, "evidence": 1, "rationale": 3, "replies": 2, "prompted_rationale": 2}
+        | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+    ),
+    "another epoch": (
+        "configs/smoke.yaml",
+        "checkpoints: [base, 1]",
+        "checkpoints: [base, 1, 3]",
+        {"finetune": 2, "evidence": 1, "rationale": 6, "replies": 2, "prompted_rationale": 2}
+        | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+    ),
+    "length of replies": ("config.yaml", "max_new_tokens: 64", "max_new_tokens: 32", {**ASKED, **JUDGING}),
+    "code of the reply parser": (
+        "workflow/rationale_eval/rationales/replies.py",
+        "from __future__ import annotations",
+        "from __future__ import annotations\n\nUNUSED = 1",
+        {"prompted_rationale": 4, **JUDGING},
+    ),
     # 1.0 and 0.75 change places: as a set, the values are the same
     "two numbers swapped": (
         "configs/smoke.yaml",
         "task: sentiment",
         "task: sentiment\n    min_rating: 1.0\n    min_word_rating: 0.75",
-        READING,
+        READ,
     ),
     "prompt": (
         "workflow/prompts/sentiment.yaml",
         "Classify the sentiment",
         "Judge the sentiment",
-        ASKING,
+        TRAINED,
     ),
     "code of the masking": (
         "workflow/rationale_eval/faithfulness/masking.py",
         'OPERATORS = ("replace", "delete")',
         'OPERATORS = ("delete", "replace")',
-        {"perturb": 1, "faithfulness": 1, **REPORT},
+        {"perturb": 2, "faithfulness": 2, **REPORT},
     ),
     "code of the alignment": (
         "workflow/rationale_eval/alignment.py",
         "chosen, marked = sum(selected), sum(gold)",
         "marked, chosen = sum(gold), sum(selected)",
-        {"alignment": 1, **REPORT},
+        {"alignment": 2, **REPORT},
     ),
     "code of the reference rows": (
         "workflow/rationale_eval/rationales/reference.py",
         "-float(position)",
         "-2.0 * float(position)",
-        {"rationale": METHODS, **JUDGING},
+        {"rationale": 12, **JUDGING},
     ),
     "code of the figures": (
         "workflow/rationale_eval/report/figures.py",
@@ -125,7 +166,7 @@ def test_an_edit_runs_exactly_what_reads_it(edit: str, study: Workspace) -> None
 def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:
     with (study.folder / "smoke/corpus/lexicon.tsv").open("a", encoding="utf-8") as stream:
         stream.write("unheard-of\t2.0\t0.5\t[2]\n")
-    assert study.due() == READING
+    assert study.due() == READ
 
 
 def test_a_budget_costs_only_new_perturbed_inputs(study: Workspace) -> None:

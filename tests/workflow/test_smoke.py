@@ -17,7 +17,7 @@ from .conftest import CELL, ROOT, Workspace
 
 pytestmark = pytest.mark.xdist_group("finished")
 
-WITH_MODEL = {"evidence", "perturb"}
+WITH_MODEL = {"finetune", "evidence", "replies", "perturb"}
 RUN_BY_SMOKE = set(STAGES) - {"fetch"}
 
 
@@ -52,7 +52,7 @@ def test_the_code_map_lists_what_the_stage_imports(stage: str, modules_of: Calla
 @pytest.mark.parametrize("stage", sorted(RUN_BY_SMOKE - WITH_MODEL))
 def test_stages_on_the_cpu_do_not_load_torch(stage: str, modules_of: Callable[[str], set[str]]) -> None:
     heavy = {"torch", "transformers"}
-    if stage in ("rationale", "alignment", "faithfulness"):
+    if stage in ("rationale", "prompted", "alignment", "faithfulness"):
         heavy |= {"scipy", "matplotlib"}  # pandas comes with pyarrow, where it is installed
     assert not heavy & modules_of(stage)
 

@@ -10,9 +10,13 @@ from rationale_eval.errors import UserError
 # name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
 STAGES = {
     "fetch": ("fetch", "download a pinned package file and check its sha256"),
-    "corpus": ("corpora.stage", "read a corpus into train and test instances"),
+    "corpus": ("corpora.stage", "read the train or test instances of a corpus"),
+    "corpus_card": ("corpora.card", "say what a corpus is, with its sizes"),
     "model": ("models.prepare", "bring a model into safetensors form with a card"),
+    "finetune": ("finetuning.stage", "train one epoch of a checkpoint"),
     "evidence": ("evidence.stage", "predictions, gradients and attention of a checkpoint on every instance"),
+    "replies": ("evidence.replies", "ask a checkpoint which words made it decide"),
+    "prompted": ("rationales.prompted", "read replies into words"),
     "rationale": ("rationales.stage", "turn evidence into one method's rationales"),
     "alignment": ("alignment", "compare rationales with the human annotation"),
     "perturb": ("faithfulness.perturb", "score the instances again with words masked or kept"),

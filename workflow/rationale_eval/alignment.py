@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from rationale_eval.corpora.instances import Instance, read_instances
-from rationale_eval.errors import UserError
+from rationale_eval.corpora.instances import read_instances
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.rationales.budgets import selections
-from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES
-from rationale_eval.tables import TableSchema, read_table, write_table
+from rationale_eval.rationales.choices import Choice, choices, gold_of
+from rationale_eval.rationales.schema import NO_GOLD
+from rationale_eval.tables import TableSchema, write_table
 
 MEASURES = ("precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
 
@@ -91,53 +90,33 @@ def agreement(selected: Sequence[bool], gold: Sequence[bool]) -> dict[str, float
     }
 
 
-def rows_of(
-    instance: Instance, method: str, rationale: dict[str, Any], budgets: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """The alignment rows of one rationale under every budget."""
-    gold = instance.rationale or (False,) * len(instance.words)
-    rows = []
-    for budget, status, selected in selections(rationale, gold, budgets):
-        if status == OK and not any(gold):
-            status = NO_GOLD
-        row: dict[str, Any] = {
-            "id": instance.id,
-            "method": method,
-            "sample": rationale["sample"],
-            "budget": budget,
-            "status": status,
-            "words": len(gold),
-            "gold": sum(gold),
-            "selected": None if selected is None else sum(selected),
-            **dict.fromkeys(MEASURES),
-        }
-        if status == OK and selected is not None:
-            row |= agreement(selected, gold)
-            if rationale["scores"] is not None:
-                row["auprc"] = average_precision(rationale["scores"], gold)
-                row["auprc_chance"] = sum(gold) / len(gold)
-        rows.append(row)
-    return rows
+def row_of(choice: Choice) -> dict[str, Any]:
+    """The alignment row of one rationale under one budget."""
+    gold = gold_of(choice.instance)
+    row: dict[str, Any] = {**choice.key, "gold": sum(gold), **dict.fromkeys(MEASURES)}
+    if choice.selected is None:
+        return row
+    if not any(gold):
+        return row | {"status": NO_GOLD}
+    row |= agreement(choice.selected, gold)
+    if choice.rationale["scores"] is not None:
+        row["auprc"] = average_precision(choice.rationale["scores"], gold)
+        row["auprc_chance"] = sum(gold) / len(gold)
+    return row
 
 
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval alignment", description=__doc__)
-    parser.add_argument("--spec", required=True, help='JSON: {"methods": [names], "budgets": {name: entry}}')
+    parser.add_argument("--spec", required=True, help='JSON: {"methods": [{"name", "budgets"}]}')
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
     parser.add_argument("--output", type=Path, required=True, help="output: the alignment (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
-    if len(spec["methods"]) != len(args.rationales):
-        raise UserError(f"--rationales: {len(args.rationales)} tables for {len(spec['methods'])} methods")
     instances = {instance.id: instance for instance in read_instances(args.test)}
-    rows = [
-        row
-        for method, path in zip(spec["methods"], args.rationales, strict=True)
-        for rationale in read_table(path, RATIONALES)
-        for row in rows_of(instances[rationale["id"]], method, rationale, spec["budgets"])
-    ]
-    inputs = {"test": args.test, **dict(zip(spec["methods"], args.rationales, strict=True))}
+    rows = [row_of(choice) for choice in choices(spec["methods"], args.rationales, instances)]
+    names = [method["name"] for method in spec["methods"]]
+    inputs = {"test": args.test, **dict(zip(names, args.rationales, strict=True))}
     write_table(args.output, rows, ALIGNMENT, provenance("alignment", spec, inputs, ("numpy",)))
     say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")

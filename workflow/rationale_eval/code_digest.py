@@ -19,9 +19,10 @@ UNTRACKED = frozenset({"__init__", "__main__", "errors", "progress", "provenance
 
 _INSTANCES = ("corpora/instances", "tables")
 _SCORING = ("models/batching", "models/chat", "models/encoding", "models/loading", "models/scoring", "models/task")
-_SELECTING = ("rationales/budgets", "rationales/schema")
+_SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _CELLS = (
     "alignment",
+    "evidence/reply_schema",
     "evidence/schema",
     "faithfulness/schema",
     "report/cells",
@@ -33,7 +34,24 @@ _CELLS = (
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "corpus": ("corpora/archive", "corpora/rated_snippets", "corpora/stage", *_INSTANCES),
+    "corpus_card": ("corpora/card", *_INSTANCES),
     "model": ("models/prepare", "tables"),
+    "finetune": (
+        "finetuning/adapters",
+        "finetuning/course",
+        "finetuning/data",
+        "finetuning/settings",
+        "finetuning/stage",
+        "finetuning/state",
+        "finetuning/training",
+        "finetuning/whole_folder",
+        "models/chat",
+        "models/encoding",
+        "models/loading",
+        "models/scoring",
+        "models/task",
+        *_INSTANCES,
+    ),
     "evidence": (
         "evidence/attention",
         "evidence/measure",
@@ -42,6 +60,25 @@ STAGES: dict[str, tuple[str, ...]] = {
         "memo",
         *_INSTANCES,
         *_SCORING,
+    ),
+    "replies": (
+        "evidence/list_end",
+        "evidence/replies",
+        "evidence/reply_schema",
+        "evidence/schema",
+        "memo",
+        "models/generation",
+        *_INSTANCES,
+        *_SCORING,
+    ),
+    "prompted": (
+        "evidence/reply_schema",
+        "rationales/prompted",
+        "rationales/matching",
+        "rationales/replies",
+        "rationales/reply_syntax",
+        "rationales/schema",
+        *_INSTANCES,
     ),
     "rationale": (
         "evidence/schema",
@@ -62,16 +99,38 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INSTANCES,
     ),
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
-    "tables": ("report/statistics", "report/tables", *_CELLS),
-    "figures": ("report/figures", "report/layout", "report/wording", "tables", *_SELECTING),
+    "tables": (
+        "report/aggregate",
+        "report/prompting",
+        "report/statistics",
+        "report/table_files",
+        "report/tables",
+        "report/trajectory",
+        *_CELLS,
+    ),
+    "figures": (
+        "report/course_figures",
+        "report/drawing",
+        "report/figures",
+        "report/layout",
+        "report/method_figures",
+        "report/wording",
+        "rationales/budgets",
+        "rationales/schema",
+        "tables",
+    ),
     # The page's template is an input of its rule.
     "page": (
         "models/task",
+        "report/aggregate",
+        "report/comparisons",
         "report/examples",
         "report/findings",
         "report/html_tables",
         "report/page",
+        "report/prompting",
         "report/record",
+        "report/statistics",
         "report/wording",
         *_CELLS,
     ),
@@ -81,6 +140,7 @@ STAGES: dict[str, tuple[str, ...]] = {
 # is the other part of the memo's key.
 MEMO = {
     "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", *_SCORING),
     "perturb": _SCORING,
 }
 

@@ -1,4 +1,4 @@
-"""The configuration as types: what may be written in config.yaml, with a message a person can act on where it is not.
+"""The configuration as types: what may be written in config.yaml. ``config_checks`` reads it with them.
 
 Only the Snakefile and the generators of the schema and the reference import this module. Stages receive the slice they
 read as JSON, so that an unrelated option never re-runs them.
@@ -6,8 +6,6 @@ read as JSON, so that an unrelated option never re-runs them.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,17 +15,14 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
-    ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails
-
-from rationale_eval.errors import UserError
 
 # Names become parts of file paths and wildcards.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Rows = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -154,7 +149,21 @@ class RandomMethod(Strict):
     """Reference row: uniformly random words."""
 
     kind: Literal["random"] = Field(description="Random words.")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="One draw for each seed.")
+    seeds: list[Seed] = Field(min_length=1, description="One draw for each seed.")
+    budgets: list[Name] | None = Field(
+        default=None, description="Budgets of the study at which it is drawn; null: at all. Draws cost model time."
+    )
+
+
+class PromptMethod(Strict):
+    """The model is asked which words made it decide, in a chat of its own, given its predicted label."""
+
+    kind: Literal["prompt"] = Field(description="A prompted rationale.")
+    strategy: Name = Field(description="Which of the explanation prompts in the task's prompt file is put.")
+    max_words: int = Field(
+        default=20, ge=1, description="Most words asked for by a prompt that names a number; the cap is counted."
+    )
+    max_new_tokens: int = Field(default=96, ge=1, description="A reply is cut off after so many tokens.")
 
 
 class FixedMethod(Strict):
@@ -165,7 +174,9 @@ class FixedMethod(Strict):
     )
 
 
-Method = Annotated[GradientMethod | AttentionMethod | RandomMethod | FixedMethod, Field(discriminator="kind")]
+Method = Annotated[
+    GradientMethod | AttentionMethod | PromptMethod | RandomMethod | FixedMethod, Field(discriminator="kind")
+]
 
 
 class TopVar(Strict):
@@ -188,7 +199,44 @@ class TopK(Strict):
     k: int = Field(ge=1, description="The number.")
 
 
-Budget = Annotated[TopVar | TopRatio | TopK, Field(discriminator="kind")]
+class Matched(Strict):
+    """As many words as a prompted method's reply names in the instance, so that methods are compared at equal sizes."""
+
+    kind: Literal["matched"] = Field(description="As many words as a prompted method's reply names in this instance.")
+    to: Name = Field(description="The prompted method, which must be in the study too.")
+
+
+Budget = Annotated[TopVar | TopRatio | TopK | Matched, Field(discriminator="kind")]
+
+
+class Finetuning(Strict):
+    """How the checkpoints `epoch-NN` are trained, with the classification prompt, on the labels alone."""
+
+    method: Literal["lora", "full"] = Field(default="lora", description="LoRA adapters, or all weights.")
+    rank: int = Field(default=8, ge=1, description="LoRA: rank of the update.")
+    alpha: int = Field(default=16, ge=1, description="LoRA: the update is scaled by alpha / rank.")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="LoRA: dropout before the adapter.")
+    targets: Literal["all_linear"] | list[str] = Field(
+        default="all_linear", description="LoRA: all linear layers, or the names of modules."
+    )
+    learning_rate: float = Field(default=2e-4, gt=0, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Weight decay of AdamW.")
+    batch_rows: int = Field(default=8, ge=1, description="Rows in a batch.")
+    accumulation: int = Field(default=1, ge=1, description="Batches in an optimizer step.")
+    warmup_steps: int = Field(default=4, ge=0, description="Steps over which the learning rate rises.")
+    schedule: Literal["constant", "inverse_sqrt"] = Field(
+        default="constant", description="After the warm-up; neither depends on the number of epochs to come."
+    )
+    max_grad_norm: float | None = Field(default=1.0, gt=0, description="Gradients are clipped to it; null: not.")
+    gradient_checkpointing: bool = Field(default=False, description="Less memory for more time.")
+    validation_rows: int = Field(default=20, ge=0, description="Train rows held out, by text.")
+    balance: Literal["none", "equal"] = Field(default="none", description="Leave rows out until labels are equal.")
+    save_steps: int | None = Field(
+        default=None, ge=1, description="Steps after which a killed job can go on; null: none."
+    )
+
+
+Checkpoint = Literal["base"] | Annotated[int, Field(ge=1)]
 
 
 class Perturbation(Strict):
@@ -223,7 +271,10 @@ class Study(Strict):
     title: str = Field(default="Rationales of language models", description="Title of the report.")
     corpora: list[Name] = Field(min_length=1, description="Names from `corpora`.")
     models: list[Name] = Field(min_length=1, description="Names from `models`.")
-    checkpoints: list[Literal["base"]] = Field(default=["base"], min_length=1, description="Checkpoints of each model.")
+    checkpoints: list[Checkpoint] = Field(
+        default=["base"], min_length=1, description="`base`, and numbers of epochs of fine-tuning."
+    )
+    seeds: list[Seed] = Field(default=[0], min_length=1, description="Seeds of fine-tuning: a run of epochs for each.")
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
@@ -240,94 +291,8 @@ class Config(Strict):
     tasks: dict[Name, Task] = Field(description="Tasks by name.")
     methods: dict[Name, Method] = Field(description="Rationale methods by name.")
     budgets: dict[Name, Budget] = Field(description="Budgets by name.")
+    finetuning: Finetuning = Field(default=Finetuning(), description="How checkpoints are trained.")
     perturbation: Perturbation = Field(default=Perturbation(), description="How words are masked.")
     interval: Interval = Field(default=Interval(), description="Intervals in tables and figures.")
     compute: Compute = Field(default=Compute(), description="Batch sizes and what a cluster is asked for.")
     study: Study = Field(description="The grid that is run.")
-
-
-def parse(raw: Mapping[str, Any]) -> Config:
-    """The configuration, checked. Raises ``UserError`` with one line for each fault: key path and what is allowed."""
-    try:
-        config = Config.model_validate(dict(raw))
-    except ValidationError as error:
-        faults = [_fault(details) for details in error.errors(include_url=False)]
-        raise UserError(_message(dict.fromkeys(faults))) from None
-    if faults := list(_references(config)):
-        raise UserError(_message(faults))
-    return config
-
-
-def _message(faults: Iterable[str]) -> str:
-    return "the configuration is not valid:\n" + "\n".join(f"  {fault}" for fault in faults)
-
-
-def _fault(details: ErrorDetails) -> str:
-    keys = list(details["loc"])
-    # Pydantic adds the branch of a union that it took to the path; in the file there is no such key.
-    if len(keys) > 2 and keys[0] in ("methods", "budgets"):
-        del keys[2]
-    shown = [key for key in keys if not (isinstance(key, str) and (key.startswith("(") or key == "[key]"))]
-    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in shown).lstrip(".")
-    if details["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggest(str(keys[-1]), _allowed_keys(list(details['loc'][:-1])))}"
-    if details["type"] == "missing":
-        return f"{path}: is missing"
-    value = details["input"]
-    found = "" if isinstance(value, dict | list) else f" (it is {value!r})"
-    return f"{path}: {details['msg'][0].lower()}{details['msg'][1:]}{found}"
-
-
-def _allowed_keys(keys: list[int | str]) -> list[str]:
-    """The keys that a section may have; ``keys`` is the path to it as pydantic tells it, branches included."""
-    by_branch: dict[int | str, type[Strict]] = {"(path)": LocalPath}
-    by_branch |= {"top_var": TopVar, "top_ratio": TopRatio, "top_k": TopK, "random": RandomMethod}
-    by_branch |= {"gradients": GradientMethod, "attention": AttentionMethod}
-    by_branch |= dict.fromkeys(("first_words", "human", "all_words"), FixedMethod)
-    by_section: dict[int | str, type[Strict]] = {"corpora": RatedSnippets, "models": Model, "tasks": Task}
-    by_section |= {"perturbation": Perturbation, "interval": Interval, "compute": Compute, "study": Study}
-    if not keys:
-        section: type[Strict] = Config
-    elif keys[-1] == "(package)":
-        section = GgufInPackage if keys[0] == "models" else PackageFile
-    elif keys[-1] in by_branch and len(keys) > 2:
-        section = by_branch[keys[-1]]
-    else:
-        section = by_section[keys[0]]
-    return list(section.model_fields)
-
-
-def _suggest(wrong: str, known: Iterable[str]) -> str:
-    known = list(known)
-    if close := difflib.get_close_matches(wrong, known, n=1):
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(known)}" if known else ""
-
-
-def _references(config: Config) -> Iterable[str]:
-    """Faults between sections: names that are in no registry, methods that a model cannot serve."""
-    study = config.study
-    for section in ("corpora", "models", "methods", "budgets"):
-        names = getattr(study, section)
-        registry = getattr(config, section)
-        for index, name in enumerate(names):
-            if name not in registry:
-                yield f"study.{section}[{index}]: {name!r} is not in `{section}`{_suggest(name, registry)}"
-            elif name in names[:index]:
-                yield f"study.{section}[{index}]: {name!r} is listed twice"
-    if study.main_budget not in study.budgets:
-        hint = _suggest(study.main_budget, study.budgets)
-        yield f"study.main_budget: {study.main_budget!r} is not in study.budgets{hint}"
-    for name, corpus in config.corpora.items():
-        if corpus.task not in config.tasks:
-            yield f"corpora.{name}.task: {corpus.task!r} is not in `tasks`{_suggest(corpus.task, config.tasks)}"
-    for index, method_name in enumerate(study.methods):
-        method = config.methods.get(method_name)
-        for model_name in study.models:
-            model = config.models.get(model_name)
-            needs = method.kind if isinstance(method, GradientMethod | AttentionMethod) else None
-            if model and needs and needs not in model.evidence:
-                yield (
-                    f"study.methods[{index}]: {method_name!r} needs {needs}, which model {model_name!r} cannot give "
-                    f"(models.{model_name}.evidence is {model.evidence})"
-                )

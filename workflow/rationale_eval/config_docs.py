@@ -81,7 +81,7 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(part) for part in inner)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    return {str: "text", int: "whole number", float: "number", type(None): "null"}[annotation]
+    return {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}[annotation]
 
 
 def main(argv: list[str]) -> None:

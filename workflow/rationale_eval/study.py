@@ -11,13 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.config import AttentionMethod, Config, GradientMethod, LocalPath, PackageFile
+from rationale_eval.config import (
+    AttentionMethod,
+    Config,
+    FixedMethod,
+    GradientMethod,
+    LocalPath,
+    PackageFile,
+    PromptMethod,
+    RandomMethod,
+)
+from rationale_eval.errors import UserError
 from rationale_eval.models.prepare import model_files
+from rationale_eval.models.task import load_task
+
+# What an entry says of a corpus that no number depends on.
+ABOUT = {"description", "annotation", "licence", "citation"}
+# The budget of sets of words, by the name that it has in tables.
+AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys: equal slices are equal texts."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+BASE = "base"
+
+
+def epoch_name(epoch: int, seed: int) -> str:
+    """The name of the checkpoint after ``epoch`` epochs of the run with ``seed``."""
+    return f"epoch-{epoch:02d}-seed-{seed}"
 
 
 @dataclass(frozen=True)
@@ -44,11 +68,18 @@ class StudyPlan:
     @property
     def cells(self) -> list[Cell]:
         """Every checkpoint of every model on every corpus of the study, in the order of the configuration."""
+        checkpoints = [
+            name
+            for checkpoint in self.study.checkpoints
+            for name in (
+                [epoch_name(checkpoint, seed) for seed in self.study.seeds] if isinstance(checkpoint, int) else [BASE]
+            )
+        ]
         return [
             Cell(corpus, model, checkpoint)
             for corpus in self.study.corpora
             for model in self.study.models
-            for checkpoint in self.study.checkpoints
+            for checkpoint in checkpoints
         ]
 
     @property
@@ -79,13 +110,35 @@ class StudyPlan:
         source = self.source(self.config.models[name])
         return [str(path) for path in model_files(Path(source))] if Path(source).is_dir() else [source]
 
-    def corpus(self, name: str) -> str:
-        """Slice of the reading of a corpus; where its source lies is an input, not part of the slice."""
-        return canonical({"name": name, **self.config.corpora[name].model_dump(exclude={"source", "task"})})
+    def corpus(self, name: str, side: str) -> str:
+        """Slice of the reading of one side of a corpus: more test rows must not train a checkpoint anew.
+
+        Where the source lies is an input, not part of the slice.
+        """
+        entry = self.config.corpora[name]
+        rows = {"train": entry.train_rows, "test": entry.test_rows}[side]
+        apart = {"source", "task", "train_rows", "test_rows", *ABOUT}
+        return canonical({"name": name, "rows": rows, **entry.model_dump(exclude=apart)})
+
+    def corpus_card(self, name: str) -> str:
+        """Slice of a corpus card."""
+        return canonical({"name": name, **self.config.corpora[name].model_dump(include=ABOUT)})
 
     def prompts(self, corpus: str) -> str:
         """The prompt file of a corpus."""
         return self.config.tasks[self.config.corpora[corpus].task].prompts
+
+    def check_prompts(self) -> None:
+        """Raise ``UserError`` unless the prompt files of the study are whole and have the strategies it asks for."""
+        for corpus in self.study.corpora:
+            task = load_task(Path(self.prompts(corpus)))
+            for index, name in enumerate(self.study.methods):
+                entry = self.config.methods[name]
+                if isinstance(entry, PromptMethod) and entry.strategy not in task.explain:
+                    raise UserError(
+                        f"study.methods[{index}]: {name!r} asks by {entry.strategy!r}, which {self.prompts(corpus)} "
+                        f"does not have under `explain`; it has {sorted(task.explain)}"
+                    )
 
     def model(self, name: str) -> str:
         """Slice of the preparation of a model."""
@@ -115,24 +168,58 @@ class StudyPlan:
         """Slice of one method's rationales."""
         return canonical(self.config.methods[name].model_dump())
 
+    @property
+    def prompted(self) -> list[str]:
+        """The prompted methods that the configuration names."""
+        return [name for name, entry in self.config.methods.items() if isinstance(entry, PromptMethod)]
+
+    def replies(self, model: str, method: str) -> str:
+        """Slice of the replies of a prompted method."""
+        entry = self.config.methods[method]
+        assert isinstance(entry, PromptMethod)
+        return canonical({**self._asking(model), **entry.model_dump(exclude={"kind"})})
+
+    def finetuning(self, model: str) -> str:
+        """Slice of the training of a model's checkpoints."""
+        return canonical({**self._asking(model), **self.config.finetuning.model_dump()})
+
     def _budgets(self) -> dict[str, Any]:
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
+
+    def _budgets_of(self, method: str) -> dict[str, Any]:
+        """The budgets that apply to a method: scores are cut to the study's, sets are taken as given.
+
+        A reply names its words in an order, so that one that was asked for as many words as people marked can also be
+        cut to that number.
+        """
+        entry = self.config.methods[method]
+        budgets = self._budgets()
+        if isinstance(entry, FixedMethod) and entry.kind != "first_words":
+            return AS_GIVEN
+        if isinstance(entry, PromptMethod):
+            sized = load_task(Path(self.prompts(self.study.corpora[0]))).takes_size(entry.strategy)
+            return AS_GIVEN | {name: entry for name, entry in budgets.items() if sized and entry["kind"] == "top_var"}
+        if isinstance(entry, RandomMethod) and entry.budgets is not None:
+            return {name: budgets[name] for name in self.study.budgets if name in entry.budgets}
+        return budgets
+
+    def _evaluated(self) -> list[dict[str, Any]]:
+        return [{"name": name, "budgets": self._budgets_of(name)} for name in self.study.methods]
 
     def _methods(self) -> dict[str, Any]:
         return {name: self.config.methods[name].model_dump() for name in self.study.methods}
 
     def alignment(self) -> str:
         """Slice of the alignment."""
-        return canonical({"methods": self.study.methods, "budgets": self._budgets()})
+        return canonical({"methods": self._evaluated()})
 
     def perturbation(self, model: str) -> str:
         """Slice of the perturbation scores."""
         return canonical(
             {
                 "model": self._asking(model),
-                "methods": self.study.methods,
-                "budgets": self._budgets(),
-                "keep_only_budgets": [self.study.main_budget],
+                "methods": self._evaluated(),
+                "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
                 **self.config.perturbation.model_dump(),
             }
         )

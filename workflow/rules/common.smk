@@ -1,23 +1,22 @@
 # The configuration, checked, and what the rules share: paths and threads.
 import os
+import re
 import sys
 from pathlib import Path
 
 WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
-# `rationale_eval.config` and its `parse` would hide Snakemake's own names if they were imported bare.
-import rationale_eval.config as configuration
+# Its `parse` would hide a name of Snakemake's own if it were imported bare.
+from rationale_eval import config_checks
 from rationale_eval.code_digest import stage_code
 from rationale_eval.errors import UserError
 from rationale_eval.job_environment import prepare
-from rationale_eval.models.task import load_task
-from rationale_eval.study import StudyPlan
+from rationale_eval.study import StudyPlan, epoch_name
 
 prepare(WORKFLOW)
 try:
-    plan = StudyPlan(configuration.parse(config))
-    for corpus in plan.study.corpora:
-        load_task(Path(plan.prompts(corpus)))
+    plan = StudyPlan(config_checks.parse(config))
+    plan.check_prompts()
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -32,13 +31,23 @@ MODEL_THREADS = workflow.cores or 8
 wildcard_constraints:
     corpus=r"[A-Za-z0-9][\w.-]*",
     model=r"[A-Za-z0-9][\w.-]*",
-    checkpoint=r"base|epoch-\d+",
+    checkpoint=r"base|epoch-\d\d+-seed-\d+",
     method=r"[A-Za-z0-9][\w.-]*",
+
+
+def one_of(names):
+    """A wildcard constraint that takes exactly ``names``."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"
 
 
 def cells(path):
     """``path`` below the folder of every cell of the study."""
     return [f"{RESULTS}/{cell.path}/{path}" for cell in plan.cells]
+
+
+def tables_of(cell, folder, methods):
+    """One table for each of ``methods`` in a folder of a cell."""
+    return [f"{RESULTS}/{cell.path}/{folder}/{method}.parquet" for method in methods]
 
 
 def rationale_tables(wildcards):
@@ -47,6 +56,22 @@ def rationale_tables(wildcards):
 
 
 def evidence_table(wildcards):
-    """The evidence that a method reads, or nothing."""
+    """The evidence that a method reads, or nothing (a prompted method's replies have a rule of their own)."""
     kind = plan.evidence_of(wildcards.method)
     return [f"{CELL}/evidence/{kind}.parquet".format(**wildcards)] if kind else []
+
+
+def checkpoint_folder(wildcards):
+    """The folder of a fine-tuned checkpoint, or nothing for the base model."""
+    if wildcards.checkpoint == "base":
+        return []
+    return [f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/{{checkpoint}}".format(**wildcards)]
+
+
+def previous_checkpoint(wildcards):
+    """The checkpoint that an epoch goes on from; nothing for the first."""
+    epoch = int(wildcards.epoch)
+    if epoch == 1:
+        return []
+    name = epoch_name(epoch - 1, int(wildcards.seed))
+    return [f"{RESULTS}/{wildcards.corpus}/{wildcards.model}/checkpoints/{name}"]

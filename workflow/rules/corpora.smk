@@ -9,7 +9,7 @@ rule fetch_package:
     benchmark:
         f"{plan.config.cache_dir}/benchmarks/{{artifact}}.tsv"
     wildcard_constraints:
-        artifact="|".join(map(re.escape, plan.packages)) or "none",
+        artifact=one_of(plan.packages),
     retries: 2
     localrule: True
     conda:
@@ -28,22 +28,43 @@ rule corpus:
     input:
         source=lambda wildcards: plan.corpus_inputs(wildcards.corpus),
     output:
-        train=f"{RESULTS}/corpora/{{corpus}}/train.parquet",
-        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
-        card=f"{RESULTS}/corpora/{{corpus}}/card.json",
+        instances=f"{RESULTS}/corpora/{{corpus}}/{{side}}.parquet",
     log:
-        f"{RESULTS}/logs/corpora/{{corpus}}.log",
+        f"{RESULTS}/logs/corpora/{{corpus}}/{{side}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/corpora/{{corpus}}.tsv"
+        f"{RESULTS}/benchmarks/corpora/{{corpus}}/{{side}}.tsv"
+    wildcard_constraints:
+        side="train|test",
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
     params:
-        spec=lambda wildcards: plan.corpus(wildcards.corpus),
+        spec=lambda wildcards: plan.corpus(wildcards.corpus, wildcards.side),
         source=lambda wildcards: plan.source(plan.config.corpora[wildcards.corpus]),
         code=stage_code("corpus"),
     shell:
         "python -m rationale_eval corpus --spec {params.spec:q} --source {params.source:q}"
-        " --train {output.train:q} --test {output.test:q} --card {output.card:q} > {log:q} 2>&1"
+        " --side {wildcards.side} --output {output.instances:q} > {log:q} 2>&1"
+
+
+rule corpus_card:
+    input:
+        train=f"{RESULTS}/corpora/{{corpus}}/train.parquet",
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+    output:
+        card=f"{RESULTS}/corpora/{{corpus}}/card.json",
+    log:
+        f"{RESULTS}/logs/corpora/{{corpus}}/card.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/corpora/{{corpus}}/card.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=lambda wildcards: plan.corpus_card(wildcards.corpus),
+        code=stage_code("corpus_card"),
+    shell:
+        "python -m rationale_eval corpus_card --spec {params.spec:q}"
+        " --train {input.train:q} --test {input.test:q} --card {output.card:q} > {log:q} 2>&1"

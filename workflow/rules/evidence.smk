@@ -5,6 +5,7 @@ rule evidence:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
+        checkpoint=checkpoint_folder,
         prompts=lambda wildcards: plan.prompts(wildcards.corpus),
     output:
         predictions=f"{CELL}/predictions.parquet",
@@ -30,7 +31,43 @@ rule evidence:
         code=stage_code("evidence"),
     shell:
         "python -m rationale_eval evidence --spec {params.spec:q}"
-        " --test {input.test:q} --model {input.model:q} --prompts {input.prompts:q}"
+        " --test {input.test:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --prompts {input.prompts:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
         " > {log:q} 2>&1"
+
+
+rule replies:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        predictions=f"{CELL}/predictions.parquet",
+        model=f"{RESULTS}/models/{{model}}/card.json",
+        checkpoint=checkpoint_folder,
+        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
+    output:
+        replies=f"{CELL}/evidence/replies/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/replies/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/replies/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(plan.prompted),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: MODEL_THREADS
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
+        runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
+        memo=MEMO,
+        batch_tokens=COMPUTE.batch_tokens,
+        batch_rows=COMPUTE.batch_rows,
+    params:
+        spec=lambda wildcards: plan.replies(wildcards.model, wildcards.method),
+        code=stage_code("replies"),
+    shell:
+        "python -m rationale_eval replies --spec {params.spec:q}"
+        " --test {input.test:q} --predictions {input.predictions:q}"
+        " --model {input.model:q} --checkpoint {input.checkpoint:q} --prompts {input.prompts:q}"
+        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --output {output.replies:q} > {log:q} 2>&1"

@@ -5,6 +5,7 @@ rule perturb:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
+        checkpoint=checkpoint_folder,
         prompts=lambda wildcards: plan.prompts(wildcards.corpus),
         rationales=rationale_tables,
     output:
@@ -28,7 +29,7 @@ rule perturb:
         code=stage_code("perturb"),
     shell:
         "python -m rationale_eval perturb --spec {params.spec:q}"
-        " --test {input.test:q} --model {input.model:q} --prompts {input.prompts:q} --rationales {input.rationales:q}"
+        " --test {input.test:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --prompts {input.prompts:q} --rationales {input.rationales:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.perturbations:q} > {log:q} 2>&1"
 

@@ -1,6 +1,29 @@
 # From evidence to words, and how far they agree with people's.
 
 
+rule prompted_rationale:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        replies=f"{CELL}/evidence/replies/{{method}}.parquet",
+    output:
+        rationales=f"{CELL}/rationales/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(plan.prompted),
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec="{}",
+        code=stage_code("prompted"),
+    shell:
+        "python -m rationale_eval prompted --spec {params.spec:q}"
+        " --test {input.test:q} --replies {input.replies:q} --output {output.rationales:q} > {log:q} 2>&1"
+
+
 rule rationale:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
@@ -11,6 +34,8 @@ rule rationale:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(set(plan.config.methods) - set(plan.prompted)),
     localrule: True
     conda:
         "../../envs/cpu.yaml"

@@ -1,13 +1,16 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
-REPORT_TABLES = ["accuracy", "alignment", "faithfulness"]
-REPORT_FIGURES = ["alignment", "faithfulness"]
+REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "prompting", "trajectory"]
+REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
+ASKED = [method for method in plan.study.methods if method in plan.prompted]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
 rule report_tables:
     input:
         predictions=cells("predictions.parquet"),
+        rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
+        replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -29,6 +32,18 @@ rule report_tables:
             caption="../report/faithfulness_table.rst",
             category="Tables",
             labels={"table": "faithfulness to the model"},
+        ),
+        prompting=report(
+            f"{REPORT}/tables/prompting.csv",
+            caption="../report/prompting_table.rst",
+            category="Tables",
+            labels={"table": "replies and how they were read"},
+        ),
+        trajectory=report(
+            f"{REPORT}/tables/trajectory.csv",
+            caption="../report/trajectory_table.rst",
+            category="Tables",
+            labels={"table": "checkpoints"},
         ),
     log:
         f"{RESULTS}/logs/report/tables.log",
@@ -64,6 +79,24 @@ rule report_figures:
             category="Figures",
             labels={"figure": "faithfulness to the model"},
         ),
+        matched=report(
+            f"{REPORT}/figures/matched.png",
+            caption="../report/matched_figure.rst",
+            category="Figures",
+            labels={"figure": "prompting and attribution at equal sizes"},
+        ),
+        trajectory=report(
+            f"{REPORT}/figures/trajectory.png",
+            caption="../report/trajectory_figure.rst",
+            category="Figures",
+            labels={"figure": "checkpoints"},
+        ),
+        collapse=report(
+            f"{REPORT}/figures/collapse.png",
+            caption="../report/collapse_figure.rst",
+            category="Figures",
+            labels={"figure": "flip rate against accuracy and collapse"},
+        ),
     log:
         f"{RESULTS}/logs/report/figures.log",
     benchmark:
@@ -89,11 +122,8 @@ rule report_page:
         perturbations=cells("perturbations.parquet"),
         faithfulness=cells("faithfulness.parquet"),
         prompts=sorted({plan.prompts(corpus) for corpus in plan.study.corpora}),
-        rationales=lambda wildcards: [
-            f"{RESULTS}/{cell.path}/rationales/{method}.parquet"
-            for cell in plan.cells
-            for method in plan.study.methods
-        ],
+        rationales=rules.report_tables.input.rationales,
+        replies=rules.report_tables.input.replies,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),

@@ -1,4 +1,4 @@
-"""Read a corpus into train and test instances.
+"""Read the train or the test instances of a corpus.
 
 The split is a function of each text alone (a keyed hash), and rows are taken in the order of another hash: asking for
 more rows adds rows and moves none, and no text is in both train and test.
@@ -18,7 +18,6 @@ from rationale_eval.corpora.instances import Instance, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.tables import write_json
 
 READERS = {"rated_snippets": rated_snippets.read}
 
@@ -29,69 +28,38 @@ def _unit(*parts: str) -> float:
     return int.from_bytes(value, "big") / 2**64
 
 
-def split(
-    rows: Sequence[tuple[str, Instance]], seed: int, test_share: float, train_rows: int, test_rows: int
-) -> tuple[list[Instance], list[Instance]]:
-    """Train and test rows; test rows have at least one marked word, and a text appears once.
+def take(rows: Sequence[tuple[str, Instance]], side: str, seed: int, test_share: float, count: int) -> list[Instance]:
+    """The first ``count`` rows of ``side``, "train" or "test", fewer if there are not as many.
 
-    ``rows`` holds ``(group, instance)``; ``test_share`` is the share of groups on the test side.
+    ``rows`` holds ``(group, instance)``; ``test_share`` is the share of groups on the test side. A group appears once.
+    Test rows have at least one marked word.
     """
-    train: dict[str, Instance] = {}
-    test: dict[str, Instance] = {}
+    chosen: dict[str, Instance] = {}
     for group, instance in rows:
-        if _unit("side", str(seed), group) < test_share:
-            if any(instance.rationale or ()):
-                test.setdefault(group, instance)
-        else:
-            train.setdefault(group, instance)
-
-    def first(side: dict[str, Instance], count: int) -> list[Instance]:
-        groups = sorted(side, key=lambda group: (_unit("order", str(seed), group), group))
-        return [side[group] for group in groups[:count]]
-
-    return first(train, train_rows), first(test, test_rows)
+        in_test = _unit("side", str(seed), group) < test_share
+        if in_test == (side == "test") and (side == "train" or any(instance.rationale or ())):
+            chosen.setdefault(group, instance)
+    order = sorted(chosen, key=lambda group: (_unit("order", str(seed), group), group))
+    return [chosen[group] for group in order[:count]]
 
 
 def main(argv: list[str]) -> None:
     """Command line of the stage; raises ``UserError`` for bad data or too few rows."""
     parser = argparse.ArgumentParser(prog="rationale_eval corpus", description=__doc__)
-    parser.add_argument("--spec", required=True, help="JSON: the corpus entry of the configuration, with its name")
+    parser.add_argument("--spec", required=True, help="JSON: what the reader and the split take of the corpus entry")
     parser.add_argument("--source", type=Path, required=True, help="the archive or folder to read")
-    parser.add_argument("--train", type=Path, required=True, help="where the train instances go (Parquet)")
-    parser.add_argument("--test", type=Path, required=True, help="where the test instances go (Parquet)")
-    parser.add_argument("--card", type=Path, required=True, help="where the corpus card goes (JSON)")
+    parser.add_argument("--side", choices=("train", "test"), required=True, help="which side of the split")
+    parser.add_argument("--output", type=Path, required=True, help="where the instances go (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
     rows = list(READERS[spec["format"]](args.source, spec))
-    train, test = split(rows, spec["seed"], spec["test_share"], spec["train_rows"], spec["test_rows"])
-    for side, found, key in ((train, len(train), "train_rows"), (test, len(test), "test_rows")):
-        if found < spec[key]:
-            raise UserError(
-                f"corpora.{spec['name']}.{key}: {spec[key]} rows were asked for, but {args.source} has only {found} "
-                f"usable ones on this side of the split; ask for fewer or loosen the thresholds"
-            )
-        say(f"{key}: {found} of {len(rows)} usable rows; labels {dict(Counter(row.label for row in side))}")
-    words = [len(row.words) for row in test]
-    marked = [sum(row.rationale or ()) for row in test]
-    # The source is recorded by its checksum in `made`; a folder (tests, own data) has none.
+    found = take(rows, args.side, spec["seed"], spec["test_share"], spec["rows"])
+    if len(found) < spec["rows"]:
+        raise UserError(
+            f"corpora.{spec['name']}.{args.side}_rows: {spec['rows']} rows were asked for, but {args.source} has only "
+            f"{len(found)} usable ones on this side of the split; ask for fewer or loosen the thresholds"
+        )
+    say(f"{args.side}: {len(found)} of {len(rows)} usable rows; labels {dict(Counter(row.label for row in found))}")
+    # The source is recorded by its checksum; a folder (tests, own data) has none.
     inputs = {"source": args.source} if args.source.is_file() else {}
-    made = provenance("corpus", spec, inputs)
-    write_instances(args.train, train, made)
-    write_instances(args.test, test, made)
-    write_json(
-        args.card,
-        {
-            "name": spec["name"],
-            "description": spec["description"],
-            "annotation": spec["annotation"],
-            "licence": spec["licence"],
-            "citation": spec["citation"],
-            "usable_rows": len(rows),
-            "train_rows": len(train),
-            "test_rows": len(test),
-            "test_labels": dict(sorted(Counter(row.label for row in test).items())),
-            "words_per_row": sum(words) / len(words),
-            "marked_per_row": sum(marked) / len(marked),
-            "share_marked": sum(marked) / sum(words),
-        },
-    )
+    write_instances(args.output, found, provenance("corpus", spec, inputs))

@@ -107,6 +107,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--spec", required=True, help='JSON: {"dtype", "system_prompt", "evidence"}')
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
+    parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
     parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
     parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
     parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
@@ -119,7 +120,7 @@ def main(argv: list[str]) -> None:
 
     instances, task = read_instances(args.test), load_task(args.prompts)
     check_instances(instances, task, args.test)
-    loaded = load(args.model, spec["dtype"])
+    loaded = load(args.model, spec["dtype"], *args.checkpoint)
     if "attention" in spec["evidence"]:
         attention.install(loaded.model)
     prompts = PromptEncoder(loaded.tokenizer, task, spec["system_prompt"]).encode([row.fields for row in instances])

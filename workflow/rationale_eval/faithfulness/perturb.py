@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.code_digest import memo_code
-from rationale_eval.corpora.instances import Instance, read_instances
-from rationale_eval.errors import UserError
+from rationale_eval.corpora.instances import read_instances
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import KEEP, MASK, OK, PERTURBATIONS
 from rationale_eval.memo import Memo, digest
@@ -26,34 +25,18 @@ from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
 from rationale_eval.models.task import load_task
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.rationales.budgets import AS_GIVEN, selections
-from rationale_eval.rationales.schema import RATIONALES
-from rationale_eval.tables import read_table, write_table
+from rationale_eval.rationales.choices import Choice, choices
+from rationale_eval.tables import write_table
 
 
-def requests(
-    instance: Instance, method: str, rationale: Mapping[str, Any], spec: Mapping[str, Any]
-) -> Iterator[tuple[dict[str, Any], tuple[bool, ...] | None]]:
+def requests(choice: Choice, keep_only: Collection[str]) -> Iterator[tuple[dict[str, Any], tuple[bool, ...] | None]]:
     """Yield a row of the table without its scores, and which words its input masks (None where it has no input)."""
-    gold = instance.rationale or (False,) * len(instance.words)
-    for budget, status, selected in selections(rationale, gold, spec["budgets"]):
-        operations = [MASK, KEEP] if budget in (*spec["keep_only_budgets"], AS_GIVEN) else [MASK]
-        for operation in operations:
-            row = {
-                "id": instance.id,
-                "method": method,
-                "sample": rationale["sample"],
-                "budget": budget,
-                "operation": operation,
-                "status": status,
-                "words": len(instance.words),
-                "selected": None if selected is None else sum(selected),
-                "scores": None,
-            }
-            if selected is None:
-                yield row, None
-            else:
-                yield row, tuple(chosen == (operation == MASK) for chosen in selected)
+    for operation in (MASK, KEEP) if choice.budget in keep_only else (MASK,):
+        row = {**choice.key, "operation": operation, "scores": None}
+        if choice.selected is None:
+            yield row, None
+        else:
+            yield row, tuple(chosen == (operation == MASK) for chosen in choice.selected)
 
 
 def main(argv: list[str]) -> None:
@@ -62,11 +45,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"model": {"dtype", "system_prompt"}, "methods": [names], "budgets": {name: entry}, "operator", '
-        '"mask", "keep_only_budgets"}',
+        help='JSON: {"model": {"dtype", "system_prompt"}, "methods": [{"name", "budgets"}], "operator", "mask", '
+        '"keep_only_budgets"}',
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
+    parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
     parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
     parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
     parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
@@ -75,21 +59,17 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="output: perturbation scores (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
-    if len(spec["methods"]) != len(args.rationales):
-        raise UserError(f"--rationales: {len(args.rationales)} tables for {len(spec['methods'])} methods")
-
     instances = {instance.id: instance for instance in read_instances(args.test)}
     wanted = [
         request
-        for method, path in zip(spec["methods"], args.rationales, strict=True)
-        for rationale in read_table(path, RATIONALES)
-        for request in requests(instances[rationale["id"]], method, rationale, spec)
+        for choice in choices(spec["methods"], args.rationales, instances)
+        for request in requests(choice, spec["keep_only_budgets"])
     ]
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
     say(f"{len(wanted)} perturbations ask for {len(inputs)} different inputs")
 
     task = load_task(args.prompts)
-    loaded = load(args.model, spec["model"]["dtype"])
+    loaded = load(args.model, spec["model"]["dtype"], *args.checkpoint)
     encoder = PromptEncoder(loaded.tokenizer, task, spec["model"]["system_prompt"])
     encoded = encoder.encode(
         [
@@ -125,7 +105,7 @@ def main(argv: list[str]) -> None:
                 row |= {"scores": memo[key]} if key in fitting else {"status": "too_long"}
             rows.append(row)
     sources = {"test": args.test, "model": args.model, "prompts": args.prompts}
-    sources |= dict(zip(spec["methods"], args.rationales, strict=True))
+    sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
     write_table(args.output, rows, PERTURBATIONS, provenance("perturb", spec, sources, **loaded.context()))
     say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")
     assert all((row["scores"] is not None) == (row["status"] == OK) for row in rows)

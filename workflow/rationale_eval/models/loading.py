@@ -20,13 +20,17 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in evaluation mode without parameter gradients, with what its results depend on."""
+    """A model in evaluation mode without parameter gradients, with what its results depend on.
+
+    ``checkpoint`` is the card of the fine-tuned checkpoint whose weights it has; None for the base model.
+    """
 
     model: Any
     tokenizer: Any
     device: torch.device
     dtype: str
     card: dict[str, Any]
+    checkpoint: dict[str, Any] | None = None
 
     @property
     def max_length(self) -> int:
@@ -35,20 +39,25 @@ class LoadedModel:
 
     def context(self) -> dict[str, Any]:
         """What a computed number depends on besides its input: for the memo's key and the provenance."""
-        return {
+        tuned = self.checkpoint
+        adapted = () if tuned is None or tuned["method"] == "full" else ("peft",)
+        context = {
             "model": {name: self.card[name] for name in ("name", "files")},
             "dtype": self.dtype,
             "device": self.device.type,
             "attention": self.model.config._attn_implementation,
-            "versions": versions("torch", "transformers", "tokenizers"),
+            "versions": versions("torch", "transformers", "tokenizers", *adapted),
         }
+        return context if tuned is None else context | {"checkpoint": tuned["weights"]["sha256"]}
 
 
-def load(card_path: Path, dtype: str) -> LoadedModel:
+def load(card_path: Path, dtype: str, checkpoint: Path | None = None) -> LoadedModel:
     """Load the model that ``card_path`` describes onto the GPU if there is one, else the CPU.
 
-    ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is many times slower. Raises
-    ``UserError`` when the files are not those of the card.
+    ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is many times slower. ``checkpoint`` is
+    the folder of a fine-tuned checkpoint of this model: its weights, or its adapter, which stays active and is not
+    merged (merging rounds, the more the lower the dtype). Raises ``UserError`` when the files are not those of the
+    cards, or the checkpoint belongs to another model.
     """
     transformers_logging.disable_progress_bar()
     card = json.loads(card_path.read_text(encoding="utf-8"))
@@ -56,14 +65,38 @@ def load(card_path: Path, dtype: str) -> LoadedModel:
     for name, facts in card["files"].items():
         if not (folder / name).exists() or (folder / name).stat().st_size != facts["bytes"]:
             raise UserError(f"{folder / name}: missing or changed since the card was made; delete {folder.parent}")
+    tuned = None if checkpoint is None else _checkpoint_card(checkpoint, card)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
+        checkpoint if tuned and tuned["method"] == "full" else folder,
+        dtype=DTYPES[dtype],
+        local_files_only=True,
+        use_safetensors=True,
     )
+    if checkpoint is not None and tuned and tuned["method"] == "lora":
+        from peft import PeftModel  # takes seconds, and base models do not need it
+
+        # The model itself, in which the adapted layers now sit: callers meet the same class as without an adapter.
+        model = PeftModel.from_pretrained(model, checkpoint).get_base_model()
     model = model.to(device).eval().requires_grad_(False)
     size = f"{model.num_parameters():,} parameters"
     say(f"{card['name']}: {size} in {dtype} on {device.type}, {torch.get_num_threads()} threads")
-    return LoadedModel(model, tokenizer, device, dtype, card)
+    if tuned is not None:
+        say(f"with the weights of {checkpoint} (epoch {tuned['epoch']}, {tuned['method']})")
+    return LoadedModel(model, tokenizer, device, dtype, card, tuned)
+
+
+def _checkpoint_card(checkpoint: Path, card: dict[str, Any]) -> dict[str, Any]:
+    try:
+        tuned: dict[str, Any] = json.loads((checkpoint / "card.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{checkpoint}: there is no checkpoint (no card.json)") from None
+    if tuned["model"]["files"] != card["files"]:
+        raise UserError(f"{checkpoint}: is a checkpoint of {tuned['model']['name']!r} with other files than this model")
+    weights = checkpoint / tuned["weights"]["file"]
+    if not weights.exists() or weights.stat().st_size != tuned["weights"]["bytes"]:
+        raise UserError(f"{weights}: missing or changed since the checkpoint was made; delete {checkpoint}")
+    return tuned

@@ -78,14 +78,23 @@ def shared_prefix(prompts: Sequence[Prompt], before_content: bool) -> tuple[int,
     """
     if not prompts:
         return ()
-    limit = min(len(prompt.tokens) - 1 for prompt in prompts)
+    shared = shared_tokens([prompt.tokens for prompt in prompts])
     if before_content:
-        limit = min([limit, *(prompt.content[0].position for prompt in prompts if prompt.content)])
-    low, high = min(prompt.tokens for prompt in prompts), max(prompt.tokens for prompt in prompts)
+        shared = shared[: min([len(shared), *(prompt.content[0].position for prompt in prompts if prompt.content)])]
+    return shared
+
+
+def shared_tokens(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The longest common start of ``sequences``, at most all but the last token of the shortest."""
+    if not sequences:
+        return ()
+    # What the smallest and the largest sequence share, all between them share.
+    low, high = min(sequences), max(sequences)
+    limit = min(map(len, sequences)) - 1
     length = 0
     while length < limit and low[length] == high[length]:
         length += 1
-    return prompts[0].tokens[:length]
+    return low[:length]
 
 
 @dataclass(frozen=True)

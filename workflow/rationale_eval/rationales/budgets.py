@@ -1,20 +1,24 @@
 """Budgets: how many words a rationale keeps, and which.
 
 ``top_var``: as many as the annotators marked in this instance (Fayyaz et al. 2024). ``top_ratio``: a share of the
-words, rounded up, at least one. ``top_k``: a fixed number. Sets of words are taken ``as_given``.
+words, rounded up, at least one. ``top_k``: a fixed number. ``matched``: as many as a prompted method's reply named in
+this instance, so that prompting and attribution are compared at equal sizes. ``as_given``: a set of words as it is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from rationale_eval.rationales.schema import NO_GOLD, OK
+from rationale_eval.rationales.schema import NO_GOLD, NO_REPLY, OK
 
-AS_GIVEN = "as_given"
+AS_GIVEN, MATCHED = "as_given", "matched"
+
+# The number of words that a prompted method named, by (method, instance); None where its reply gave no rationale.
+Sizes = Mapping[tuple[str, str], int | None]
 
 
 def top(scores: Sequence[float], count: int) -> list[bool]:
@@ -37,23 +41,39 @@ def size(budget: Mapping[str, Any], words: int, gold: int) -> int:
     return min(int(budget["k"]), words)
 
 
+def sizes(method: str, rationales: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int | None]:
+    """The sizes of a prompted method's sets, for ``matched`` budgets; of several samples the first."""
+    return {
+        (method, row["id"]): sum(row["selected"]) if row["selected"] is not None else None
+        for row in rationales
+        if row["sample"] == 0
+    }
+
+
 def selections(
-    rationale: Mapping[str, Any], gold: Sequence[bool], budgets: Mapping[str, Mapping[str, Any]]
+    rationale: Mapping[str, Any], gold: Sequence[bool], budgets: Mapping[str, Mapping[str, Any]], matched: Sizes
 ) -> Iterator[tuple[str, str, list[bool] | None]]:
     """Yield ``(budget, status, mask)`` for one row of a rationales table; the mask is None unless the status is ok.
 
-    Scores are cut to each of ``budgets``; a set of words yields ``as_given`` alone.
+    ``budgets`` are those that apply to the row's method: which they are is the study's choice. A row without a
+    rationale appears under each of them with its status, or it would vanish from the counts.
     """
-    if rationale["status"] != OK:
-        # A row without a rationale still appears under each budget where one was due, or it would vanish from counts.
-        names = [AS_GIVEN] if rationale["status"] == NO_GOLD else list(budgets)
-        for name in names:
+    for name, budget in budgets.items():
+        if rationale["status"] != OK:
             yield name, rationale["status"], None
-    elif rationale["scores"] is None:
-        yield AS_GIVEN, OK, rationale["selected"]
-    else:
-        for name, budget in budgets.items():
-            if budget["kind"] == "top_var" and not any(gold):
-                yield name, NO_GOLD, None
+        elif budget["kind"] == AS_GIVEN:
+            yield name, OK, rationale["selected"]
+        elif budget["kind"] == "top_var" and not any(gold):
+            yield name, NO_GOLD, None
+        elif budget["kind"] == MATCHED:
+            count = matched.get((budget["to"], rationale["id"]))
+            if count is None:
+                yield name, NO_REPLY, None
             else:
-                yield name, OK, top(rationale["scores"], size(budget, len(gold), sum(gold)))
+                yield name, OK, top(rationale["scores"], count)
+        else:
+            count = size(budget, len(gold), sum(gold))
+            if rationale["scores"] is None:  # a reply names words in an order: the first ones of it
+                yield name, OK, [word in rationale["order"][:count] for word in range(len(gold))]
+            else:
+                yield name, OK, top(rationale["scores"], count)

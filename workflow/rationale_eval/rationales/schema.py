@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 from rationale_eval.tables import TableSchema
 
-OK, NO_GOLD = "ok", "no_gold"
+# no_reply: the reply whose size is to be matched gave no rationale
+OK, NO_GOLD, REFUSAL, NO_REPLY = "ok", "no_gold", "refusal", "no_reply"
 
-# A scored method fills `scores` (one per word), a set of words `selected`; `sample` numbers repeated draws.
+# A scored method fills `scores` (one per word), a set of words `selected`; `sample` numbers repeated draws. A set that
+# a model was asked for also has `order`, the words in the order in which its reply names them, and how that reply was
+# read: `outcome`, the number of things it lists, those that are not in the input, and whether it copies the input.
 RATIONALES = TableSchema(
     name="rationales",
     columns=pa.schema(
@@ -18,8 +23,18 @@ RATIONALES = TableSchema(
             pa.field("status", pa.string()),
             pa.field("scores", pa.list_(pa.float32())),
             pa.field("selected", pa.list_(pa.bool_())),
+            pa.field("order", pa.list_(pa.int32())),
+            pa.field("outcome", pa.string()),
+            pa.field("listed", pa.int32()),
+            pa.field("hallucinated", pa.list_(pa.string())),
+            pa.field("copied", pa.bool_()),
         ]
     ),
     key=("id", "sample"),
     required=("status",),
 )
+
+
+def rationale_row(identifier: str, sample: int = 0, status: str = OK, **columns: Any) -> dict[str, Any]:
+    """A row of the table; columns that are not given are null."""
+    return {**dict.fromkeys(RATIONALES.columns.names), "id": identifier, "sample": sample, "status": status, **columns}

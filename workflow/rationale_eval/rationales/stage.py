@@ -16,18 +16,8 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.aggregation import words_from_tokens
 from rationale_eval.rationales.reference import first_words_scores, random_scores
-from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES
+from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
-
-
-def _row(
-    instance: Instance,
-    sample: int = 0,
-    status: str = OK,
-    scores: list[float] | None = None,
-    selected: list[bool] | None = None,
-) -> dict[str, Any]:
-    return {"id": instance.id, "sample": sample, "status": status, "scores": scores, "selected": selected}
 
 
 def from_evidence(
@@ -43,12 +33,12 @@ def from_evidence(
             raise UserError(f"the evidence has no row for instance {instance.id!r}")
         row = by_id[instance.id]
         if row["status"] != OK:
-            yield _row(instance, status=row["status"])
+            yield rationale_row(instance.id, status=row["status"])
             continue
         places = list(zip(row["token_field"], row["token_start"], row["token_end"], strict=True))
         statistic = row[method["statistic"]]
-        yield _row(
-            instance,
+        yield rationale_row(
+            instance.id,
             scores=words_from_tokens(instance.words, places, statistic, method["aggregation"], instance.id),
         )
 
@@ -58,15 +48,15 @@ def reference(instances: list[Instance], method: Mapping[str, Any]) -> Iterator[
     for instance in instances:
         if method["kind"] == "random":
             for sample, seed in enumerate(method["seeds"]):
-                yield _row(instance, sample, scores=random_scores(instance, seed))
+                yield rationale_row(instance.id, sample, scores=random_scores(instance, seed))
         elif method["kind"] == "first_words":
-            yield _row(instance, scores=first_words_scores(instance))
+            yield rationale_row(instance.id, scores=first_words_scores(instance))
         elif method["kind"] == "all_words":
-            yield _row(instance, selected=[True] * len(instance.words))
+            yield rationale_row(instance.id, selected=[True] * len(instance.words))
         elif not any(instance.rationale or ()):
-            yield _row(instance, status=NO_GOLD)
+            yield rationale_row(instance.id, status=NO_GOLD)
         else:
-            yield _row(instance, selected=list(instance.rationale or ()))
+            yield rationale_row(instance.id, selected=list(instance.rationale or ()))
 
 
 def main(argv: list[str]) -> None:

@@ -9,8 +9,10 @@ import pandas as pd
 
 from rationale_eval.alignment import ALIGNMENT
 from rationale_eval.errors import UserError
+from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import FAITHFULNESS
+from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.report.layout import Cell
 from rationale_eval.tables import TableSchema, read_table
 
@@ -30,6 +32,26 @@ def _of_methods(path: Path, schema: TableSchema, methods: Iterable[str]) -> pd.D
 def read_predictions(cell: Cell, results: Path) -> pd.DataFrame:
     """One row per instance, with the columns of ``PREDICTIONS``."""
     return _read(cell.folder(results) / "predictions.parquet", PREDICTIONS)
+
+
+def rationales_path(cell: Cell, results: Path, method: str) -> Path:
+    """Where the rationales of a method lie."""
+    return cell.folder(results) / "rationales" / f"{method}.parquet"
+
+
+def replies_path(cell: Cell, results: Path, method: str) -> Path:
+    """Where the replies of a prompted method lie."""
+    return cell.folder(results) / "evidence" / "replies" / f"{method}.parquet"
+
+
+def read_rationales(cell: Cell, results: Path, method: str) -> pd.DataFrame:
+    """One row per instance and sample of one method, with the columns of ``RATIONALES``."""
+    return _read(rationales_path(cell, results, method), RATIONALES)
+
+
+def read_replies(cell: Cell, results: Path, method: str) -> pd.DataFrame:
+    """One row per instance and sample of one prompted method, with the columns of ``REPLIES``."""
+    return _read(replies_path(cell, results, method), REPLIES)
 
 
 def read_alignment(cell: Cell, results: Path, methods: Iterable[str]) -> pd.DataFrame:

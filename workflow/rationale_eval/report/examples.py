@@ -11,11 +11,18 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.corpora.instances import Instance, read_instances
-from rationale_eval.rationales.budgets import AS_GIVEN, selections
+from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED, selections, sizes
+from rationale_eval.rationales.choices import gold_of
 from rationale_eval.rationales.schema import RATIONALES
-from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
+from rationale_eval.report.cells import (
+    rationales_path,
+    read_alignment,
+    read_faithfulness,
+    read_predictions,
+    read_replies,
+)
 from rationale_eval.report.findings import candidates
-from rationale_eval.report.layout import Cell, family
+from rationale_eval.report.layout import PROMPT, Cell, family
 from rationale_eval.report.wording import number
 from rationale_eval.tables import read_table
 
@@ -25,18 +32,22 @@ PEOPLE = "human rationale"
 
 @dataclass(frozen=True)
 class Reading:
-    """One text as one source marks it: ``fields`` maps field names to pieces of text, each marked or not."""
+    """One text as one source marks it: ``fields`` maps field names to pieces of text, each marked or not.
+
+    ``reply`` is what the model wrote when it was asked for its words, unedited; None for other sources.
+    """
 
     source: str
     note: str
     fields: Mapping[str, Sequence[Piece]]
+    reply: str | None = None
 
 
 @dataclass(frozen=True)
 class Example:
     """One instance with its prediction and the readings of people and of methods."""
 
-    corpus: str
+    cell: Cell
     id: str
     gold: str
     predicted: str
@@ -72,14 +83,19 @@ def pieces(instance: Instance, marked: Sequence[bool]) -> dict[str, list[Piece]]
     return found
 
 
-def shown_methods(alignment: pd.DataFrame, budget: str, most: int = 3) -> list[str]:
-    """Of each family the method with the highest F1 in this cell, references left out; the best ``most`` of these."""
+def shown_methods(alignment: pd.DataFrame, budget: str, most: int = 3) -> list[tuple[str, str]]:
+    """Of each family the method with the highest F1 in this cell, references left out; the best ``most`` of these.
+
+    Each with the budget that it is shown at: ``budget`` for scored methods, ``as_given`` for prompted ones.
+    """
     best: dict[str, Mapping[str, Any]] = {}
-    for row in [*candidates(alignment, budget), *candidates(alignment, AS_GIVEN)]:
+    scored = [row for row in candidates(alignment, budget) if row["kind"] != PROMPT]
+    for row in [*scored, *candidates(alignment, AS_GIVEN)]:
         group = family(row["kind"])
         if pd.notna(row["f1"]) and (group not in best or row["f1"] > best[group]["f1"]):
             best[group] = row
-    return [row["method"] for row in sorted(best.values(), key=lambda row: -row["f1"])[:most]]
+    found = sorted(best.values(), key=lambda row: -row["f1"])[:most]
+    return [(row["method"], row["budget"]) for row in found]
 
 
 def choose(predictions: pd.DataFrame, count: int) -> list[str]:
@@ -93,51 +109,78 @@ def choose(predictions: pd.DataFrame, count: int) -> list[str]:
     return [*hits[: count - few], *misses[:few]]
 
 
-def _sets(
-    path: Path, instances: Mapping[str, Instance], budgets: Mapping[str, Mapping[str, Any]]
-) -> dict[str, tuple[str, list[bool]]]:
-    """By id the budget and the words of the first sample of one method, as far as it has any."""
+def _readings(
+    cell: Cell,
+    results: Path,
+    method: str,
+    budget: tuple[str, Mapping[str, Any]],
+    prompted: bool,
+    instances: Mapping[str, Instance],
+) -> dict[str, Reading]:
+    """By id what one method says of ``instances`` at one ``budget`` (name, entry), where it says anything."""
+    path = rationales_path(cell, results, method)
+    rows = {row["id"]: row for row in read_table(path, RATIONALES) if row["sample"] == 0}
+    name, entry = budget
+    matched: dict[tuple[str, str], int | None] = {}
+    if entry["kind"] == MATCHED:
+        matched = sizes(entry["to"], read_table(rationales_path(cell, results, entry["to"]), RATIONALES))
+    replies = _replies(cell, results, method) if prompted else {}
+    f1 = _first_samples(read_alignment(cell, results, [method]), method, name, "f1")
+    flips = _first_samples(read_faithfulness(cell, results, [method]), method, name, "flip")
     found = {}
-    for row in read_table(path, RATIONALES):
-        if row["sample"] == 0 and row["id"] in instances:
-            instance = instances[row["id"]]
-            for budget, _, chosen in selections(row, _people(instance), budgets):
-                if chosen is not None:
-                    found[instance.id] = budget, chosen
+    for key, instance in instances.items():
+        ((_, _, chosen),) = selections(rows[key], gold_of(instance), {name: entry}, matched)
+        reply = replies.get(key)
+        if chosen is None and reply is None:
+            continue
+        notes = [_outcome(rows[key]) if reply is not None else "", _note(f1.get(key), flips.get(key))]
+        marked = pieces(instance, chosen or [False] * len(instance.words))
+        found[key] = Reading(method, "; ".join(filter(None, notes)), marked, reply)
     return found
 
 
-def _people(instance: Instance) -> Sequence[bool]:
-    return instance.rationale or (False,) * len(instance.words)
+def _first_samples(frame: pd.DataFrame, method: str, budget: str, measure: str) -> dict[str, float]:
+    mine = frame[(frame["method"] == method) & (frame["budget"] == budget) & (frame["sample"] == 0)]
+    return dict(zip(mine["id"], mine[measure], strict=True))
+
+
+def _replies(cell: Cell, results: Path, method: str) -> dict[str, str]:
+    """By id the first reply, unedited, where there is one."""
+    frame = read_replies(cell, results, method)
+    frame = frame[(frame["sample"] == 0) & frame["reply"].notna()]
+    return dict(zip(frame["id"], frame["reply"], strict=True))
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    """How a reply was read."""
+    text = f"reply read as: {(row['outcome'] or row['status']).replace('_', ' ')}"
+    missing = ", ".join(f"“{item}”" for item in row["hallucinated"] or ())
+    return f"{text}; not in the text: {missing}" if missing else text
 
 
 def examples(
     cell: Cell, results: Path, alignment: pd.DataFrame, budget: Mapping[str, Mapping[str, Any]], count: int
 ) -> list[Example]:
     """``count`` examples of one cell at the one ``budget`` {name: entry}; ``alignment`` are its rows of the report."""
-    methods = shown_methods(alignment, next(iter(budget)))
+    main = next(iter(budget))
+    kinds = dict(zip(alignment["method"], alignment["kind"], strict=True))
     predictions = read_predictions(cell, results)
     ids = choose(predictions, count)
     corpus = read_instances(results / "corpora" / cell.corpus / "test.parquet")
     instances = {row.id: row for row in corpus if row.id in ids}
-    folder = cell.folder(results) / "rationales"
-    sets = {method: _sets(folder / f"{method}.parquet", instances, budget) for method in methods}
-    keys = ["id", "method", "budget"]
-    agreement = read_alignment(cell, results, methods).query("sample == 0").set_index(keys)["f1"]
-    flips = read_faithfulness(cell, results, methods).query("sample == 0").set_index(keys)["flip"]
+    readings = [
+        _readings(cell, results, method, (at, budget.get(at, {"kind": AS_GIVEN})), kinds[method] == PROMPT, instances)
+        for method, at in shown_methods(alignment, main)
+    ]
     found = []
     for row in predictions.set_index("id", drop=False).loc[ids].to_dict("records"):
         instance = instances[row["id"]]
-        people = _people(instance)
-        readings = [Reading(PEOPLE, "" if any(people) else "marked nothing", pieces(instance, people))]
-        for method in methods:
-            if row["id"] in sets[method]:
-                name, chosen = sets[method][row["id"]]
-                key = (row["id"], method, name)
-                readings.append(Reading(method, _note(agreement.get(key), flips.get(key)), pieces(instance, chosen)))
+        people = gold_of(instance)
+        shown = [Reading(PEOPLE, "" if any(people) else "marked nothing", pieces(instance, people))]
+        shown += [of_method[instance.id] for of_method in readings if instance.id in of_method]
         right = row["predicted"] == row["gold"]
         probability = number(max(row["probabilities"]))
-        found.append(Example(cell.corpus, row["id"], row["gold"], row["predicted"], probability, right, readings))
+        found.append(Example(cell, instance.id, row["gold"], row["predicted"], probability, right, shown))
     return found
 
 

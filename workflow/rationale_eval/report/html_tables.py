@@ -13,7 +13,16 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import OK
 from rationale_eval.report.findings import candidates, leader
 from rationale_eval.report.layout import family
-from rationale_eval.report.wording import n_text, number, number_with_interval, percent, percent_with_interval, visible
+from rationale_eval.report.prompting import OUTCOMES
+from rationale_eval.report.wording import (
+    MISSING,
+    n_text,
+    number,
+    number_with_interval,
+    percent,
+    percent_with_interval,
+    visible,
+)
 
 Row = dict[str, Any]
 
@@ -80,7 +89,7 @@ def _methods(records: Sequence[Row]) -> list[Row]:
     return [
         {
             "family": family(row["kind"]).replace("_", " "),
-            "method": row["method"] if several or row["budget"] != AS_GIVEN else f"{row['method']} (as given)",
+            "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
             **({"budget": row["budget"]} if several else {}),
             "n": str(row["n"]),
             **left_out,
@@ -103,10 +112,10 @@ def _outcomes(name: str, records: Sequence[Row], values: Sequence[tuple[str, str
 
 
 def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]:
-    """The cell of the best method where all rows share a budget (sets as given aside) and no interval ties with it."""
+    """The cell of the best method of each budget, sets as given aside, whose interval ties with no other."""
     bold = []
     records = table.reset_index(drop=True)
-    for budget in records["budget"].unique():
+    for budget in set(records["budget"]) - {AS_GIVEN}:
         tried = candidates(records.assign(position=records.index), budget)
         best, rivals = leader(tried, value)
         if best is not None and len(tried) > 1 and not rivals:
@@ -155,3 +164,87 @@ def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
             shown["flips if kept alone"] += f" ({n_text(row['n_kept'])})"
         rows.append(first | shown | last)
     return render(rows, name, "method", "family", _best(table, "flip_rate", "flip rate"))
+
+
+def prompting_table(table: pd.DataFrame, name: str) -> Markup:
+    """How the replies were read, one row per cell and prompted method; shares are of the n replies."""
+    # A refusal is a reply, and has a column of its own.
+    records = table.drop(columns="status_refusal", errors="ignore").to_dict("records")
+    rows = []
+    for row, left_out in zip(records, _left_out(records), strict=True):
+        n = row["n"]
+        rows.append(
+            {
+                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "method": row["method"],
+                "replies": str(n),
+                **left_out,
+                **{outcome.replace("_", " "): percent(row[f"share_{outcome}"], n) for outcome in OUTCOMES},
+                "things listed": number(row["listed"]),
+                "of these not in the text": number(row["hallucinated"]),
+                "replies with any of these": percent(row["any_hallucinated"], n),
+                "copies the text": percent(row["copied"], n),
+                "words named": number(row["selected"]),
+                "words asked for": number(row["asked"]),
+                "exactly so many": percent(row["exact"], row["n_asked"]),
+                "asked for fewer than people marked": str(row["capped"]) if row["n_asked"] else MISSING,
+                "tokens": number(row["reply_tokens"]),
+            }
+        )
+    return render(rows, name, "method", "cell")
+
+
+def _over_runs(row: Row, value: str, n: int | None = None) -> str:
+    """The mean over runs, with the lowest and the highest if there are several; a share of ``n`` where n is given."""
+    texts = [
+        number(row[f"{value}{end}"]) if n is None else percent(row[f"{value}{end}"], n) for end in ("", "_min", "_max")
+    ]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})" if row["seeds"] > 1 and texts[0] != MISSING else texts[0]
+
+
+def _epoch(row: Row) -> str:
+    return "base" if row["epoch"] == 0 else str(row["epoch"])
+
+
+def course_table(table: pd.DataFrame, name: str) -> Markup:
+    """What each model answers at each epoch."""
+    rows = []
+    for row in table.drop_duplicates(["corpus", "model", "epoch"]).to_dict("records"):
+        n = row["n_accuracy"]
+        rows.append(
+            {
+                "course": f"{row['corpus']}, {row['model']}",
+                "epoch": _epoch(row),
+                "seeds": str(row["seeds"]) if row["epoch"] else MISSING,
+                "n": str(n),
+                "accuracy": _over_runs(row, "accuracy", n),
+                "macro-F1": _over_runs(row, "macro_f1"),
+                "most predicted label": _over_runs(row, "majority_predicted_share", n),
+                "entropy of predictions (bits)": _over_runs(row, "predicted_entropy"),
+            }
+        )
+    return render(rows, name, "epoch", "course")
+
+
+def trajectory_table(table: pd.DataFrame, name: str) -> Markup:
+    """Alignment and flip rate of each method at each epoch of one corpus and model, in the order of ``table``."""
+    order = {method: position for position, method in enumerate(table["method"].unique())}
+    rows = []
+    for row in sorted(table.to_dict("records"), key=lambda row: (order[row["method"]], row["epoch"])):
+        n, both = row["n_flip_rate"], row["n_flip_rate_both"]
+        rows.append(
+            {
+                "family": row["family"],
+                "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+                "epoch": _epoch(row),
+                "F1": f"{_over_runs(row, 'f1')} ({n_text(row['n_f1'])})",
+                "F1 \N{MINUS SIGN} chance": _over_runs(row, "f1_corrected"),
+                "flip rate": f"{_over_runs(row, 'flip_rate', n)} ({n_text(n)})",
+                "comprehensiveness": _over_runs(row, "comprehensiveness"),
+                "F1, both right": f"{_over_runs(row, 'f1_both')} ({n_text(row['n_f1_both'])})",
+                "F1 of the base there": _over_runs(row, "f1_both_base"),
+                "flip rate, both right": f"{_over_runs(row, 'flip_rate_both', both)} ({n_text(both)})",
+                "flip rate of the base there": _over_runs(row, "flip_rate_both_base", both),
+            }
+        )
+    return render(rows, name, "method", "family")

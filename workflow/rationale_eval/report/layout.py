@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,11 @@ from rationale_eval.errors import UserError
 from rationale_eval.rationales.budgets import AS_GIVEN
 
 CELL = ["corpus", "model", "checkpoint"]
-REFERENCE = "reference"
+REFERENCE, PROMPTING = "reference", "prompting"
 REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
+PROMPT = "prompt"
+BASE = "base"
+_EPOCH = re.compile(r"epoch-(\d+)-seed-(\d+)")
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,26 @@ def short_titles(cells: list[Cell]) -> dict[Cell, str]:
 
 
 def family(kind: str) -> str:
-    """The family of a method: the kind of evidence that it reads, or ``reference``."""
-    return REFERENCE if kind in REFERENCE_KINDS else kind
+    """The family of a method: the kind of evidence that it reads, ``prompting`` or ``reference``."""
+    return REFERENCE if kind in REFERENCE_KINDS else PROMPTING if kind == PROMPT else kind
+
+
+def prompted(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The methods that ask the model for its words."""
+    return [name for name in ordered(methods) if methods[name]["kind"] == PROMPT]
+
+
+def epoch_and_seed(checkpoint: str) -> tuple[int, int | None]:
+    """The epoch and the seed in a checkpoint's name, for example ``epoch-03-seed-1``; ``base`` is epoch 0 without one.
+
+    Raises ``UserError`` for another name.
+    """
+    if checkpoint == BASE:
+        return 0, None
+    found = _EPOCH.fullmatch(checkpoint)
+    if found is None:
+        raise UserError(f"checkpoint {checkpoint!r}: neither {BASE!r} nor of the form epoch-01-seed-0")
+    return int(found[1]), int(found[2])
 
 
 def ordered(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -73,6 +95,11 @@ def main_rows(table: pd.DataFrame, methods: Mapping[str, Mapping[str, Any]], mai
     chosen = table[table["budget"].isin([main_budget, AS_GIVEN]) & table["method"].isin(list(methods))]
     rank = {name: position for position, name in enumerate(ordered(methods))}
     return chosen.sort_values("method", key=lambda column: column.map(rank), kind="stable")
+
+
+def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
+    """``main_rows`` with prompted methods as given only, where one can also be cut to the main budget."""
+    return rows[(rows["kind"] != PROMPT) | (rows["budget"] == AS_GIVEN)]
 
 
 def read_summary(path: Path) -> pd.DataFrame:

@@ -21,17 +21,43 @@ from markupsafe import Markup
 from rationale_eval.errors import UserError
 from rationale_eval.models.task import load_task
 from rationale_eval.progress import say
-from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
+from rationale_eval.report.aggregate import Measured, read_measured
+from rationale_eval.report.comparisons import (
+    by_course,
+    finetuning_findings,
+    matched_comparisons,
+    matched_findings,
+    matched_summary,
+)
 from rationale_eval.report.examples import Example, examples
 from rationale_eval.report.findings import findings
-from rationale_eval.report.html_tables import accuracy_table, alignment_table, faithfulness_table
-from rationale_eval.report.layout import Cell, family, main_rows, ordered, read_card, read_summary
+from rationale_eval.report.html_tables import (
+    accuracy_table,
+    alignment_table,
+    course_table,
+    faithfulness_table,
+    prompting_table,
+    trajectory_table,
+)
+from rationale_eval.report.layout import (
+    Cell,
+    epoch_and_seed,
+    family,
+    main_rows,
+    one_row_each,
+    ordered,
+    prompted,
+    read_card,
+    read_summary,
+)
 from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.wording import budget_text, level_text, number, settings, visible
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "alignment", "faithfulness")
-FIGURES = ("alignment", "faithfulness")
+TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "trajectory")
+FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
+BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
 
 
@@ -83,7 +109,7 @@ def tables_of(
     """The tables of one cell: at the main budget (and sets as given), and at the other budgets if there are any."""
     budget = spec["main_budget"]
     found: dict[str, Markup | None] = {}
-    for name in FIGURES:
+    for name in BY_METHOD:
         mine = cell.rows(tables[name])
         main = main_rows(mine, spec["methods"], budget)
         others = mine[~mine["budget"].isin([budget, AS_GIVEN])]
@@ -92,7 +118,8 @@ def tables_of(
             if rows.empty:
                 found[key] = None
             elif name == "alignment":
-                equal = part == "main" and spec["budgets"][budget]["kind"] == "top_var"
+                sets = rows[(rows["budget"] == AS_GIVEN) & (rows["kind"] != "human")]
+                equal = part == "main" and spec["budgets"][budget]["kind"] == "top_var" and sets.empty
                 found[key] = alignment_table(rows, f"{key}-{position}", equal)
             else:
                 found[key] = faithfulness_table(rows, f"{key}-{position}")
@@ -100,8 +127,25 @@ def tables_of(
 
 
 def prompts(found: Sequence[Record]) -> dict[Cell, str]:
-    """For each cell the first prompt as the model read it, template included."""
-    return {record.cell: record.made.get("example_prompt", "") for record in found if record.name == "predictions"}
+    """For each cell the first prompt as the model read it, template included; of cells with the same one the first."""
+    by_cell = {record.cell: record.made.get("example_prompt", "") for record in found if record.name == "predictions"}
+    first = {(cell.corpus, prompt): cell for cell, prompt in reversed(by_cell.items())}
+    return {cell: prompt for cell, prompt in by_cell.items() if first[cell.corpus, prompt] == cell}
+
+
+def courses(
+    cells: Mapping[Cell, Measured], trajectory: pd.DataFrame, spec: Mapping[str, Any], interval: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """For each corpus and model with a base and an epoch: what changed, and its table."""
+    found = []
+    rows = one_row_each(main_rows(trajectory, spec["methods"], spec["main_budget"]))
+    for position, (title, part) in enumerate(by_course(cells).items()):
+        first = next(iter(part))
+        mine = rows[(rows["corpus"] == first.corpus) & (rows["model"] == first.model)]
+        sentences = finetuning_findings(part, spec["methods"], spec["main_budget"], interval)
+        table = trajectory_table(mine, f"trajectory-{position}")
+        found.append({"title": title, "findings": sentences, "table": table})
+    return found
 
 
 def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures: Path, page: Path) -> dict[str, Any]:
@@ -113,7 +157,9 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
             raise UserError(f"{table_folder / 'accuracy.parquet'}: has no row of {cell.title}; make the tables again")
     interval = read_provenance(table_folder / "alignment.parquet")["spec"]["interval"]
     methods = spec["methods"]
-    made_from = records(cells, results, ordered(methods))
+    by_instance = {cell: read_measured(cell, results, methods) for cell in cells}
+    matched = {cell: matched_comparisons(by_instance[cell], methods, spec["budgets"], interval) for cell in cells}
+    made_from = records(cells, results, ordered(methods), prompted(methods))
     return {
         "study": {
             "cells": cells,
@@ -129,13 +175,21 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
             "main_budget": spec["main_budget"],
             "equal_sizes": spec["budgets"][spec["main_budget"]]["kind"] == "top_var",
             "perturbation": spec["perturbation"],
+            "prompted": prompted(methods),
+            "matched": [name for name, budget in spec["budgets"].items() if budget["kind"] == MATCHED],
+            "seeds": len({epoch_and_seed(cell.checkpoint)[1] for cell in cells} - {None}),
             "draws": max((len(method.get("seeds", ())) for method in methods.values()), default=0),
         },
         "level": level_text(interval["level"]),
         "resamples": interval["resamples"],
         "smallest": int(tables["accuracy"]["n"].min()),
         "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
+        "matched_summary": matched_summary([one for found in matched.values() for one in found]),
+        "matched": {cell: matched_findings(found) for cell, found in matched.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
+        "courses": courses(by_instance, tables["trajectory"], spec, interval),
+        "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
         "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},
         "examples": some_examples(cells, results, tables["alignment"], spec),

@@ -41,9 +41,10 @@ class Record:
         return json.dumps(self.made.get("spec", {}), indent=2, sort_keys=True, ensure_ascii=False)
 
 
-def records(cells: Sequence[Cell], results: Path, methods: Iterable[str]) -> list[Record]:
-    """The records of all tables that the report rests on, rationales of ``methods`` included."""
+def records(cells: Sequence[Cell], results: Path, methods: Iterable[str], prompted: Iterable[str]) -> list[Record]:
+    """The records of all tables that the report rests on: rationales of ``methods``, replies to the ``prompted``."""
     names = [*CELL_TABLES, *(f"rationales/{method}" for method in methods)]
+    names += [f"evidence/replies/{method}" for method in prompted]
     found = []
     for cell in cells:
         for name in names:

@@ -1,4 +1,6 @@
-"""Collect the study's cells into three tables: accuracy, alignment and faithfulness, each as Parquet and as CSV.
+"""Collect the study's cells into tables: accuracy, alignment, faithfulness, prompting and trajectory.
+
+Each is written as Parquet and as CSV.
 
 Every mean is a mean over instances. The samples of a method that draws at random are averaged within an instance first,
 so that counts are counts of instances. `instances` counts all test rows of the cell and `n` those in the mean; the
@@ -14,19 +16,35 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.schema import OK
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
-from rationale_eval.report.layout import CELL, Cell, ordered
-from rationale_eval.report.statistics import entropy, macro_f1, majority, mean_interval, proportion_interval
-from rationale_eval.tables import TableSchema, write_table, write_text
-
-Row = dict[str, Any]
+from rationale_eval.report.aggregate import (
+    Measured,
+    Row,
+    correctness,
+    instance_means,
+    means,
+    measured,
+    status_counts,
+    with_interval,
+)
+from rationale_eval.report.cells import (
+    rationales_path,
+    read_alignment,
+    read_faithfulness,
+    read_predictions,
+    read_rationales,
+    read_replies,
+    replies_path,
+)
+from rationale_eval.report.layout import CELL, Cell, ordered, prompted
+from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
+from rationale_eval.report.statistics import entropy, macro_f1, majority, proportion_interval
+from rationale_eval.report.table_files import write
+from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
 
 
 def _estimate(name: str) -> tuple[str, str, str]:
@@ -35,8 +53,6 @@ def _estimate(name: str) -> tuple[str, str, str]:
 
 _METHOD = (*CELL, "method", "kind", "budget")
 _OUTCOMES = ("n_correct", "n_wrong")
-_TEXT = (*_METHOD, "majority_predicted", "majority_gold")
-_COUNTS = ("instances", "n", *_OUTCOMES, "n_kept", "labels")
 
 # Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from.
 ACCURACY_COLUMNS = (
@@ -56,38 +72,13 @@ FAITHFULNESS_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
     *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
 )
-
-
-def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> TableSchema:
-    """The schema of a report table: ``columns`` and one ``status_…`` column per status that occurs in ``rows``."""
-    statuses = sorted({key for row in rows for key in row if key.startswith("status_")})
-    types = dict.fromkeys(_TEXT, pa.string()) | dict.fromkeys((*_COUNTS, *statuses), pa.int64())
-    fields = [pa.field(column, types.get(column, pa.float64())) for column in (*columns, *statuses)]
-    key = tuple(column for column in (*CELL, "method", "budget") if column in columns)
-    return TableSchema(name, pa.schema(fields), key, required=("instances", "n"))
-
-
-def status_counts(frame: pd.DataFrame) -> Row:
-    """``instances`` and ``status_…``: instances by status; one of whose samples any is ok counts as ok."""
-    by_instance = frame.groupby("id")["status"].agg(lambda found: OK if OK in set(found) else found.iloc[0])
-    return {"instances": len(by_instance)} | {
-        f"status_{status}": int(count) for status, count in by_instance.value_counts().items()
-    }
-
-
-def instance_means(frame: pd.DataFrame, measure: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Means over samples of ``columns``, one row per instance that has ``measure``."""
-    computed = frame[frame[measure].notna()]
-    return computed.groupby("id", sort=False)[list(columns)].mean().astype(float)
-
-
-def _means(values: pd.DataFrame) -> Row:
-    return {str(name): float(mean) if pd.notna(mean) else None for name, mean in values.mean().items()}
-
-
-def _interval(name: str, values: pd.Series, interval: Mapping[str, Any]) -> Row:
-    low, high = mean_interval(values.to_list(), interval)
-    return {f"{name}_low": low, f"{name}_high": high}
+COLUMNS = {
+    "accuracy": ACCURACY_COLUMNS,
+    "alignment": ALIGNMENT_COLUMNS,
+    "faithfulness": FAITHFULNESS_COLUMNS,
+    "prompting": PROMPTING_COLUMNS,
+    "trajectory": TRAJECTORY_COLUMNS,
+}
 
 
 def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
@@ -99,12 +90,6 @@ def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
         f"{name}_wrong": float(wrong.mean()) if len(wrong) else None,
         "n_wrong": len(wrong),
     }
-
-
-def correctness(predictions: pd.DataFrame) -> pd.Series:
-    """1.0 where the predicted label is the gold one, else 0.0, by id; only instances with a prediction."""
-    predicted = predictions[predictions["predicted"].notna()]
-    return (predicted["predicted"] == predicted["gold"]).astype(float).set_axis(predicted["id"])
 
 
 def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
@@ -137,9 +122,9 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
     return {
         **status_counts(frame),
         "n": len(values),
-        **_means(values),
-        **_interval("f1", values["f1"], interval),
-        **_interval("f1_corrected", values["f1_corrected"], interval),
+        **means(values),
+        **with_interval("f1", values["f1"], interval),
+        **with_interval("f1_corrected", values["f1_corrected"], interval),
         **_by_outcome("f1", values["f1"], correct),
     }
 
@@ -152,18 +137,18 @@ def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[
     return {
         **status_counts(frame),
         "n": len(masked),
-        **_means(masked),
-        **_interval("flip_rate", masked["flip_rate"], interval),
-        **_interval("comprehensiveness", masked["comprehensiveness"], interval),
+        **means(masked),
+        **with_interval("flip_rate", masked["flip_rate"], interval),
+        **with_interval("comprehensiveness", masked["comprehensiveness"], interval),
         "n_kept": len(kept),
-        **_means(kept),
-        **_interval("sufficiency", kept["sufficiency"], interval),
+        **means(kept),
+        **with_interval("sufficiency", kept["sufficiency"], interval),
         **_by_outcome("flip_rate", masked["flip_rate"], correct),
     }
 
 
 def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row, pd.DataFrame]]:
-    """The rows of each method under each budget that the study asks for, references last."""
+    """The rows of each method under each of the study's budgets that it has, references last."""
     groups = dict(iter(frame.groupby(["method", "budget"], sort=False)))
     for method in ordered(spec["methods"]):
         for budget in (*spec["budgets"], AS_GIVEN):
@@ -173,29 +158,36 @@ def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row,
 
 
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> dict[str, list[Row]]:
-    """The rows of the three tables by name. Raises ``UserError`` for tables that are missing or lack a method."""
-    rows: dict[str, list[Row]] = {"accuracy": [], "alignment": [], "faithfulness": []}
+    """The rows of each table by its name. Raises ``UserError`` for tables that are missing or lack a method."""
+    rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+    by_instance: dict[Cell, Measured] = {}
     interval = spec["interval"]
     for cell in cells:
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
         predictions = read_predictions(cell, results)
+        alignment = read_alignment(cell, results, spec["methods"])
+        faithfulness = read_faithfulness(cell, results, spec["methods"])
         correct = correctness(predictions)
+        by_instance[cell] = measured(predictions, alignment, faithfulness)
         rows["accuracy"].append(names | accuracy_row(predictions, interval))
-        for group, frame in _groups(read_alignment(cell, results, spec["methods"]), spec):
+        for group, frame in _groups(alignment, spec):
             rows["alignment"].append(names | group | alignment_row(frame, correct, interval))
-        for group, frame in _groups(read_faithfulness(cell, results, spec["methods"]), spec):
+        for group, frame in _groups(faithfulness, spec):
             rows["faithfulness"].append(names | group | faithfulness_row(frame, correct, interval))
+        for method in prompted(spec["methods"]):
+            row = prompting_row(read_rationales(cell, results, method), read_replies(cell, results, method))
+            rows["prompting"].append(names | {"method": method} | row)
+    rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
 
-def write(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Row], made: Mapping[str, Any]) -> None:
-    """Write one table as ``name.parquet`` and ``name.csv`` (six significant digits, empty where not computed)."""
-    schema = table_schema(name, columns, rows)
-    nothing = {column: 0 if column.startswith("status_") else None for column in schema.columns.names}
-    rows = [nothing | row for row in rows]
-    write_table(folder / f"{name}.parquet", rows, schema, made)
-    frame = pd.DataFrame(rows, columns=schema.columns.names)
-    write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+def inputs_of(cell: Cell, results: Path, methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+    """The tables of one cell that are read, by what they are."""
+    found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
+    for method in prompted(methods):
+        found[f"rationales of {method}"] = rationales_path(cell, results, method)
+        found[f"replies to {method}"] = replies_path(cell, results, method)
+    return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 
 def main(argv: list[str]) -> None:
@@ -215,13 +207,8 @@ def main(argv: list[str]) -> None:
     if not cells:
         raise UserError("the study has no cell: give it at least one corpus, model and checkpoint")
     rows = collect(cells, args.results, spec)
-    inputs = {
-        f"{cell.title}: {name}": cell.folder(args.results) / f"{name}.parquet"
-        for cell in cells
-        for name in ("predictions", "alignment", "faithfulness")
-    }
+    inputs = {name: path for cell in cells for name, path in inputs_of(cell, args.results, spec["methods"]).items()}
     made = provenance("tables", spec, inputs, ("numpy", "pandas", "scipy"))
-    columns = {"accuracy": ACCURACY_COLUMNS, "alignment": ALIGNMENT_COLUMNS, "faithfulness": FAITHFULNESS_COLUMNS}
     for name, found in rows.items():
-        write(args.output, name, columns[name], found, made)
+        write(args.output, name, COLUMNS[name], found, made)
         say(f"{args.output / name}: {len(found)} rows")

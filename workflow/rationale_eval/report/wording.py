@@ -56,14 +56,25 @@ def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
     return f"{percent(value, n)} [{percent(low, n, sign='')}, {percent(high, n, sign='')}]"
 
 
+def points_with_interval(value: float, low: float, high: float, n: int) -> str:
+    """A difference of shares, for example ``+16 points [4, 28]``."""
+    texts = [f"{100 * part:.{int(n > FINE_PERCENTAGES)}f}" for part in (value, low, high)]
+    shown = ["0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}") for text in texts]
+    sign = "+" if value > 0 and shown[0] != "0" else ""
+    return f"{sign}{shown[0]}\N{NO-BREAK SPACE}points [{shown[1]}, {shown[2]}]"
+
+
 def level_text(level: float) -> str:
     """The level of an interval, for example ``95 %``."""
     return f"{100 * level:g}\N{NO-BREAK SPACE}%"
 
 
 def settings(entry: Mapping[str, Any]) -> str:
-    """The settings of a method or budget, its kind left out, for example ``aggregation max, statistic last``."""
-    return ", ".join(f"{key} {value}" for key, value in sorted(entry.items()) if key != "kind")
+    """The settings of a method or budget without its kind, for example ``aggregation max, statistic last``."""
+    kept = {key: value for key, value in sorted(entry.items()) if key != "kind" and value is not None}
+    return ", ".join(
+        f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}" for key, value in kept.items()
+    )
 
 
 def budget_text(budget: Mapping[str, Any]) -> str:
@@ -72,4 +83,6 @@ def budget_text(budget: Mapping[str, Any]) -> str:
         return "as many words as people marked in the text"
     if budget["kind"] == "top_ratio":
         return f"{100 * budget['ratio']:g}\N{NO-BREAK SPACE}% of the words of the text, rounded up"
+    if budget["kind"] == "matched":
+        return f"as many words as the reply of {budget['to']} names in the text"
     return f"{budget['kind'].replace('_', ' ')}, {settings(budget)}"

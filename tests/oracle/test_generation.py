@@ -1,0 +1,153 @@
+"""Batched generation against transformers' own, one prompt at a time; the stage that asks and keeps replies."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.evidence import replies as replies_stage
+from rationale_eval.evidence.reply_schema import REPLIES
+from rationale_eval.evidence.schema import PREDICTIONS
+from rationale_eval.memo import Memo
+from rationale_eval.models.generation import LENGTH, LIST_END, STOP, end_tokens, generate
+from rationale_eval.models.loading import load
+from rationale_eval.models.scoring import Prefix, shared_tokens
+from rationale_eval.tables import read_table, write_table
+
+TEXTS = ["the garden was warm", "a bleak and hollow novel by the lake", "fine", "such a lovely evening with friends"]
+NEW = 24
+
+
+def never(_: str) -> bool:
+    return False
+
+
+def prompts_of(tokenizer) -> list[tuple[int, ...]]:
+    return [tuple(tokenizer(f"Name the words. Text: {text}", add_special_tokens=False)["input_ids"]) for text in TEXTS]
+
+
+def alone(loaded, prompt) -> tuple[int, ...]:
+    """The greedy reply to one prompt by transformers, without its end."""
+    ids = torch.tensor([prompt])
+    with torch.no_grad():
+        output = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=NEW, do_sample=False)
+    reply = output[0, len(prompt) :].tolist()
+    ends = [place for place, token in enumerate(reply) if token in end_tokens(loaded)]
+    return tuple(reply[: ends[0]] if ends else reply)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tokenizer"),
+    [("llama", "byte_level"), ("llama", "sentencepiece"), ("qwen2", "byte_level"), ("gpt2", "byte_level")],
+)
+@pytest.mark.parametrize("with_prefix", [True, False])
+def test_a_batch_says_what_each_prompt_alone_would(architecture, tokenizer, with_prefix, tiny_loaded):
+    loaded = tiny_loaded(architecture, tokenizer)
+    prompts = prompts_of(loaded.tokenizer)
+    shared = shared_tokens(prompts) if with_prefix else ()
+    assert bool(shared) == with_prefix
+    found = generate(loaded, Prefix(loaded, shared), prompts, NEW, never)
+    assert [reply.tokens for reply in found] == [alone(loaded, prompt) for prompt in prompts]
+    for reply in found:
+        assert reply.finish == (LENGTH if len(reply.tokens) == NEW else STOP)
+
+
+def test_a_trained_model_says_the_same_in_a_batch(tmp_path):
+    folder = os.environ.get("RATIONALE_EVAL_SMOLLM2", "")
+    if not folder:
+        pytest.skip("set RATIONALE_EVAL_SMOLLM2 to a folder with SmolLM2 in safetensors to compare a trained model too")
+    loaded = load(Path(folder).parent / "card.json", "float32")
+    prompts = prompts_of(loaded.tokenizer)
+    found = generate(loaded, Prefix(loaded, shared_tokens(prompts)), prompts, NEW, never)
+    assert [reply.tokens for reply in found] == [alone(loaded, prompt) for prompt in prompts]
+
+
+def test_a_reply_ends_where_its_text_says_so_and_the_others_go_on(tiny_loaded):
+    loaded = tiny_loaded()
+    prompts = prompts_of(loaded.tokenizer)
+    prefix = Prefix(loaded, shared_tokens(prompts))
+    whole = generate(loaded, prefix, prompts, NEW, never)
+    first = loaded.tokenizer.decode(whole[0].tokens[:3], skip_special_tokens=True)
+    cut = generate(loaded, prefix, prompts, NEW, lambda text: text == first)
+    assert (cut[0].tokens, cut[0].finish) == (whole[0].tokens[:3], LIST_END)
+    for before, after in zip(whole[1:], cut[1:], strict=True):
+        assert after.tokens == before.tokens or after.finish == LIST_END
+
+
+PROMPTS = """
+version: 1
+fields: [text]
+classify: "Text: {text}"
+verbalisers: {negative: negative, positive: positive}
+explain:
+  unbound: "Why {label}? {text}"
+  guided: "Which {k} words say {label}? {text}"
+"""
+
+
+@pytest.fixture
+def ask(tmp_path, tiny_card):
+    """``ask(strategy)``: run the stage on three instances; its rows by id."""
+    golds = {"two": (True, True, False), "none": (False, False, False), "lost": (True, False, False)}
+    instances = [
+        Instance(name, "positive", {"text": "warm and fine"}, whitespace_words(["warm and fine"]), gold)
+        for name, gold in golds.items()
+    ]
+    write_instances(tmp_path / "test.parquet", instances, {})
+    predictions = [
+        {
+            "id": name,
+            "status": "too_long" if name == "lost" else "ok",
+            "gold": "positive",
+            "predicted": None if name == "lost" else "negative",
+            "labels": ["negative", "positive"],
+            "scores": None,
+            "probabilities": None,
+            "tokens": 9,
+        }
+        for name in golds
+    ]
+    write_table(tmp_path / "predictions.parquet", predictions, PREDICTIONS, {})
+    (tmp_path / "prompts.yaml").write_text(PROMPTS, encoding="utf-8")
+
+    def run(strategy: str, max_words: int = 20) -> dict[str, dict]:
+        spec = {"dtype": "float32", "system_prompt": "Be brief.", "strategy": strategy, "max_words": max_words}
+        command = ["--spec", json.dumps(spec | {"max_new_tokens": 6}), "--test", str(tmp_path / "test.parquet")]
+        command += ["--predictions", str(tmp_path / "predictions.parquet"), "--model", str(tiny_card())]
+        command += ["--prompts", str(tmp_path / "prompts.yaml"), "--memo", str(tmp_path / "memo")]
+        command += ["--batch-tokens", "512", "--batch-rows", "4", "--output", str(tmp_path / "out.parquet")]
+        replies_stage.main(command)
+        return {row["id"]: row for row in read_table(tmp_path / "out.parquet", REPLIES)}
+
+    return run
+
+
+def test_the_model_is_told_its_own_label_and_every_request_is_kept(ask):
+    rows = ask("unbound")
+    assert {name: row["status"] for name, row in rows.items()} == {"two": "ok", "none": "ok", "lost": "too_long"}
+    system, user = json.loads(rows["two"]["request"])
+    assert system == {"role": "system", "content": "Be brief."}
+    assert user == {"role": "user", "content": "Why negative? warm and fine"}
+    assert rows["two"]["asked"] is None
+    assert rows["two"]["reply_tokens"] <= 6
+    assert rows["two"]["finish"] in (STOP, LENGTH, LIST_END)
+    assert rows["lost"]["reply"] is None
+
+
+def test_as_many_words_are_asked_for_as_people_marked_up_to_the_cap(ask):
+    rows = ask("guided")
+    assert (rows["two"]["asked"], rows["two"]["capped"]) == (2, False)
+    assert json.loads(rows["two"]["request"])[1]["content"] == "Which 2 words say negative? warm and fine"
+    assert rows["none"]["status"] == "no_gold"
+    capped = ask("guided", max_words=1)
+    assert (capped["two"]["asked"], capped["two"]["capped"]) == (1, True)
+
+
+def test_a_second_run_asks_nothing(ask, monkeypatch):
+    first = ask("guided")
+    monkeypatch.setattr(Memo, "put", lambda *_: pytest.fail("a reply was asked for again"))
+    assert ask("guided") == first

@@ -1,0 +1,186 @@
+"""Small trees of results for the report's tests: texts that try to inject markup, prompted methods, checkpoints."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+from rationale_eval.alignment import ALIGNMENT, MEASURES
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.evidence.reply_schema import REPLIES
+from rationale_eval.evidence.schema import PREDICTIONS
+from rationale_eval.faithfulness.schema import FAITHFULNESS, PERTURBATIONS
+from rationale_eval.rationales.schema import RATIONALES, rationale_row
+from rationale_eval.report import figures, page, tables
+from rationale_eval.tables import write_json, write_table
+
+INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
+SCRIPT, IMAGE, BIDI = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\u202egnol\u2066"
+HOSTILE = f"{SCRIPT} {IMAGE} {BIDI} $x_ & {{{{ 7 * 7 }}}}"
+ATTENTION, ASKED = f"m {IMAGE} $_$", "asked"
+METHODS = {
+    "grad": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max"},
+    ATTENTION: {"kind": "attention", "statistic": "last", "aggregation": "max"},
+    ASKED: {"kind": "prompt", "strategy": "guided", "max_words": 20},
+    "random": {"kind": "random", "seeds": [0, 1], "budgets": ["top_var"]},
+    "human": {"kind": "human"},
+}
+BUDGETS = {
+    "top_var": {"kind": "top_var"},
+    "half": {"kind": "top_ratio", "ratio": 0.5},
+    "matched_asked": {"kind": "matched", "to": ASKED},
+}
+APPLY = {"random": ["top_var"], "human": ["as_given"], ASKED: ["top_var", "as_given"]}
+PROMPT = {
+    "version": 1,
+    "fields": ["text"],
+    "classify": f"{SCRIPT} {{text}}",
+    "verbalisers": {"no": "no", HOSTILE: IMAGE},
+}
+# By instance what the model replied and how it was read; instance 3 was not asked.
+REPLIED = {
+    "0": {"outcome": "partly_matched", "listed": 3, "hallucinated": [HOSTILE], "copied": False},
+    "1": {"outcome": "ok", "listed": 2, "hallucinated": [], "copied": False},
+    "2": {"outcome": "refusal", "listed": 0, "hallucinated": [], "copied": False},
+}
+
+
+def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
+    """A row of a report table with the same estimate for F1 and flip rate."""
+    row = {"method": method, "kind": kind, "budget": budget, "n": 60, "f1": f1, "f1_low": low, "f1_high": high}
+    row |= {f"f1_corrected{end}": value - 0.1 for end, value in (("", f1), ("_low", low), ("_high", high))}
+    return row | {f"flip_rate{end}": row[f"f1{end}"] for end in ("", "_low", "_high")}
+
+
+def write_corpus(results, corpus, label, text):
+    """Four instances with two marked words each, the card of their corpus and that of the model."""
+    instances = []
+    for i in range(4):
+        words = whitespace_words([f"{text} {i}"])
+        marked = tuple(j < 2 for j in range(len(words)))
+        instances.append(Instance(f"{i}", label if i % 2 else "no", {"text": f"{text} {i}"}, words, marked))
+    write_instances(results / "corpora" / corpus / "test.parquet", instances, {"inputs": {}})
+    card = dict.fromkeys(("description", "annotation", "licence", "citation"), HOSTILE)
+    numbers = {"test_rows": 4, "words_per_row": 9.0, "marked_per_row": 2.0, "test_labels": {label: 2, "no": 2}}
+    write_json(results / "corpora" / corpus / "card.json", card | numbers)
+    model = {"source": {"path": HOSTILE}, "architecture": "A", "layers": 1, "hidden_size": 2}
+    write_json(results / "models" / "m" / "card.json", model | {"licence": HOSTILE, "citation": ""})
+    return instances
+
+
+def rationales_of(method, instances):
+    """The rationales of one method, as its kind has them."""
+    rows = []
+    for one in instances:
+        if method == "human":
+            rows.append(rationale_row(one.id, selected=list(one.rationale)))
+        elif method == ASKED and one.id not in REPLIED:
+            rows.append(rationale_row(one.id, status="too_long"))
+        elif method == ASKED:
+            refused = REPLIED[one.id]["outcome"] == "refusal"
+            named = {} if refused else {"order": [1, 0], "selected": [j < 2 for j in range(len(one.words))]}
+            rows.append(rationale_row(one.id, status="refusal" if refused else "ok", **named, **REPLIED[one.id]))
+        else:
+            for sample in range(2 if method == "random" else 1):
+                scores = [float((j + sample) % 3) for j in range(len(one.words))]
+                rows.append(rationale_row(one.id, sample, scores=scores))
+    return rows
+
+
+def write_replies(path, instances, made):
+    """Replies with hostile text, to all but the last instance."""
+    rows = []
+    for one in instances:
+        row = dict.fromkeys(REPLIES.columns.names) | {"id": one.id, "sample": 0, "status": "too_long"}
+        if one.id in REPLIED:
+            row |= {"status": "ok", "label": "no", "asked": 2 + int(one.id == "0"), "capped": one.id == "1"}
+            row |= {"request": "[]", "reply": f"- {HOSTILE} {one.id}\n- {IMAGE}", "prompt_tokens": 9, "reply_tokens": 8}
+            row["finish"] = "list_end" if one.id == "0" else "stop"
+        rows.append(row)
+    write_table(path, rows, REPLIES, made)
+
+
+def write_cell(results, corpus, label, text, versions, checkpoint="base"):
+    """A cell of four instances, the last one without a prediction.
+
+    Each has an F1 of 0.5 and a tenth of its id more; masking flips instance 1 alone. A fine-tuned checkpoint has 0.1
+    more, and predicts "no" for instance 1 too.
+    """
+    instances = write_corpus(results, corpus, label, text)
+    trained = checkpoint != "base"
+    made = {"stage": "test", "spec": {"note": HOSTILE}, "versions": versions, "example_prompt": HOSTILE, "inputs": {}}
+    folder = results / corpus / "m" / checkpoint
+    predictions, alignment, faithfulness, perturbations = [], [], [], []
+    for one in instances:
+        known = one.id != "3"
+        row = {"id": one.id, "status": "ok" if known else "too_long", "gold": one.label, "labels": ["no", label]}
+        predicted = "no" if trained and one.id == "0" else label
+        row |= {"predicted": predicted if known else None, "tokens": 9}
+        row |= {"scores": [-2.0, -1.0] if known else None, "probabilities": [0.25, 0.75] if known else None}
+        predictions.append(row)
+    for method in METHODS:
+        rationales = rationales_of(method, instances)
+        write_table(folder / "rationales" / f"{method}.parquet", rationales, RATIONALES, made)
+        for row in rationales:
+            number = int(row["id"])
+            for budget in APPLY.get(method, BUDGETS):
+                missing = row["status"] != "ok"
+                status = row["status"]
+                if budget == "matched_asked" and row["id"] not in ("0", "1"):
+                    missing, status = True, "no_reply"
+                shared = {"id": row["id"], "method": method, "sample": row["sample"], "budget": budget, "words": 9}
+                shared["selected"] = None if missing else 2
+                values = dict.fromkeys(MEASURES, None if missing else 0.5 + 0.1 * number + 0.1 * trained)
+                alignment.append(shared | {"status": status, "gold": 2} | values)
+                if not missing and number == 3:
+                    missing, status = True, "too_long"
+                flip, drop = (None, None) if missing else (number == 1, 0.1)
+                measured = {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
+                faithfulness.append(shared | {"status": status} | measured)
+                perturbations.append(shared | {"status": status, "operation": "mask", "scores": None})
+    write_replies(folder / "evidence" / "replies" / f"{ASKED}.parquet", instances, made)
+    write_table(folder / "predictions.parquet", predictions, PREDICTIONS, made)
+    write_table(folder / "alignment.parquet", alignment, ALIGNMENT, made)
+    write_table(folder / "faithfulness.parquet", faithfulness, FAITHFULNESS, made)
+    write_table(folder / "perturbations.parquet", perturbations, PERTURBATIONS, made)
+
+
+def run(results, cells, methods=METHODS, budgets=BUDGETS):
+    """The three stages on ``cells`` (corpus, checkpoint); their output lies in ``results/report``."""
+    report = results / "report"
+    prompts = results / "prompts.yaml"
+    prompts.write_text(json.dumps(PROMPT), encoding="utf-8")
+    reads = ["--results", str(results)]
+    reads_tables = [*reads, "--tables", str(report / "tables")]
+    named = [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells]
+    spec = {"cells": named, "methods": methods, "budgets": budgets}
+    collected = json.dumps(spec | {"interval": INTERVAL | {"resamples": 50}})
+    tables.main(["--spec", collected, *reads, "--output", str(report / "tables")])
+    drawn = json.dumps({"methods": methods, "main_budget": "top_var"})
+    figures.main(["--spec", drawn, *reads_tables, "--output", str(report / "figures")])
+    spec |= {"main_budget": "top_var", "perturbation": {"operator": "replace", "mask": SCRIPT}}
+    spec |= {"tasks": {corpus: str(prompts) for corpus, _ in cells}}
+    reads_all = [*reads_tables, "--figures", str(report / "figures")]
+    page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])
+    return report
+
+
+class Elements(HTMLParser):
+    """Collects start tags with their attributes, the open elements at each end, and all text."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self):
+        super().__init__()
+        self.started, self.open, self.text = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.started.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)

@@ -1,0 +1,387 @@
+"""Reading replies: real ones checked by hand, each form by itself, and properties that hold for any text."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from rationale_eval.corpora.instances import Instance, Word, whitespace_words
+from rationale_eval.rationales.matching import Words
+from rationale_eval.rationales.replies import OUTCOMES, parse_reply
+
+REAL = [
+    json.loads(line) for line in (Path(__file__).parent / "real_replies.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+def instance(*texts, words=None):
+    fields = {f"field{number}": text for number, text in enumerate(texts)}
+    return Instance("x", "a", fields, whitespace_words(texts) if words is None else words, None)
+
+
+def segmented(text, *words):
+    """An instance whose words are given, as a segmenter would."""
+    places, start = [], 0
+    for word in words:
+        start = text.index(word, start)
+        places.append(Word(0, start, start + len(word)))
+        start += len(word)
+    return instance(text, words=tuple(places))
+
+
+def parse(reply, row, finished=True):
+    """The parse of ``reply`` and the words selected, as strings."""
+    parsed = parse_reply(reply, row, finished)
+    return parsed, [row.text(row.words[index]) for index in parsed.order]
+
+
+@pytest.mark.parametrize("record", REAL, ids=[f"{r['form']}-{r['strategy']}-{r['id']}" for r in REAL])
+def test_real_replies_are_read_as_a_person_reads_them(record):
+    parsed, words = parse(record["reply"], instance(record["text"]), record["finished"])
+    assert words == record["words"]
+    assert list(parsed.order) == record["order"]
+    assert (parsed.outcome, list(parsed.hallucinated)) == (record["outcome"], record["hallucinated"])
+
+
+def test_the_table_of_real_replies_is_large_and_has_both_strategies_and_corpora():
+    assert len(REAL) >= 60
+    for key, values in {"strategy": ("unbound", "guided"), "corpus": ("movie_reviews", "editorials")}.items():
+        for value in values:
+            assert sum(record[key] == value for record in REAL) >= 20
+    assert {record["outcome"] for record in REAL} >= {"ok", "partly_matched", "nothing_matched", "truncated"}
+
+
+MOVIE = instance("A great, well-made film: the fun never stops and the cast is not good but don't miss Capra's ending!")
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        # JSON, strict and not
+        ('["great", "fun"]', ["great,", "fun"]),
+        ('{"words": ["great", "fun"]}', ["great,", "fun"]),
+        ('{"label": "fun", "words": ["great"]}', ["great,"]),
+        ("['great', 'fun',]", ["great,", "fun"]),
+        ('["great", "fun"', ["great,", "fun"]),
+        ("[\"don't\", 'miss']", ["don't", "miss"]),
+        ("[great, fun]", ["great,", "fun"]),
+        ('Sure! Here is the list:\n```json\n["great",\n "fun"]\n```\nI hope this helps.', ["great,", "fun"]),
+        ('[{"word": "great", "reason": "the fun"}, {"word": "film", "reason": "cast"}]', ["great,", "film:"]),
+        ('{"1": "great", "2": "fun"}', ["great,", "fun"]),
+        ("{“words”: [“great”, “fun”]}", ["great,", "fun"]),
+        ('{"great": "it is the cast", "fun": "praise"}', ["great,", "fun"]),
+        # bullets, numbers and letters
+        ("[1] great\n[2] fun", ["great,", "fun"]),
+        ("- great\n- fun", ["great,", "fun"]),
+        ("* great\n* fun", ["great,", "fun"]),
+        ("• great\n•fun", ["great,", "fun"]),
+        ("1. great\n2. fun", ["great,", "fun"]),
+        ("1) great\n2) fun", ["great,", "fun"]),
+        ("(a) great\n(b) fun", ["great,", "fun"]),
+        ("a. great\nb. fun", ["great,", "fun"]),
+        ("  - great\r\n  - fun\r\n", ["great,", "fun"]),
+        ("The words are: 1. great 2. fun 3. cast", ["great,", "fun", "cast"]),
+        ("Sure! Here are the words:\n\n- great\n- fun\n\nThe film is not good.", ["great,", "fun"]),
+        ("- great, fun\n- cast", ["great,", "fun", "cast"]),
+        # quotes and emphasis
+        ('The words that made me decide are "great" and "fun".', ["great,", "fun"]),
+        ("The words “great,” and ‘fun’ show it.", ["great,", "fun"]),
+        ("«great» „fun“ 「cast」", ["great,", "fun", "cast"]),
+        ("I chose 'great' and 'don't' because of the cast.", ["great,", "don't"]),
+        ("I chose ``great'' and ''fun''.", ["great,", "fun"]),
+        ("**great** and *fun*", ["great,", "fun"]),
+        ("**Words:** `great`, `fun`", ["great,", "fun"]),
+        ("__great__ and _fun_ stand out", ["great,", "fun"]),
+        ("- **great**: it shows the cast\n- **fun**: it is fun", ["great,", "fun"]),
+        ('1. "great" - the film\n2. "fun" (not good)', ["great,", "fun"]),
+        ('- "great", "fun"', ["great,", "fun"]),
+        # comma, semicolon and line lists
+        ("great, fun", ["great,", "fun"]),
+        ("great; fun", ["great,", "fun"]),
+        ("great, fun, and cast.", ["great,", "fun", "cast"]),
+        ("great and fun", ["great,", "fun"]),
+        ("great\nfun\n", ["great,", "fun"]),
+        ("Words: great, fun", ["great,", "fun"]),
+        ("Sure! Here are the words: great, fun", ["great,", "fun"]),
+        ("Sure, great, fun", ["great,", "fun"]),
+        ("The words that made me decide are great and fun.", ["great,", "fun"]),
+        ("Here are the words:\ngreat\nfun\nThese words make the whole text positive.", ["great,", "fun"]),
+        ("```\ngreat\nfun\n```", ["great,", "fun"]),
+        ("great, fun. These words make the whole text positive.", ["great,", "fun"]),
+        # explanations behind an item, labels before it
+        ("- great: it shows the cast", ["great,"]),
+        ("- great (positive)\n- fun (positive)", ["great,", "fun"]),
+        ("- great – strong praise\n- fun — the cast", ["great,", "fun"]),
+        ("great (positive), fun (the cast)", ["great,", "fun"]),
+        ("- **Word 1:** great\n- word: word: fun\n- word:", ["great,", "fun"]),
+        ("- word: great\n- Word 2: fun\n- first word: cast", ["great,", "fun", "cast"]),
+        ("great: it shows the cast\nfun: it is not good", ["great,", "fun"]),
+        # the words themselves
+        ("GREAT, Fun", ["great,", "fun"]),
+        ("well made", ["well-made"]),
+        ("well‑made", ["well-made"]),
+        ("wellmade", ["well-made"]),
+        ("made", ["well-made"]),
+        ("don’t", ["don't"]),
+        ("Capra", ["Capra's"]),
+        ("Capra’s ending", ["Capra's", "ending!"]),
+        ('"not good"', ["not", "good"]),
+        ('"good cast"', ["good", "cast"]),
+        ("the, the", ["the", "the"]),
+        ("the great film", ["the", "great,", "film:"]),
+    ],
+)
+def test_forms_of_lists(reply, expected):
+    parsed, words = parse(reply, MOVIE)
+    assert words == expected
+    assert (parsed.outcome, parsed.hallucinated) == ("ok", ())
+
+
+@pytest.mark.parametrize(
+    ("text", "reply", "expected"),
+    [
+        ("Ce café est très bon", "cafe\u0301, TRE\u0300S", ["café", "très"]),
+        ("Die Straße ist groß", "- STRASSE\n- GROSS", ["Straße", "groß"]),
+        ("Отличный фильм, просто класс", "1. отличный\n2. класс", ["Отличный", "класс"]),
+        ("فيلم رائع جدا", "رائع، جدا", ["رائع", "جدا"]),
+        ("यह फ़िल्म अच्छी है", '["अच्छी"]', ["अच्छी"]),
+        ("what a film 😀 ❤️", "😀, ❤", ["😀", "❤️"]),
+        ("great😀 film 👍🏽", "great, 👍", ["great😀", "👍🏽"]),
+        ("rock &amp; roll is caf&eacute; music", "- &amp;\n- café", ["&amp;", "caf&eacute;"]),
+        ("rock & roll", "- &amp;", ["&"]),
+        ("wait ... what", '"..."', ["..."]),
+        ("ｇｒｅａｔ film", "great", ["ｇｒｅａｔ"]),
+        ("It cost $3.5 or 274,000 yen", "3.5, 274,000", ["$3.5", "274,000"]),
+        ("A.E.W. Mason (b)ut tell...(Skins') well", "A.E.W., but, Skins, tell", ["A.E.W.", "(b)ut", "tell...(Skins')"]),
+    ],
+)
+def test_scripts_and_signs(text, reply, expected):
+    parsed, words = parse(reply, instance(text))
+    assert words == expected
+    assert parsed.hallucinated == ()
+
+
+def test_scripts_without_spaces():
+    row = segmented("这部电影非常好看", "这部", "电影", "非常", "好看")
+    assert parse("- 非常\n- 好看", row)[1] == ["非常", "好看"]
+    assert parse("「非常好看」", row)[1] == ["非常", "好看"]
+    assert parse("电影、好看", row)[1] == ["电影", "好看"]
+    assert parse("好", row)[1] == ["好看"], "a word cannot be split"
+    assert parse("糟糕", row)[0].hallucinated == ("糟糕",)
+    assert parse("好看", instance("这部电影非常好看"))[1] == ["这部电影非常好看"], "one word to the corpus"
+
+
+def test_words_of_a_treebank():
+    row = segmented("I don't like it", "I", "do", "n't", "like", "it")
+    assert parse("- don't\n- like", row)[1] == ["do", "n't", "like"]
+    assert parse("- n't", row)[1] == ["n't"]
+
+
+def test_the_kth_mention_is_the_kth_occurrence():
+    row = instance("the film and the cast and the fun")
+    parsed, _ = parse("the, the, film, the, the, the", row)
+    assert parsed.order == (0, 3, 1, 6)
+    assert (parsed.mentioned, parsed.repeated, parsed.hallucinated) == (6, 2, ())
+    assert parse('"the cast", "the"', row)[0].order == (3, 4, 0)
+
+
+def test_words_of_a_span_that_is_no_passage_are_taken_one_by_one():
+    row = instance("he's easy to like and always leaves us laughing")
+    parsed, words = parse('It is "He\'s Easy to Laugh with."', row)
+    assert words == ["he's", "easy", "to"]
+    assert (parsed.outcome, parsed.hallucinated, parsed.mentioned) == ("partly_matched", ("laugh with",), 1)
+    assert parse('"it was easy and dull stuff"', row)[0].order == (), "too few of its words"
+
+
+def test_all_fields_are_searched_in_order_and_no_passage_reaches_across():
+    row = instance("a dog runs", "the dog sleeps")
+    assert parse("- dog\n- dog\n- sleeps", row)[0].order == (1, 4, 5)
+    parsed, _ = parse("runsthe", row)
+    assert parsed.hallucinated == ("runsthe",)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "words", "hallucinated"),
+    [
+        ("", "empty", [], ()),
+        (" \n ", "empty", [], ()),
+        ("```\n```", "empty", [], ()),
+        ("...", "nothing_matched", [], ()),
+        ("-\n-", "nothing_matched", [], ()),
+        ("[]", "nothing_matched", [], ()),
+        ("The sentiment of the text was negative.", "nothing_matched", [], ()),
+        ("negative", "nothing_matched", [], ("negative",)),
+        ("- dull\n- boring", "nothing_matched", [], ("dull", "boring")),
+        ("- great\n- boring", "partly_matched", ["great,"], ("boring",)),
+        ("I'm sorry, but I cannot help with that.", "refusal", [], ()),
+        ("As an AI, I have no opinion.", "refusal", [], ()),
+        ("Unfortunately I am unable to do it:\n- dull", "refusal", [], ("dull",)),
+        ('I cannot say, but "great" is one.', "ok", ["great,"], ()),
+        ("The film is well made, but it never really makes a point.", "nothing_matched", [], ()),
+        ("The cast is great fun", "ok", ["the", "cast", "is", "great,", "fun"], ()),
+        ("The cast is great and the ending really works.", "nothing_matched", [], ()),
+    ],
+)
+def test_outcomes(reply, outcome, words, hallucinated):
+    parsed, found = parse(reply, MOVIE)
+    assert (parsed.outcome, found, parsed.hallucinated) == (outcome, words, hallucinated)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ("- great\n- fu", ["great,"]),
+        ("- great\n- fun", ["great,", "fun"]),
+        ("- great\n- fun\n- ", ["great,", "fun"]),
+        ("great, fun, ca", ["great,", "fun"]),
+        ('["great", "fu', ["great,"]),
+        ('["great", "fun', ["great,", "fun"]),
+        ('The words are "great" and "fu', ["great,"]),
+        ('1. "great" - it shows that the fi', ["great,"]),
+        ("A great, well-made film: the fun nev", ["A", "great,", "well-made", "film:", "the", "fun"]),
+        ("I chose the words that sho", []),
+    ],
+)
+def test_cut_off_replies_keep_their_complete_items(reply, words):
+    parsed, found = parse(reply, MOVIE, finished=False)
+    assert (parsed.outcome, found, parsed.hallucinated) == ("truncated", words, ())
+
+
+@pytest.mark.parametrize("reply", ["{}", 'The text is: "{}"', "- {}", "Sure! {}", "The text is: {}", "{}\n"])
+def test_a_copy_of_the_text_is_flagged(reply):
+    text = "''Grand Central,'' was - as I said, and she said - the nervous reply."
+    parsed, words = parse(reply.format(text), instance(text))
+    assert parsed.copied
+    assert len(words) >= 12
+    assert not parse("Grand, Central", instance(text))[0].copied
+
+
+LETTERS = st.characters(whitelist_categories=["Ll", "Lu"], max_codepoint=0x24F) | st.sampled_from("абвгдежзклмн")
+# Words of replies themselves would be read as such: a row that holds "and" is in the tests above.
+WORD = st.text(LETTERS, min_size=2, max_size=8).filter(
+    lambda word: word.casefold() not in {"and", "word", "words", "is", "are", "was", "the", "or", "sure"}
+)
+WORDS = st.lists(WORD, min_size=1, max_size=8, unique_by=lambda word: word.casefold())
+FORMS = {
+    "json": lambda words: json.dumps(words),
+    "json object": lambda words: json.dumps({"words": words}, ensure_ascii=False, indent=1),
+    "python list": repr,
+    "bullets": lambda words: "\n".join(f"- {word}" for word in words),
+    "numbers": lambda words: "\n".join(f"{number}. {word}" for number, word in enumerate(words, 1)),
+    "bold bullets": lambda words: "\n".join(f"* **{word}**: positive" for word in words),
+    "explained": lambda words: "Sure! The words:\n\n" + "\n".join(f"{n}) {word} (zzz)" for n, word in enumerate(words)),
+    "quotes": lambda words: ", ".join(f'"{word}"' for word in words),
+    "curly quotes": lambda words: "I chose " + " and ".join(f"“{word}”" for word in words) + ".",
+    "commas": ", ".join,
+    "prose": lambda words: "Sure! Here are the words: " + ", ".join(words) + ".",
+    "lines": "\n".join,
+    "bold": lambda words: " ".join(f"**{word}**" for word in words),
+    "code": lambda words: "```\n" + "\n".join(words) + "\n```",
+    "upper case": lambda words: "\n".join(f"• {word.upper()}" for word in words),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25)
+@given(words=WORDS, data=st.data())
+def test_any_subset_in_any_form_is_read_back(form, words, data):
+    row = instance(" ".join(words))
+    # Case mappings that lengthen or merge words may make two of them, or parts of them, alike.
+    assume(all(Words(row).occurrences(word.upper()) == [(n, n + 1)] for n, word in enumerate(words)))
+    chosen = data.draw(st.lists(st.sampled_from(range(len(words))), unique=True, min_size=1))
+    parsed = parse_reply(FORMS[form]([words[index] for index in chosen]), row, True)
+    assert list(parsed.order) == chosen
+    assert (parsed.outcome, parsed.hallucinated, parsed.repeated) == ("ok", (), 0)
+
+
+MESSY = st.lists(
+    st.text(max_size=12)
+    | WORD
+    | st.sampled_from(['"', "'", "''", "- ", "\n", "[", "]", "{", "1. ", "**", ": ", ", ", "`", " "]),
+    max_size=25,
+).map("".join)
+
+
+@given(reply=MESSY, texts=st.lists(MESSY, min_size=1, max_size=2), finished=st.booleans())
+def test_any_reply_is_read_and_always_alike(reply, texts, finished):
+    row = instance(*texts)
+    parsed = parse_reply(reply, row, finished)
+    assert parsed == parse_reply(reply, row, finished)
+    assert parsed.outcome in OUTCOMES
+    assert len(set(parsed.order)) == len(parsed.order)
+    assert set(parsed.order) <= set(range(len(row.words)))
+    assert len(parsed.hallucinated) + parsed.repeated <= parsed.mentioned
+    assert all(parsed.hallucinated)
+    assert (parsed.outcome == "ok") <= (bool(parsed.order) and not parsed.hallucinated)
+
+
+def test_a_copy_of_several_lines():
+    text = "A film: great, I said.\nThe cast - it is fun.\n\nGo: see it."
+    assert parse(text, instance(text))[0].copied
+
+
+@given(text=MESSY)
+def test_the_text_itself_is_a_copy(text):
+    text = " ".join(text.split())
+    row = instance(text)
+    assume(Words(row).lettered)
+    parsed = parse_reply(text, row, True)
+    assert set(parsed.order) >= Words(row).lettered or len(text.split()) <= 3
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form not in ("prose", "curly quotes")])
+@settings(max_examples=25)
+@given(words=WORDS, listed=st.lists(WORD, max_size=4), data=st.data())
+def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
+    """A cut item may happen to be another word of the text (`in` of `into`); anything else must stand in the whole."""
+    row = instance(" ".join(words))
+    reply = FORMS[form](data.draw(st.permutations([*words, *listed])))
+    cut = reply[: data.draw(st.integers(0, len(reply)))]
+    whole = set(parse_reply(reply, row, True).order)
+    extra = set(parse_reply(cut, row, False).order) - whole
+    ending = cut.rstrip("*\"' ,").casefold()
+    assert all(ending.endswith(words[index].casefold()) for index in extra)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "the ",
+        "'",
+        '"',
+        '"a ',
+        "- the\n",
+        "[",
+        '["the", ',
+        "**the",
+        "`",
+        "1. ",
+        "“",
+        "{'a': ",
+        "( ",
+        "the, ",
+        "a: ",
+        "_a",
+        "' ",
+        "\\",
+        "😀",
+        "word: ",
+        "- word: ",
+        "- a: ",
+    ],
+)
+def test_long_replies_are_read_in_linear_time(part):
+    start = time.monotonic()
+    for finished in (True, False):
+        parse_reply(part * (60_000 // len(part)), MOVIE, finished)
+    assert time.monotonic() - start < 3, "a scan in quadratic time takes a minute"
+
+
+def test_a_megabyte_is_read_in_seconds():
+    start = time.monotonic()
+    parse_reply('- "fun": the cast, "great"\n' * 40_000, MOVIE, True)
+    assert time.monotonic() - start < 20

@@ -1,0 +1,353 @@
+"""Prompting, matched sizes and checkpoints in the report: hand-worked tables, paired sentences, figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from rationale_eval.errors import UserError
+from rationale_eval.rationales.schema import rationale_row
+from rationale_eval.report.aggregate import Measured
+from rationale_eval.report.comparisons import (
+    by_course,
+    difference,
+    finetuning_findings,
+    matched_comparisons,
+    matched_findings,
+    matched_summary,
+)
+from rationale_eval.report.course_figures import trajectory_figure
+from rationale_eval.report.examples import shown_methods
+from rationale_eval.report.html_tables import alignment_table, prompting_table
+from rationale_eval.report.layout import Cell, epoch_and_seed, family, one_row_each
+from rationale_eval.report.method_figures import matched_figure
+from rationale_eval.report.prompting import prompting_row
+from rationale_eval.report.table_files import write
+from rationale_eval.report.tables import COLUMNS
+from rationale_eval.report.trajectory import trajectory_rows
+from rationale_eval.report.wording import budget_text
+from report_trees import ASKED, ATTENTION, BUDGETS, HOSTILE, IMAGE, INTERVAL, METHODS, SCRIPT, estimate, run, write_cell
+
+SCORED = {"grad": {"kind": "gradients"}, "att": {"kind": "attention"}, "said": {"kind": "prompt"}}
+MATCHED = {"matched_said": {"kind": "matched", "to": "said"}}
+
+
+# Prompting
+
+
+def answer(name, outcome, listed=0, hallucinated=(), selected=None, copied=False):
+    status = "refusal" if outcome == "refusal" else "ok"
+    values = {"listed": listed, "hallucinated": list(hallucinated), "selected": selected, "copied": copied}
+    return rationale_row(name, status=status, outcome=outcome, **values)
+
+
+def test_prompting_row_by_hand():
+    rationales = [
+        answer("a", "ok", 2, (), [True, True, False]),
+        answer("b", "partly_matched", 3, ("x", "y"), [True, False, False]),
+        answer("c", "refusal"),
+        answer("d", "truncated", 3, (), [True, True, True], copied=True),
+        rationale_row("e", status="no_gold"),
+    ]
+    asked = {"a": (2, False), "b": (3, True), "c": (1, False), "d": (2, False), "e": (None, None)}
+    replies = [
+        {"id": name, "sample": 0, "asked": k, "capped": capped, "reply_tokens": None if k is None else 10 * k}
+        | {"finish": "length" if name == "d" else None if k is None else "stop"}
+        for name, (k, capped) in asked.items()
+    ]
+    row = prompting_row(pd.DataFrame(rationales), pd.DataFrame(replies))
+    assert (row["instances"], row["n"], row["status_ok"], row["status_refusal"], row["status_no_gold"]) == (
+        5,
+        4,
+        3,
+        1,
+        1,
+    )
+    assert (row["outcome_ok"], row["outcome_empty"], row["share_refusal"], row["share_empty"]) == (1, 0, 0.25, 0)
+    # 2 + 3 + 0 + 3 things in four replies, two of them in one reply are not in the text.
+    assert (row["listed"], row["hallucinated"], row["any_hallucinated"], row["copied"]) == (2, 0.5, 0.25, 0.25)
+    # 2, 1 and 3 words; the refusal has none. Only "a" named as many words as it was asked for.
+    assert (row["selected"], row["n_selected"], row["asked"], row["n_asked"], row["exact"]) == (2, 3, 2, 4, 0.25)
+    assert (row["capped"], row["finish_stop"], row["finish_length"], row["reply_tokens"]) == (1, 3, 1, 20)
+
+
+def test_a_request_without_a_number_has_nothing_to_be_exact_about():
+    replies = pd.DataFrame(
+        [{"id": "a", "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop"}]
+    )
+    row = prompting_row(pd.DataFrame([answer("a", "empty", selected=[False])]), replies)
+    assert (row["n_asked"], row["asked"], row["exact"], row["capped"], row["share_empty"]) == (0, None, None, 0, 1)
+
+
+def test_a_study_without_prompted_methods_has_an_empty_table_with_its_columns(tmp_path):
+    write(tmp_path, "prompting", COLUMNS["prompting"], [], {})
+    assert pd.read_parquet(tmp_path / "prompting.parquet").columns.tolist() == list(COLUMNS["prompting"])
+    assert pd.read_csv(tmp_path / "prompting.csv").empty
+
+
+def test_a_hostile_name_in_the_prompting_table_is_text():
+    replies = pd.DataFrame([{"id": "a", "sample": 0, "asked": 1, "capped": False, "reply_tokens": 4, "finish": "stop"}])
+    row = prompting_row(pd.DataFrame([answer("a", "ok", 1, (SCRIPT,), [True])]), replies)
+    names = {"corpus": SCRIPT, "model": IMAGE, "checkpoint": "base", "method": HOSTILE}
+    html = prompting_table(pd.DataFrame([names | row]), "t")
+    assert "<script" not in html
+    assert "<img" not in html
+
+
+# Matched sizes
+
+
+def measured(values, correct):
+    """``values``: {(method, budget): [(F1 above chance, flip) per instance]}."""
+    frames = {"f1": {}, "f1_corrected": {}, "flip": {}}
+    for (method, budget), found in values.items():
+        for name, (f1, flip) in enumerate(found):
+            key = method, budget, str(name)
+            frames["f1"][key], frames["f1_corrected"][key], frames["flip"][key] = f1, f1, flip
+    names = ["method", "budget", "id"]
+    series = {name: pd.Series(found).rename_axis(names) for name, found in frames.items()}
+    return Measured(pd.Series(correct, index=[str(name) for name in range(len(correct))], dtype=float), series)
+
+
+def test_differences_are_paired():
+    # Both columns vary widely between instances, their difference hardly.
+    first = pd.Series([0.0, 0.2, 0.5, 0.9, 0.7])
+    found = difference(pd.concat([first, first.add([0.1, 0.12, 0.1, 0.08, 0.1])], axis=1), INTERVAL)
+    assert (found.n, found.value) == (5, pytest.approx(0.1))
+    assert 0.08 < found.low < 0.1 < found.high < 0.12
+    assert found.verdict("up", "down", "same") == "up"
+    assert difference(pd.DataFrame({"a": [], "b": []}), INTERVAL) is None
+
+
+def test_a_difference_without_width_decides_nothing():
+    found = difference(pd.DataFrame({"a": [0.0, 0.0], "b": [1.0, 1.0]}), INTERVAL)
+    assert found.verdict("up", "down", "same") == "same"
+
+
+def test_prompting_is_compared_with_the_best_at_the_sizes_of_its_replies():
+    rng = np.random.default_rng(0)
+    said = [(0.1 + 0.01 * rng.random(), 0.0) for _ in range(20)]
+    better = [(0.4 + 0.01 * rng.random(), float(i % 2)) for i in range(20)]
+    worse = [(0.2, 0.0)] * 20
+    # At another budget the best would be another one.
+    values = {("said", "as_given"): said, ("grad", "matched_said"): better, ("att", "matched_said"): worse}
+    values[("att", "top_var")] = [(0.9, 1.0)] * 20
+    cell = measured(values, [1.0] * 20)
+    found = matched_comparisons(cell, SCORED, MATCHED | {"top_var": {"kind": "top_var"}}, INTERVAL)
+    assert [(one.prompted, one.best, one.verdict) for one in found] == [("said", "grad", "lower")] * 2
+    (text,) = matched_findings(found)
+    assert text.startswith("said: F1 above chance 0.1")
+    assert "flip rate 0\N{NO-BREAK SPACE}% against 50\N{NO-BREAK SPACE}%" in text
+    assert "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}20: lower" in text
+    alignment, flips = matched_summary(found)
+    assert "the F1 above chance of prompting" in alignment
+    assert "is higher in 0, lower in 1 and not told apart in 0 of 1 comparisons" in flips
+
+
+def test_where_no_reply_gave_words_nothing_is_compared():
+    cell = measured({("grad", "matched_said"): [(0.1, 0.0)]}, [1.0])
+    assert matched_comparisons(cell, SCORED, MATCHED, INTERVAL) == []
+    assert matched_findings([]) == matched_summary([]) == []
+
+
+def test_the_matched_figure_has_a_group_for_each_budget_or_says_that_there_is_none():
+    names = {"corpus": "c", "model": "m", "checkpoint": "base"}
+    rows = [
+        estimate("grad", 0.3, 0.2, 0.4, budget="matched_said"),
+        estimate("said", 0.2, 0.1, 0.3, "prompt", "as_given"),
+    ]
+    rows.append(estimate("grad", 0.3, 0.2, 0.4))
+    table = pd.DataFrame([names | row for row in rows])
+    (axes,) = [axes for axes in matched_figure(table, SCORED, MATCHED, 0.95).axes if axes.get_visible()]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["matched_said:", "said (as given)", "grad"]
+    none = matched_figure(table, SCORED, {"top_var": {"kind": "top_var"}}, 0.95)
+    assert "no matched budget" in none.texts[0].get_text()
+    assert not none.axes
+
+
+# Checkpoints
+
+
+def test_checkpoint_names_are_read():
+    assert epoch_and_seed("base") == (0, None)
+    assert epoch_and_seed("epoch-10-seed-3") == (10, 3)
+    with pytest.raises(UserError, match="neither 'base' nor of the form"):
+        epoch_and_seed("epoch-10")
+
+
+def rows_of(checkpoint, accuracy, f1, flip):
+    names = {"corpus": "c", "model": "m", "checkpoint": checkpoint}
+    spread = {"accuracy": accuracy, "macro_f1": 0.5, "majority_predicted_share": 0.6, "predicted_entropy": 0.9, "n": 4}
+    method = names | {"method": "grad", "kind": "gradients", "budget": "top_var", "n": 3}
+    scored = {"f1": f1, "f1_corrected": f1 - 0.1}
+    return {
+        "accuracy": [names | spread],
+        "alignment": [method | scored],
+        "faithfulness": [method | {"flip_rate": flip, "comprehensiveness": 0.2}],
+    }
+
+
+def test_trajectory_rows_by_hand():
+    parts = [rows_of("base", 0.5, 0.2, 0.5), rows_of("epoch-01-seed-0", 0.7, 0.3, 0.4)]
+    parts.append(rows_of("epoch-01-seed-1", 0.8, 0.5, 0.2))
+    tables = {name: [row for part in parts for row in part[name]] for name in parts[0]}
+    key = ("grad", "top_var")
+    cells = {
+        Cell("c", "m", "base"): measured({key: [(0.1, 1.0), (0.3, 0.0), (0.2, 1.0)]}, [1, 1, 0]),
+        Cell("c", "m", "epoch-01-seed-0"): measured({key: [(0.5, 0.0), (0.1, 0.0), (0.3, 1.0)]}, [1, 0, 1]),
+        Cell("c", "m", "epoch-01-seed-1"): measured({key: [(0.7, 1.0), (0.5, 0.0), (0.3, 0.0)]}, [1, 1, 0]),
+    }
+    base, trained = trajectory_rows(tables, cells)
+    assert (base["epoch"], base["seeds"], trained["epoch"], trained["seeds"]) == (0, 1, 1, 2)
+    assert (base["family"], base["f1"], base["f1_min"], base["f1_max"]) == ("gradients", 0.2, 0.2, 0.2)
+    assert (trained["accuracy"], trained["accuracy_min"], trained["accuracy_max"]) == (pytest.approx(0.75), 0.7, 0.8)
+    assert (trained["f1"], trained["f1_corrected"], trained["flip_rate"]) == pytest.approx((0.4, 0.3, 0.3))
+    assert (trained["n_accuracy"], trained["n_f1"]) == (4, 3)
+    # The base is right on 0 and 1. Seed 0 shares instance 0 with it: 0.5 and no flip; seed 1 both: 0.6 and a half.
+    assert (base["f1_both"], base["n_f1_both"]) == (pytest.approx(0.2), 2)
+    assert (trained["f1_both"], trained["f1_both_min"], trained["f1_both_max"]) == pytest.approx((0.55, 0.5, 0.6))
+    assert (trained["flip_rate_both"], trained["n_flip_rate_both"]) == (pytest.approx(0.25), 1)
+    # The base on these: 0.1, and 0.2.
+    assert (trained["f1_both_base_min"], trained["f1_both_base_max"]) == pytest.approx((0.1, 0.2))
+
+
+def test_without_the_base_there_is_nothing_that_both_classify():
+    tables = rows_of("epoch-01-seed-0", 0.7, 0.3, 0.4)
+    cells = {Cell("c", "m", "epoch-01-seed-0"): measured({("grad", "top_var"): [(0.1, 1.0)]}, [1])}
+    (row,) = trajectory_rows(tables, cells)
+    assert (row["f1"], row["f1_both"], row["n_f1_both"]) == (0.3, None, 0)
+    assert by_course(cells) == {}
+
+
+def course(seeds):
+    """Base and two epochs: accuracy rises, attention's alignment rises, gradients' flip rate stays as it is."""
+    rng = np.random.default_rng(1)
+    noise = [0.02 * rng.random() for _ in range(40)]
+    flips = [float(i % 2) for i in range(40)]
+
+    def cell(attention, correct):
+        values = {
+            ("att", "top_var"): list(zip([attention + one for one in noise], flips, strict=True)),
+            ("grad", "top_var"): [(0.1, 0.0)] * 40,
+            ("said", "as_given"): [(0.2, 0.0)] * 40,
+        }
+        return measured(values, correct)
+
+    found = {Cell("c", "m", "base"): cell(0.1, [i % 2 for i in range(40)])}
+    found |= {Cell("c", "m", f"epoch-01-seed-{seed}"): cell(0.9, [0] * 40) for seed in range(seeds)}
+    later = [[max(i % 2, i % 5 > 0) for i in range(40)], [1] * 40]
+    shifts = [0.30, 0.32]
+    for seed in range(seeds):
+        part = cell(shifts[seed], later[seed])
+        jitter = 0.05 * np.arange(40).reshape(-1) / 40
+        aligned = part.values["f1_corrected"]
+        mine = aligned.index.get_level_values("method") == "att"
+        part.values["f1_corrected"][mine] = aligned[mine].to_numpy() + jitter
+        found[Cell("c", "m", f"epoch-02-seed-{seed}")] = part
+    return found
+
+
+def test_the_last_epoch_is_compared_with_the_base_by_family():
+    ((title, cells),) = by_course(course(1)).items()
+    assert title == "c, m"
+    accuracy, alignment, flips = finetuning_findings(cells, SCORED, "top_var", INTERVAL)
+    assert accuracy.startswith("Accuracy after 2 epochs of fine-tuning (one seed, so no trend is claimed): 90")
+    assert accuracy.endswith(": a rise.")
+    assert "attention 0.11 \N{RIGHTWARDS ARROW} 0.33" in alignment
+    assert alignment.count(": up") == 1
+    # No instance changed: a bootstrap interval without width decides nothing.
+    assert alignment.count("not told from no change") == 2
+    assert "prompting 0.20 \N{RIGHTWARDS ARROW} 0.20" in alignment
+    assert flips.count("not told from no change") == 3
+
+
+def test_seeds_are_averaged_and_said():
+    ((_, cells),) = by_course(course(2)).items()
+    accuracy = finetuning_findings(cells, SCORED, "top_var", INTERVAL)[0]
+    assert "(mean of 2 seeds): 95\N{NO-BREAK SPACE}% instead of 50\N{NO-BREAK SPACE}%" in accuracy
+
+
+def table_by_epoch(epochs, seeds):
+    rows = []
+    for epoch in epochs:
+        for method, kind, budget in (("grad", "gradients", "top_var"), ("said", "prompt", "as_given")):
+            row = {"corpus": "c", "model": "m", "epoch": epoch, "method": method, "kind": kind, "budget": budget}
+            for value in ("accuracy", "majority_predicted_share", "f1_corrected", "flip_rate"):
+                row |= {value: 0.3, f"{value}_min": 0.2, f"{value}_max": 0.4}
+            rows.append(row | {"seeds": seeds if epoch else 1})
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(("seeds", "bands", "said"), [(1, 0, "one seed"), (3, 2, "3 seeds")])
+def test_the_trajectory_has_a_band_only_over_several_seeds(seeds, bands, said):
+    figure = trajectory_figure(table_by_epoch([0, 1, 3], seeds), SCORED, "top_var")
+    answers, alignment, _ = figure.axes
+    assert len(alignment.collections) == len(answers.collections) == bands
+    assert alignment.get_title(loc="left").startswith(said)
+    assert [tick.get_text() for tick in answers.get_xticklabels()] == ["base", "1", "3"]
+
+
+def test_the_trajectory_of_the_base_alone_is_words():
+    figure = trajectory_figure(table_by_epoch([0], 1), SCORED, "top_var")
+    assert "no checkpoint but the base model" in figure.texts[0].get_text()
+
+
+# Families and examples
+
+
+def test_prompting_is_a_family_with_one_row_each():
+    assert family("prompt") == "prompting"
+    rows = [estimate("said", 0.2, 0.1, 0.3, "prompt"), estimate("said", 0.3, 0.1, 0.4, "prompt", "as_given")]
+    rows.append(estimate("grad", 0.1, 0.0, 0.2))
+    table = pd.DataFrame(rows)
+    assert one_row_each(table)["budget"].tolist() == ["as_given", "top_var"]
+    # Examples show a reply's whole set.
+    assert shown_methods(table, "top_var") == [("said", "as_given"), ("grad", "top_var")]
+
+
+def test_sets_of_different_sizes_are_not_bold():
+    rest = dict.fromkeys(("selected", "iou", "auprc", "f1_correct", "f1_wrong", "precision", "recall"), 0.1)
+    rows = [estimate("a", 0.5, 0.4, 0.6, "prompt", "as_given"), estimate("b", 0.2, 0.1, 0.3, "prompt", "as_given")]
+    table = pd.DataFrame([row | rest | {"n_correct": 1, "n_wrong": 1} for row in rows])
+    assert alignment_table(table, "t", False).count("bold") == 0
+
+
+def test_matched_budgets_in_words():
+    assert budget_text(BUDGETS["matched_asked"]) == "as many words as the reply of asked names in the text"
+
+
+# The stages
+
+
+def test_a_study_of_the_base_without_prompting_runs(tmp_path):
+    """No reply, no matched budget, one checkpoint: the figures and the page say so."""
+    write_cell(tmp_path, "one", "yes", "some words", {})
+    methods = {name: METHODS[name] for name in METHODS if name != ASKED}
+    report = run(tmp_path, [("one", "base")], methods, {"top_var": BUDGETS["top_var"]})
+    html = (report / "index.html").read_text(encoding="utf-8")
+    assert "The study has no prompted method" in html
+    assert "no model with both its base and a fine-tuned checkpoint" in html
+    assert "no matched budget" in (report / "figures/matched.svg").read_text(encoding="utf-8")
+    assert "no checkpoint but the base" in (report / "figures/trajectory.svg").read_text(encoding="utf-8")
+    assert pd.read_csv(report / "tables/prompting.csv").empty
+    assert len(pd.read_csv(report / "tables/trajectory.csv")) == 2 + 1 + 1
+
+
+def test_a_study_with_an_epoch_says_what_changed(tmp_path):
+    for checkpoint in ("base", "epoch-01-seed-0"):
+        write_cell(tmp_path, "one", "yes", "some words", {}, checkpoint)
+    report = run(tmp_path, [("one", "base"), ("one", "epoch-01-seed-0")])
+    html = (report / "index.html").read_text(encoding="utf-8")
+    assert "one, m: what fine-tuning changed" in html
+    assert "Accuracy after 1 epoch of fine-tuning (one seed, so no trend is claimed)" in html
+    assert "<strong>One seed.</strong>" in html
+    assert "reply read as: partly matched; not in the text: “" in html
+    prompting = pd.read_parquet(report / "tables/prompting.parquet").to_dict("records")
+    assert [row["checkpoint"] for row in prompting] == ["base", "epoch-01-seed-0"]
+    assert (prompting[0]["n"], prompting[0]["share_refusal"], prompting[0]["exact"]) == (3, pytest.approx(1 / 3), 1 / 3)
+    trajectory = pd.read_parquet(report / "tables/trajectory.parquet").set_index(["epoch", "method", "budget"])
+    both = trajectory.loc[(1, ATTENTION, "top_var")]
+    # Instance 1 alone is right at both checkpoints: F1 0.6 and then 0.7, and its prediction flips.
+    assert (both["n_f1_both"], both["f1_both"], both["f1_both_base"]) == (1, pytest.approx(0.7), pytest.approx(0.6))
+    assert (both["n_flip_rate_both"], both["flip_rate_both"]) == (1, 1.0)
+    assert both["seeds"] == 1

@@ -1,0 +1,32 @@
+"""The table of replies: what a model was asked about its decision, and what it answered, kept raw."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from rationale_eval.tables import TableSchema
+
+OK, NO_GOLD, TOO_LONG = "ok", "no_gold", "too_long"
+
+# `request` is the conversation as JSON; `label` the predicted label it names; `asked` the number of words it asks for
+# (null where it asks for none), `capped` whether that is fewer than people marked; `finish` as in models/generation.
+REPLIES = TableSchema(
+    name="replies",
+    columns=pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("sample", pa.int16()),
+            pa.field("status", pa.string()),
+            pa.field("label", pa.string()),
+            pa.field("asked", pa.int32()),
+            pa.field("capped", pa.bool_()),
+            pa.field("request", pa.string()),
+            pa.field("reply", pa.string()),
+            pa.field("prompt_tokens", pa.int32()),
+            pa.field("reply_tokens", pa.int32()),
+            pa.field("finish", pa.string()),
+        ]
+    ),
+    key=("id", "sample"),
+    required=("status",),
+)

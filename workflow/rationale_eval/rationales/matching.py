@@ -1,0 +1,173 @@
+"""Finding what a reply quotes among the words of an instance.
+
+Both sides are reduced to letters, digits and pictographs: compatibility forms, case, entities, quotes, hyphens, spaces
+and other punctuation do not count. So `fun` finds the word `fun,`, `well made` finds `well-made`, `don't` finds the
+two words `do` `n't`, and a sentence finds the words that it copies, whatever stands between them.
+
+A quotation must begin where a word begins and end where one ends. If it does so nowhere, it may also begin or end at
+a joint inside a word, and then gives the whole word, since words are the unit: a hyphen, slash, dash or any longer run
+of punctuation (`made` finds `well-made`), a possessive (`Capra` finds `Capra's`), a pictograph, and any character of a
+script that is written without spaces. There `好` finds a word `好看`, and a sentence that is one single word is found
+by any of its characters: a corpus in such a script should come segmented into words.
+
+Words that are punctuation alone (`-`, `...`) are found only by that same punctuation, or between others that are found.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from rationale_eval.corpora.instances import Instance
+
+# Scripts without spaces between words: Thai to Myanmar, Khmer, kana, Han (with extensions).
+_UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]"
+)
+_POSSESSIVE = re.compile(r"['’`]s?\W*$")
+# Punctuation within a word that does not part it: don't, A.E.W., 274,000, 3.5.
+_BONDS = {"'", "’", "."}
+
+Span = tuple[int, int]
+
+
+def normalised(text: str) -> str:
+    """``text`` without differences of entities, compatibility forms and case."""
+    text = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
+    return unicodedata.normalize("NFKC", text)
+
+
+class _Letters(dict[int, int | None]):
+    """A translation table that keeps letters, marks, digits and pictographs; filled as characters turn up."""
+
+    def __missing__(self, code: int) -> int | None:
+        category = unicodedata.category(chr(code))
+        selector = 0xFE00 <= code <= 0xFE0F  # chooses between two looks of the same pictograph
+        self[code] = code if category[0] in "LMN" and not selector else (code if category == "So" else None)
+        return self[code]
+
+
+_LETTERS = _Letters()
+
+
+def letters(text: str) -> str:
+    """What counts of ``text`` in a comparison."""
+    return normalised(text).translate(_LETTERS)
+
+
+def _joints(word: str) -> Iterator[int]:
+    """Offsets into the letters of ``word`` (normalised) where a quotation may begin or end inside it."""
+    possessive = _POSSESSIVE.search(word)
+    offset, gap = 0, ""
+    for place, character in enumerate(word):
+        if possessive and place == possessive.start() and offset:
+            yield offset
+        if character.translate(_LETTERS):
+            alone = unicodedata.category(character) == "So" or _UNSPACED.match(character)
+            digits = gap == "," and character.isdigit()
+            if offset and (alone or (gap and gap not in _BONDS and not digits)):
+                yield offset
+            offset, gap = offset + 1, ""
+            if alone:
+                yield offset
+        else:
+            gap += character
+
+
+class Words:
+    """The words of an instance, ready to be searched. Several fields are searched in their order."""
+
+    def __init__(self, instance: Instance) -> None:
+        stream: list[str] = []
+        self._owner: list[int] = []
+        self._punctuation: dict[str, list[Span]] = {}
+        self._starts: set[int] = set()
+        self._ends: set[int] = set()
+        self._inner: set[int] = set()
+        field, offset = 0, 0
+        self.count = len(instance.words)
+        self.lettered: set[int] = set()
+        for index, place in enumerate(instance.words):
+            word = normalised(instance.text(place))
+            key = word.translate(_LETTERS)
+            if place.field != field:
+                # A line break is in no quotation's letters, so that none reaches from one field into the next.
+                stream.append("\n")
+                self._owner.append(index)
+                field, offset = place.field, offset + 1
+            if not key:
+                self._punctuation.setdefault(word, []).append((index, index + 1))
+                continue
+            self.lettered.add(index)
+            self._starts.add(offset)
+            self._inner.update(offset + joint for joint in _joints(word))
+            stream.append(key)
+            self._owner += [index] * len(key)
+            offset += len(key)
+            self._ends.add(offset)
+        self._stream = "".join(stream)
+        self._found: dict[str, list[Span]] = {}
+
+    def occurrences(self, quotation: str) -> list[Span]:
+        """The runs of words [first, last) that ``quotation`` names, from first to last."""
+        key = letters(quotation)
+        if not key:
+            return self._punctuation.get("".join(normalised(quotation).split()), [])
+        if key not in self._found:
+            if len(key) > len(self._stream):
+                return []
+            places = list(self._places(key))
+            whole = [place for place in places if place[0] in self._starts and place[1] in self._ends]
+            starts, ends = self._starts | self._inner, self._ends | self._inner
+            allowed = whole or [place for place in places if place[0] in starts and place[1] in ends]
+            self._found[key] = [(self._owner[start], self._owner[end - 1] + 1) for start, end in allowed]
+        return self._found[key]
+
+    def _places(self, key: str) -> Iterator[Span]:
+        start = self._stream.find(key)
+        while start >= 0:
+            yield start, start + len(key)
+            start = self._stream.find(key, start + 1)
+
+
+class Selection:
+    """Words in the order in which they are first mentioned.
+
+    The k-th mention of a word that stands several times in the text means its k-th occurrence; mentions beyond the
+    last occurrence select nothing.
+    """
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self._taken: set[int] = set()
+        self._next: dict[str, int] = {}
+        self.order: list[int] = []
+
+    def add(self, quotation: str, after: int | None = None) -> int | None:
+        """Select the next occurrence that has a word not yet selected; of several, the first one from ``after`` on.
+
+        Returns the index behind the words selected, None if there was nothing new.
+        """
+        spans = self._words.occurrences(quotation)
+        key = letters(quotation) or quotation
+        # What is selected stays so: occurrences passed once need no second look, however long the reply is.
+        first = self._next.get(key, 0)
+        while first < len(spans) and self._taken.issuperset(range(*spans[first])):
+            first += 1
+        self._next[key] = first
+        fresh = [span for span in spans[first:] if not self._taken.issuperset(range(*span))]
+        if not fresh:
+            return None
+        start, end = next((span for span in fresh if after is not None and span[0] >= after), fresh[0])
+        for index in range(start, end):
+            if index not in self._taken:
+                self._taken.add(index)
+                self.order.append(index)
+        return end
+
+    def covers_all(self) -> bool:
+        """Whether every word is selected, punctuation standing alone aside."""
+        return self._words.lettered <= self._taken

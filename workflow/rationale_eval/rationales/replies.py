@@ -1,0 +1,269 @@
+"""Reading a model's reply to "which words made you decide?": from free text to words of the instance.
+
+The first of these rules that gives items wins:
+
+1. A reply (or its text behind a colon) that is a passage of the instance: that passage.
+2. JSON, strict or not (single quotes, trailing commas, cut off): the strings of the first array or object; of objects
+   the values, and only those under a key such as `word` where there is one, or the keys if all are passages.
+3. Lines with a bullet, number or letter in front, or one line with `1. … 2. …`: each a list item.
+4. Quoted, emphasised or `code` strings within prose.
+5. Otherwise each line, or sentence of it, by itself: a comma list of short pieces is a list; a line of up to three
+   words is an item; a passage of the instance counts, and so does a sentence that has words of the instance only. Any
+   other sentence lists nothing. Neither does a refusal.
+
+A list item is, in this order: a passage of the instance; quoted strings at its beginning; the part before an
+explanation (`great: it shows`, `great - strong`, `great (positive)`), or behind a label (`word: great`); quoted
+strings anywhere in it; pieces between commas or `and`. A piece that is no passage is taken word by word if at least
+half of its words are in the instance; otherwise, and as to the other words, it is hallucinated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rationale_eval.corpora.instances import Instance
+from rationale_eval.rationales.matching import Selection, Words, letters, normalised
+from rationale_eval.rationales.reply_syntax import (
+    EDGES,
+    bullets,
+    cleaned,
+    json_strings,
+    leading_quotations,
+    quotations,
+)
+
+OK, PARTLY, NOTHING, REFUSAL, EMPTY, TRUNCATED = (
+    "ok",
+    "partly_matched",
+    "nothing_matched",
+    "refusal",
+    "empty",
+    "truncated",
+)
+OUTCOMES = (OK, PARTLY, NOTHING, REFUSAL, EMPTY, TRUNCATED)
+
+SHORT = 3  # words of a line, or of a piece between commas, that is taken for an item and not for a sentence
+_OPENING = 300  # characters at the beginning of a reply in which a refusal is looked for
+
+_REFUSAL = re.compile(
+    r"\bi(?:['’]m| am) sorry\b|\bmy apologies\b|\bi apologi[sz]e\b|\bas an ai\b|\bas a language model\b"
+    r"|\bi (?:cannot|can['’]?t|can not|won['’]?t|will not|could not|couldn['’]t)\b|\b(?:unable|not able) to\b",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"\s*(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|here you go)[,.!:]\s*", re.IGNORECASE
+)
+_LABELS = re.compile(
+    r"""(?:[ *_"]*(?:[^\W\d_]+[ ])?(?:words?|phrases?|tokens?|keywords?)(?:[ ]\d+)?[*_"]*[ ]?[:：][*_]*[ ]?)+""",
+    re.IGNORECASE,
+)
+_EXPLAINED = re.compile(r"\s+(?:[-–—]+|[-=]+>|[→⇒=])\s+|\s*\(|\s+because\b|\s*[–—]+\s+")
+_COLON = re.compile(r" ?[:：]\s+|[:：](?=\s|[\"'“‘*`]|$)|：")
+_SEPARATOR = re.compile(
+    r"\s*(?:,(?!\d)|(?<!\d),|[;，、；|•]|\s/\s)\s*(?:and\s+|&\s+|or\s+)?|\s+(?:and|&)\s+", re.IGNORECASE
+)
+_HARD_SEPARATOR = re.compile(r",(?!\d)|(?<!\d),|[;，、；|•]")
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
+_INTRODUCTION = re.compile(r".*\bwords?\b[^.:]{0,200}?\b(?:are|were|is|was|include|including)\b:?\s+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a reply lists.
+
+    ``order`` holds indices into the instance's words in the order of first mention. ``mentioned`` counts the items of
+    the reply, ``repeated`` those that name only words already named, ``hallucinated`` holds (normalised) each item, or
+    the part of it, that is not in the instance. ``copied`` is true when all words are selected.
+
+    ``outcome``: ``empty`` (no text), ``refusal`` (nothing matched, and words that refuse), ``truncated`` (cut off by
+    the token limit; what stands before is parsed, a last item that was cut counts only if it matches as it stands),
+    ``ok`` (every item matched), ``partly_matched``, ``nothing_matched``.
+    """
+
+    outcome: str
+    order: tuple[int, ...]
+    mentioned: int
+    hallucinated: tuple[str, ...]
+    repeated: int
+    copied: bool
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A listed item; ``strict`` where it comes from prose, so that matching some of its words is not enough."""
+
+    text: str
+    strict: bool = False
+
+
+def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
+    """Read ``reply``; ``finished`` is False where generation was cut off by the token limit."""
+    text = cleaned(reply)
+    if not text.strip():
+        return Parsed(EMPTY, (), 0, (), 0, False)
+    words = Words(instance)
+    items = _Reader(words, finished).items(text)
+    if not finished and items and text.endswith(items[-1].text) and not words.occurrences(items[-1].text):
+        items.pop()
+    selection = Selection(words)
+    hallucinated, repeated = [], 0
+    for item in items:
+        before = len(selection.order)
+        if missing := _select(item, words, selection):
+            hallucinated.append(missing)
+        elif len(selection.order) == before:
+            repeated += 1
+    if not selection.order and _REFUSAL.search(text[:_OPENING]):
+        outcome = REFUSAL
+    elif not finished:
+        outcome = TRUNCATED
+    elif not selection.order:
+        outcome = NOTHING
+    else:
+        outcome = PARTLY if hallucinated else OK
+    covered = bool(selection.order) and selection.covers_all()
+    return Parsed(outcome, tuple(selection.order), len(items), tuple(hallucinated), repeated, covered)
+
+
+def _select(item: _Item, words: Words, selection: Selection) -> str:
+    """Select the words of ``item``; returns what of it is not in the instance."""
+    if words.occurrences(item.text):
+        selection.add(item.text)
+        return ""
+    parts = item.text.split()
+    known = [part for part in parts if words.occurrences(part)]
+    if (item.strict and len(known) < len(parts)) or 2 * len(known) < len(parts) or not known:
+        return " ".join(normalised(item.text).split()).strip(EDGES) or item.text.strip()
+    after: int | None = None
+    for part in known:
+        after = selection.add(part, after) or after
+    missing = (normalised(part).strip(EDGES) for part in parts if not words.occurrences(part))
+    return " ".join(part for part in missing if part)
+
+
+class _Reader:
+    """Takes a reply apart into items. What is a passage of the instance decides between readings."""
+
+    def __init__(self, words: Words, finished: bool) -> None:
+        self._words = words
+        self._finished = finished
+
+    def _passage(self, text: str) -> bool:
+        return bool(self._words.occurrences(text))
+
+    def items(self, text: str) -> list[_Item]:
+        """The items of a reply, by the first rule that gives any; JSON leaves nothing to others, keys least of all."""
+        listed = list(self._whole(text))
+        structure = json_strings(text)
+        if listed or structure is None:
+            rules: tuple[Callable[[str], Iterator[_Item]], ...] = (self._bullets, self._quotations, self._lines)
+            return listed or next((found for rule in rules if (found := list(rule(text)))), [])
+        strings, keys = structure
+        if keys and all(map(self._passage, keys)):
+            strings = keys
+        return [item for string in strings for item in self._list_item(string)]
+
+    def _whole(self, text: str) -> Iterator[_Item]:
+        candidates = [text, _FILLER.sub("", text), _COLON.split(text, maxsplit=1)[-1]]
+        if not self._finished:
+            # A copy that was cut in the middle of a word is still a copy up to there.
+            candidates += [candidate.rsplit(None, 1)[0] for candidate in candidates if candidate.strip()]
+        for candidate in candidates:
+            # On several lines it is a list that happens to name words in a row.
+            if len(candidate.split()) > SHORT and "\n" not in candidate.strip() and self._passage(candidate):
+                yield _Item(candidate)
+                return
+
+    def _bullets(self, text: str) -> Iterator[_Item]:
+        for content in bullets(text):
+            yield from self._list_item(content)
+
+    def _quotations(self, text: str) -> Iterator[_Item]:
+        for quoted in quotations(text):
+            yield from self._piece(quoted)
+
+    def _lines(self, text: str) -> Iterator[_Item]:
+        if _REFUSAL.search(text[:_OPENING]):
+            return
+        for line in text.split("\n"):
+            yield from self._line(line.strip())
+
+    def _line(self, line: str) -> Iterator[_Item]:
+        """A line of prose: a list if it reads as one, else its sentences."""
+        if self._passage(line):
+            yield _Item(line)
+            return
+        # Brackets close again, so that what stands behind them may be the next item of a comma list.
+        if (head := self._explained(line)) and not line[len(head) :].lstrip().startswith("("):
+            yield _Item(head)
+            return
+        introduction = _INTRODUCTION.match(line[:_OPENING])
+        bare = line[introduction.end() :] if introduction else line
+        colon = _COLON.split(bare, maxsplit=1)
+        bare = colon[1] if len(colon) > 1 else bare
+        if pieces := self._pieces(bare):
+            yield from pieces
+            return
+        for sentence in _SENTENCE_END.split(bare):
+            if pieces := self._pieces(sentence):
+                yield from pieces
+            elif sentence and all(self._passage(word) for word in sentence.split()):
+                yield _Item(sentence, strict=True)
+
+    def _pieces(self, text: str) -> list[_Item]:
+        """The pieces of a comma list, or of a line of few words; nothing if ``text`` reads as a sentence."""
+        if self._passage(text):
+            return [_Item(text)]
+        pieces = [self._explained(piece) or piece for piece in _HARD_SEPARATOR.split(text)]
+        if any(len(piece.split()) > SHORT + 1 and not self._passage(piece) for piece in pieces):
+            return []
+        named = [part for piece in pieces for part in self._split(piece)]
+        if any(len(piece.split()) > SHORT and not self._passage(piece) for piece in named):
+            return []
+        return [
+            _Item(piece, strict=True) for piece in named if self._passage(piece) or not _FILLER.fullmatch(piece + ",")
+        ]
+
+    def _split(self, text: str) -> list[str]:
+        """The parts of ``text`` between commas or `and`, unless it is a passage with those in it."""
+        if self._passage(text):
+            return [text]
+        return [part for part in _SEPARATOR.split(text) if letters(part) or self._passage(part)]
+
+    def _explained(self, text: str) -> str | None:
+        """What stands before an explanation in ``text``, if that is a passage of the instance."""
+        for pattern in (_COLON, _EXPLAINED):
+            for cut in pattern.finditer(text[:_OPENING]):
+                head = text[: cut.start()]
+                if self._passage(head):
+                    return head
+        return None
+
+    def _list_item(self, text: str) -> Iterator[_Item]:
+        """The content of a bullet or of a JSON string."""
+        # `word: great` names a word `great`, unless the instance has the word `word` and no word `great`.
+        labels = _LABELS.match(text)
+        if labels and (self._passage(text[labels.end() :]) or not self._passage(labels.group())):
+            text = text[labels.end() :]
+        if self._passage(text):
+            yield _Item(text)
+        elif leading := leading_quotations(text):
+            for quoted in leading:
+                yield from self._piece(quoted)
+        elif head := self._explained(text):
+            yield _Item(head)
+        else:
+            head, *behind = _COLON.split(text, maxsplit=1)
+            if behind and self._passage(behind[0]):
+                yield _Item(behind[0])
+            elif quoted_inside := list(quotations(text)):
+                for quoted in quoted_inside:
+                    yield from self._piece(quoted)
+            else:
+                yield from self._piece(_EXPLAINED.split(head, maxsplit=1)[0])
+
+    def _piece(self, text: str) -> Iterator[_Item]:
+        for part in self._split(text):
+            yield _Item(part)

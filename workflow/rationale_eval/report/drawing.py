@@ -1,0 +1,173 @@
+"""What the report's figures share: colours, panels, points, legends, files. Repeated runs write the same bytes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.layout import REFERENCE, Cell, family
+from rationale_eval.report.wording import visible
+
+Methods = Mapping[str, Mapping[str, Any]]
+Drawing = Callable[[Axes, Cell], None]
+
+# Okabe and Ito's colours, told apart by people with any of the common colour vision deficiencies; the marker tells the
+# family too.
+_FAMILY_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "v"))
+_REFERENCE_STYLE = ("#555555", "P")
+# Reference rows that a rationale is read against: a line across the panel. By kind: colour, dashes, what it is.
+LINES = {
+    "random": ("#555555", (0, (4, 2)), "random words"),
+    "human": ("#E69F00", (0, (6, 1.5, 1, 1.5)), "words marked by people"),
+    "all_words": ("#000000", "solid", "all words"),
+}
+STYLE = {
+    "svg.hashsalt": "rationale-eval",
+    # Text stays text: searchable, and small in the file.
+    "svg.fonttype": "none",
+    # Names come from outside, and a dollar sign in one is no formula.
+    "text.parse_math": False,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+}
+WIDTH, _ROW, _AROUND = 10.0, 0.27, 1.4
+_MOST_COLUMNS = 3
+# About as many letters stand side by side above the panels.
+LETTERS = 96
+
+
+def families(methods: Methods) -> dict[str, tuple[str, str]]:
+    """For each family of ``methods`` its colour and marker, by name, references last."""
+    names = sorted({family(method["kind"]) for method in methods.values()} - {REFERENCE})
+    styles = {name: _FAMILY_STYLES[position % len(_FAMILY_STYLES)] for position, name in enumerate(names)}
+    return styles | {REFERENCE: _REFERENCE_STYLE}
+
+
+def positions(rows: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """The height of each (method, budget) of ``rows`` in a panel: downwards from 0, with a gap between families."""
+    found: dict[tuple[str, str], float] = {}
+    height, last = 0.0, None
+    for row in rows.itertuples():
+        if (row.method, row.budget) in found:
+            continue
+        group = family(row.kind)
+        height -= 0.0 if last is None else 1.0 if group == last else 1.6
+        last = group
+        found[row.method, row.budget] = height
+    return found
+
+
+def label(method: str, budget: str) -> str:
+    """How a row of a figure is named."""
+    return str(visible(f"{method} (as given)" if budget == AS_GIVEN else method))
+
+
+def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None:
+    """A point with its interval for each of ``rows`` with a ``value``, at its ``height``; sets as given are hollow."""
+    styles = families(methods)
+    for row in rows.to_dict("records"):
+        if pd.isna(row[value]):
+            continue
+        color, marker = styles[family(row["kind"])]
+        middle, low, high = row[value], row[f"{value}_low"], row[f"{value}_high"]
+        axes.errorbar(
+            middle,
+            row["height"],
+            # A skewed bootstrap can leave the mean just outside its interval, and matplotlib refuses negative lengths.
+            xerr=[[max(0.0, middle - low)], [max(0.0, high - middle)]],
+            color=color,
+            marker=marker,
+            markersize=6,
+            markerfacecolor="white" if row["budget"] == AS_GIVEN else color,
+            elinewidth=1.4,
+            capsize=2.5,
+            clip_on=False,
+        )
+
+
+def arranged(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells by model and checkpoint, then corpus, each in the order of appearance: the order of the panels."""
+    rows = list(dict.fromkeys((cell.model, cell.checkpoint) for cell in cells))
+    corpora = list(dict.fromkeys(cell.corpus for cell in cells))
+    return sorted(cells, key=lambda cell: (rows.index((cell.model, cell.checkpoint)), corpora.index(cell.corpus)))
+
+
+def columns_of(cells: Sequence[Cell]) -> int:
+    """Panels beside each other: one per corpus if these are few, so that a row is one checkpoint of one model."""
+    corpora = len({cell.corpus for cell in cells})
+    return min(len(cells), corpora if 1 < corpora <= _MOST_COLUMNS else 2)
+
+
+def inscribe(axes: Axes, columns: int, title: Sequence[str], below: str) -> None:
+    """Title lines and axis label, wrapped to the width of one of ``columns`` panels."""
+    width = LETTERS // columns
+    axes.set_title("\n".join(textwrap.fill(visible(line), width) for line in title), loc="left")
+    axes.set_xlabel(textwrap.fill(below, width), fontsize=9)
+
+
+def panels(cells: Sequence[Cell], names: Mapping[float, str], draw: Drawing) -> Figure:
+    """A panel for each of ``cells``, filled by ``draw``; ``names`` are those of the rows in it, by height."""
+    columns = columns_of(cells)
+    rows = -(-len(cells) // columns)
+    lowest = min(names, default=0.0)
+    figure = Figure(figsize=(WIDTH, rows * (_ROW * (1 - lowest) + _AROUND) + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, cell in zip(grid.flat, cells, strict=False):
+        axes.set_ylim(lowest - 0.7, 0.7)
+        axes.set_yticks(list(names), list(names.values()))
+        axes.grid(axis="x", color="#dddddd", linewidth=0.7)
+        axes.set_axisbelow(True)
+        # Shared axes would leave numbers to the lowest row, which can be a screen away.
+        axes.tick_params(labelbottom=True)
+        draw(axes, cell)
+    for axes in grid.flat[len(cells) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def count_text(rows: pd.DataFrame) -> str:
+    """The number of instances behind ``rows``."""
+    low, high = (int(rows["n"].min()), int(rows["n"].max())) if len(rows) else (0, 0)
+    return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def legend(figure: Figure, methods: Methods, drawn: pd.DataFrame, lines: Sequence[Line2D], sets: bool = True) -> None:
+    """A legend below the panels: the families among the rows ``drawn``, what is hollow (``sets``), and ``lines``."""
+    shown = {family(kind) for kind in drawn["kind"]}
+    handles = [
+        Line2D([], [], color=color, marker=marker, linestyle="none", label=str(visible(name.replace("_", " "))))
+        for name, (color, marker) in families(methods).items()
+        if name in shown
+    ]
+    if sets and (drawn["budget"] == AS_GIVEN).any():
+        handles.append(
+            Line2D([], [], color="black", marker="o", linestyle="none", markerfacecolor="white", label="set as given")
+        )
+    figure.legend(handles=[*handles, *lines], loc="outside lower center", ncols=4, frameon=False)
+
+
+def words(text: str) -> Figure:
+    """A figure that says in words why there is nothing to draw."""
+    figure = Figure(figsize=(WIDTH, 1.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.text(0.5, 0.5, textwrap.fill(text, LETTERS), ha="center", va="center", fontsize=10.5)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write ``figure`` as ``path`` with the endings .svg and .png, without dates."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})

@@ -1,0 +1,45 @@
+"""The report's own tables as files: Parquet with a declared schema, and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from rationale_eval.report.aggregate import Row
+from rationale_eval.report.layout import CELL
+from rationale_eval.tables import TableSchema, write_table, write_text
+
+_TEXT = frozenset({*CELL, "family", "method", "kind", "budget", "majority_predicted", "majority_gold"})
+_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "capped"})
+_COUNTED = ("n_", "status_", "outcome_", "finish_")
+# One column for each value that occurs, after the others.
+_OPEN = ("status_", "finish_")
+
+
+def _type(column: str) -> pa.DataType:
+    if column in _TEXT:
+        return pa.string()
+    return pa.int64() if column in _COUNTS or column.startswith(_COUNTED) else pa.float64()
+
+
+def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> TableSchema:
+    """The schema of a report table: ``columns``, and a count for each status and finish that occurs in ``rows``."""
+    more = sorted({key for row in rows for key in row if key.startswith(_OPEN)})
+    fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
+    key = tuple(column for column in (*CELL, "epoch", "method", "budget") if column in columns)
+    required = tuple(column for column in ("instances", "n", "seeds") if column in columns)
+    return TableSchema(name, pa.schema(fields), key, required)
+
+
+def write(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Row], made: Mapping[str, Any]) -> None:
+    """Write one table as ``name.parquet`` and ``name.csv`` (six significant digits, empty where not computed)."""
+    schema = table_schema(name, columns, rows)
+    nothing = {column: 0 if column.startswith(_OPEN) else None for column in schema.columns.names}
+    rows = [nothing | row for row in rows]
+    write_table(folder / f"{name}.parquet", rows, schema, made)
+    frame = pd.DataFrame(rows, columns=schema.columns.names)
+    write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

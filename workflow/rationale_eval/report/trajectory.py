@@ -1,0 +1,83 @@
+"""From checkpoint to checkpoint: the report's tables by epoch, runs with different seeds put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from rationale_eval.report.aggregate import Measured, Row
+from rationale_eval.report.layout import BASE, Cell, epoch_and_seed, family
+
+# `f1_both` and `flip_rate_both`: over the instances that the base model and this checkpoint both classify correctly,
+# `…_both_base` the base model's over the same instances.
+VALUES = (
+    *("accuracy", "macro_f1", "majority_predicted_share", "predicted_entropy"),
+    *("f1", "f1_corrected", "flip_rate", "comprehensiveness"),
+    *("f1_both", "f1_both_base", "flip_rate_both", "flip_rate_both_base"),
+)
+# Numbers of instances behind the values; of several seeds the smallest.
+COUNTS = ("n_accuracy", "n_f1", "n_flip_rate", "n_f1_both", "n_flip_rate_both")
+# `epoch` 0 is the base model. A value is the mean over the `seeds` runs, `…_min` and `…_max` the lowest and the highest
+# of them; the base model is one checkpoint, whatever the seeds.
+TRAJECTORY_COLUMNS = (
+    *("corpus", "model", "epoch", "family", "method", "kind", "budget", "seeds", *COUNTS),
+    *(f"{value}{end}" for value in VALUES for end in ("", "_min", "_max")),
+)
+_KEY = ["corpus", "model", "checkpoint", "method", "budget"]
+
+
+def both_right(here: Measured, base: Measured) -> pd.DataFrame:
+    """Means over the instances that two checkpoints of a model both classify correctly, by method and budget.
+
+    A mean is over those of them for which both checkpoints have the value, ``n_…`` counts them.
+    """
+    known = pd.concat([here.correct, base.correct], axis=1, join="inner")
+    right = known.index[(known == 1.0).all(axis=1)]
+    found = []
+    for name, measure in (("f1", "f1"), ("flip_rate", "flip")):
+        columns = [f"{name}_both", f"{name}_both_base"]
+        pairs = pd.concat([here.values[measure], base.values[measure]], axis=1, join="inner", keys=columns)
+        groups = pairs[pairs.index.get_level_values("id").isin(right)].groupby(level=["method", "budget"])
+        found.append(groups.mean().assign(**{f"n_{name}_both": groups.size()}))
+    return pd.concat(found, axis=1)
+
+
+def _with_cell(cell: Cell, frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.reset_index().assign(corpus=cell.corpus, model=cell.model, checkpoint=cell.checkpoint)
+
+
+def _by_checkpoint(tables: Mapping[str, Sequence[Row]], cells: Mapping[Cell, Measured]) -> pd.DataFrame:
+    """One row per cell, method and budget."""
+    agreement = pd.DataFrame(tables["alignment"])[[*_KEY, "kind", "n", "f1", "f1_corrected"]]
+    masking = pd.DataFrame(tables["faithfulness"])[[*_KEY, "n", "flip_rate", "comprehensiveness"]]
+    frame = agreement.rename(columns={"n": "n_f1"}).merge(masking.rename(columns={"n": "n_flip_rate"}), on=_KEY)
+    names = ["corpus", "model", "checkpoint"]
+    right = ["n", "accuracy", "macro_f1", "majority_predicted_share", "predicted_entropy"]
+    accuracy = pd.DataFrame(tables["accuracy"])[[*names, *right]]
+    frame = frame.merge(accuracy.rename(columns={"n": "n_accuracy"}), on=names)
+    both = []
+    for cell, here in cells.items():
+        base = cells.get(Cell(cell.corpus, cell.model, BASE))
+        if base is not None:
+            both.append(_with_cell(cell, both_right(here, base)))
+    if both:
+        return frame.merge(pd.concat(both), on=_KEY, how="left")
+    return frame.reindex(columns=[*frame.columns, *(name for name in (*VALUES, *COUNTS) if "_both" in name)])
+
+
+def trajectory_rows(tables: Mapping[str, Sequence[Row]], cells: Mapping[Cell, Measured]) -> list[Row]:
+    """One row per corpus, model, epoch, method and budget, from the rows of the other tables and the cells' values."""
+    frame = _by_checkpoint(tables, cells)
+    frame["epoch"] = [epoch_and_seed(name)[0] for name in frame["checkpoint"]]
+    rows = []
+    names = ["corpus", "model", "epoch", "method", "kind", "budget"]
+    for key, runs in frame.groupby(names, sort=False):
+        row: Row = dict(zip(names, key, strict=True)) | {"seeds": len(runs)}
+        row |= {"family": family(row["kind"])} | {name: int(runs[name].fillna(0).min()) for name in COUNTS}
+        for name in VALUES:
+            values = runs[name].astype(float)
+            for end, value in (("", values.mean()), ("_min", values.min()), ("_max", values.max())):
+                row[f"{name}{end}"] = float(value) if pd.notna(value) else None
+        rows.append(row)
+    return rows

@@ -1,0 +1,33 @@
+# One epoch in, one epoch out: each epoch is a job and a checkpoint, and goes on from the one before.
+
+
+rule finetune:
+    input:
+        train=f"{RESULTS}/corpora/{{corpus}}/train.parquet",
+        model=f"{RESULTS}/models/{{model}}/card.json",
+        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
+        previous=previous_checkpoint,
+    output:
+        checkpoint=directory(f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}"),
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}.tsv"
+    wildcard_constraints:
+        epoch=r"\d\d+",
+        seed=r"\d+",
+    conda:
+        "../../envs/gpu.yaml"
+    threads: MODEL_THREADS
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
+        runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
+    params:
+        spec=lambda wildcards: plan.finetuning(wildcards.model),
+        code=stage_code("finetune"),
+    shell:
+        "python -m rationale_eval finetune --spec {params.spec:q}"
+        " --train {input.train:q} --model {input.model:q} --prompts {input.prompts:q}"
+        " --seed {wildcards.seed} --epoch {wildcards.epoch} --previous {input.previous:q}"
+        " --output {output.checkpoint:q} > {log:q} 2>&1"
