@@ -54,7 +54,7 @@ EDITS = {
     "comment in config": ("config.yaml", "operator: replace", "operator: replace # said again", {}),
     "batch size": ("config.yaml", "batch_rows: 16", "batch_rows: 4", {}),
     "memo folder": ("config.yaml", "memo_dir: memo", "memo_dir: elsewhere", {}),
-    "a corpus that is not in the study": ("config.yaml", "test_rows: 60", "test_rows: 61", {}),
+    "a corpus that is not in the study": ("config.yaml", "test_rows: 48", "test_rows: 49", {}),
     "word aggregation": (
         "config.yaml",
         "saliency_l2: { kind: gradients, statistic: grad_l2, aggregation: max }",
