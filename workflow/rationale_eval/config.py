@@ -259,7 +259,7 @@ class Interval(Strict):
 class Compute(Strict):
     """Sizes that change speed and memory but not results; editing them re-runs nothing."""
 
-    batch_tokens: int = Field(default=1024, ge=1, description="Most tokens in a batch, padding included.")
+    batch_tokens: int = Field(default=2048, ge=1, description="Most tokens in a batch, padding included.")
     batch_rows: int = Field(default=16, ge=1, description="Most rows in a batch.")
     mem_mb: int = Field(default=6000, ge=1, description="Memory of a model job, times the attempt.")
     runtime: int = Field(default=60, ge=1, description="Minutes of a model job, times the attempt.")
