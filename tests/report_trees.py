@@ -6,6 +6,7 @@ import json
 from html.parser import HTMLParser
 
 from rationale_eval.alignment import ALIGNMENT, MEASURES
+from rationale_eval.corpora import card
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
@@ -58,11 +59,16 @@ def write_corpus(results, corpus, label, text):
     for i in range(4):
         words = whitespace_words([f"{text} {i}"])
         marked = tuple(j < 2 for j in range(len(words)))
-        instances.append(Instance(f"{i}", label if i % 2 else "no", {"text": f"{text} {i}"}, words, marked))
-    write_instances(results / "corpora" / corpus / "test.parquet", instances, {"inputs": {}})
-    card = dict.fromkeys(("description", "annotation", "licence", "citation"), HOSTILE)
-    numbers = {"test_rows": 4, "words_per_row": 9.0, "marked_per_row": 2.0, "test_labels": {label: 2, "no": 2}}
-    write_json(results / "corpora" / corpus / "card.json", card | numbers)
+        annotators = (marked, tuple(j < 1 for j in range(len(words))))
+        instances.append(Instance(f"{i}", label if i % 2 else "no", {"text": f"{text} {i}"}, words, marked, annotators))
+    made = {"inputs": {"source": {"path": f"/somewhere/{HOSTILE}", "sha256": HOSTILE}}, "left_out": {HOSTILE: 3}}
+    folder = results / "corpora" / corpus
+    for side in ("train", "test"):
+        write_instances(folder / f"{side}.parquet", instances, made)
+    about = dict.fromkeys(("description", "annotation", "licence", "privacy", "citation"), HOSTILE)
+    spec = json.dumps(about | {"name": corpus, "caveats": [HOSTILE]})
+    tables_of_both = ["--train", str(folder / "train.parquet"), "--test", str(folder / "test.parquet")]
+    card.main(["--spec", spec, *tables_of_both, "--card", str(folder / "card.json")])
     model = {"source": {"path": HOSTILE}, "architecture": "A", "layers": 1, "hidden_size": 2}
     write_json(results / "models" / "m" / "card.json", model | {"licence": HOSTILE, "citation": ""})
     return instances
@@ -109,6 +115,7 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     instances = write_corpus(results, corpus, label, text)
     trained = checkpoint != "base"
     made = {"stage": "test", "spec": {"note": HOSTILE}, "versions": versions, "example_prompt": HOSTILE, "inputs": {}}
+    made["verbaliser_tokens"] = {"no": {"text": "no", "tokens": 1}, HOSTILE: {"text": IMAGE, "tokens": 7}}
     folder = results / corpus / "m" / checkpoint
     predictions, alignment, faithfulness, perturbations = [], [], [], []
     for one in instances:

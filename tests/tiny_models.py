@@ -181,6 +181,20 @@ def _sentencepiece_tokenizer(vocabulary: int) -> Any:
     )
 
 
+def _byte_level_base_tokenizer(vocabulary: int) -> Any:
+    """As a base model has it: without chat template."""
+    tokenizer = _byte_level_tokenizer(vocabulary)
+    tokenizer.chat_template = None
+    return tokenizer
+
+
+def _sentencepiece_base_tokenizer(vocabulary: int) -> Any:
+    """As a base model has it: without chat template."""
+    tokenizer = _sentencepiece_tokenizer(vocabulary)
+    tokenizer.chat_template = None
+    return tokenizer
+
+
 def _llama(vocabulary: int, hidden: int, layers: int, positions: int, window: int) -> Any:
     from transformers import LlamaConfig
 
@@ -250,7 +264,12 @@ ARCHITECTURES: dict[str, Callable[..., Any]] = {
     "gpt2": _gpt2,
     "gemma2": _gemma2,
 }
-TOKENIZERS = {"byte_level": _byte_level_tokenizer, "sentencepiece": _sentencepiece_tokenizer}
+TOKENIZERS: dict[str, Callable[[int], Any]] = {
+    "byte_level": _byte_level_tokenizer,
+    "sentencepiece": _sentencepiece_tokenizer,
+    "byte_level_base": _byte_level_base_tokenizer,
+    "sentencepiece_base": _sentencepiece_base_tokenizer,
+}
 
 
 def make_tiny(
@@ -289,6 +308,49 @@ def make_tiny(
 def make_tiny_llama(folder: Path, seed: int = 0, **options: Any) -> Path:
     """A tiny Llama with a byte-level tokenizer and a ChatML template."""
     return make_tiny(folder, "llama", "byte_level", seed, **options)
+
+
+def write_gguf(folder: Path, path: Path) -> Path:
+    """Write the model of ``folder``, a Llama with byte-level tokenizer, as a float32 GGUF file, as llama.cpp does."""
+    import gguf
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    config, learnt = model.config, json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
+    special = set(tokenizer.all_special_ids)
+    kinds = {True: gguf.TokenType.CONTROL, False: gguf.TokenType.NORMAL}
+    writer.add_token_types([kinds[index in special] for index in range(len(tokenizer))])
+    writer.add_token_merges([" ".join(pair) for pair in learnt["merges"]])
+    writer.add_bos_token_id(tokenizer.bos_token_id)
+    writer.add_eos_token_id(tokenizer.eos_token_id)
+    writer.add_pad_token_id(tokenizer.pad_token_id)
+    if tokenizer.chat_template:
+        writer.add_chat_template(tokenizer.chat_template)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
+    for name, weights in model.state_dict().items():
+        values = weights.numpy()
+        if count := heads.get(name.split(".")[-2]):
+            # GGUF holds the two halves that rotary positions pair up side by side.
+            values = values.reshape(count, 2, -1, values.shape[1]).swapaxes(1, 2).reshape(values.shape)
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
 
 
 def main() -> None:

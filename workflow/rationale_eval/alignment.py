@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from rationale_eval.corpora.instances import read_instances
+from rationale_eval.plugins import METRIC, Plugin, load, run_metric
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.choices import Choice, choices, gold_of
@@ -25,7 +26,7 @@ from rationale_eval.tables import TableSchema, write_table
 
 MEASURES = ("precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
 
-# `auprc` does not depend on the budget: it stands in every row of a scored method.
+# `auprc` does not depend on the budget: it stands in every row of a scored method. `metrics` holds those of plugins.
 ALIGNMENT = TableSchema(
     name="alignment",
     columns=pa.schema(
@@ -39,6 +40,7 @@ ALIGNMENT = TableSchema(
             pa.field("gold", pa.int32()),
             pa.field("selected", pa.int32()),
             *(pa.field(measure, pa.float32()) for measure in MEASURES),
+            pa.field("metrics", pa.map_(pa.string(), pa.float32())),
         ]
     ),
     key=("id", "method", "sample", "budget"),
@@ -90,10 +92,10 @@ def agreement(selected: Sequence[bool], gold: Sequence[bool]) -> dict[str, float
     }
 
 
-def row_of(choice: Choice) -> dict[str, Any]:
-    """The alignment row of one rationale under one budget."""
+def row_of(choice: Choice, metrics: Sequence[Plugin] = ()) -> dict[str, Any]:
+    """The alignment row of one rationale under one budget. Raises ``UserError`` where a plugin's metric fails."""
     gold = gold_of(choice.instance)
-    row: dict[str, Any] = {**choice.key, "gold": sum(gold), **dict.fromkeys(MEASURES)}
+    row: dict[str, Any] = {**choice.key, "gold": sum(gold), **dict.fromkeys(MEASURES), "metrics": {}}
     if choice.selected is None:
         return row
     if not any(gold):
@@ -102,20 +104,24 @@ def row_of(choice: Choice) -> dict[str, Any]:
     if choice.rationale["scores"] is not None:
         row["auprc"] = average_precision(choice.rationale["scores"], gold)
         row["auprc_chance"] = sum(gold) / len(gold)
+    row["metrics"] = {metric.name: run_metric(metric, choice.selected, gold, choice.instance.id) for metric in metrics}
     return row
 
 
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval alignment", description=__doc__)
-    parser.add_argument("--spec", required=True, help='JSON: {"methods": [{"name", "budgets"}]}')
+    parser.add_argument("--spec", required=True, help='JSON: {"methods": [{"name", "budgets"}], "metrics"}')
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
+    parser.add_argument("--plugins", type=Path, nargs="*", default=[], help="Python files that register metrics")
     parser.add_argument("--output", type=Path, required=True, help="output: the alignment (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
     instances = {instance.id: instance for instance in read_instances(args.test)}
-    rows = [row_of(choice) for choice in choices(spec["methods"], args.rationales, instances)]
+    registry = load(args.plugins)
+    metrics = [registry.get(METRIC, name) for name in spec["metrics"]]
+    rows = [row_of(choice, metrics) for choice in choices(spec["methods"], args.rationales, instances)]
     names = [method["name"] for method in spec["methods"]]
     inputs = {"test": args.test, **dict(zip(names, args.rationales, strict=True))}
     write_table(args.output, rows, ALIGNMENT, provenance("alignment", spec, inputs, ("numpy",)))

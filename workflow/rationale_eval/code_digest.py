@@ -15,13 +15,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # These say how a job starts, speaks and fails, and what it records; no number in a table depends on them.
-UNTRACKED = frozenset({"__init__", "__main__", "errors", "progress", "provenance", "code_digest"})
+# Nor on where files of the hub lie: their checksums are in a card, which is an input.
+UNTRACKED = frozenset(
+    {"__init__", "__main__", "errors", "progress", "provenance", "code_digest", "sources/card", "sources/hub"}
+)
 
 _INSTANCES = ("corpora/instances", "tables")
-_SCORING = ("models/batching", "models/chat", "models/encoding", "models/loading", "models/scoring", "models/task")
+_ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
+_SCORING = ("models/batching", "models/scoring", *_ASKING)
+_INPUT = ("models/shots", "models/stage_input")
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _CELLS = (
     "alignment",
+    "plugins",
     "evidence/reply_schema",
     "evidence/schema",
     "faithfulness/schema",
@@ -33,8 +39,10 @@ _CELLS = (
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
-    "corpus": ("corpora/archive", "corpora/rated_snippets", "corpora/stage", *_INSTANCES),
-    "corpus_card": ("corpora/card", *_INSTANCES),
+    "fetch_url": ("sources/url",),
+    "fetch_hub": (),
+    "corpus": ("corpora/stage", "plugins", *_INSTANCES),  # and the modules of the format: READERS
+    "corpus_card": ("corpora/agreement", "corpora/card", *_INSTANCES),
     "model": ("models/prepare", "tables"),
     "finetune": (
         "finetuning/adapters",
@@ -45,11 +53,9 @@ STAGES: dict[str, tuple[str, ...]] = {
         "finetuning/state",
         "finetuning/training",
         "finetuning/whole_folder",
-        "models/chat",
-        "models/encoding",
-        "models/loading",
         "models/scoring",
-        "models/task",
+        *_ASKING,
+        *_INPUT,
         *_INSTANCES,
     ),
     "evidence": (
@@ -58,6 +64,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/schema",
         "evidence/stage",
         "memo",
+        *_INPUT,
         *_INSTANCES,
         *_SCORING,
     ),
@@ -68,6 +75,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/schema",
         "memo",
         "models/generation",
+        *_INPUT,
         *_INSTANCES,
         *_SCORING,
     ),
@@ -82,18 +90,22 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "rationale": (
         "evidence/schema",
+        "corpora/rows",
+        "plugins",
         "rationales/aggregation",
+        "rationales/external",
         "rationales/reference",
         "rationales/schema",
         "rationales/stage",
         *_INSTANCES,
     ),
-    "alignment": ("alignment", *_SELECTING, *_INSTANCES),
+    "alignment": ("alignment", "plugins", *_SELECTING, *_INSTANCES),
     "perturb": (
         "faithfulness/masking",
         "faithfulness/perturb",
         "faithfulness/schema",
         "memo",
+        *_INPUT,
         *_SCORING,
         *_SELECTING,
         *_INSTANCES,
@@ -123,6 +135,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "page": (
         "models/task",
         "report/aggregate",
+        "report/cards",
         "report/comparisons",
         "report/examples",
         "report/findings",
@@ -134,6 +147,16 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/wording",
         *_CELLS,
     ),
+}
+
+_FILES = ("corpora/aggregate", "corpora/archive", "corpora/containers", "corpora/rows")
+# What the stage ``corpus`` uses besides, by the format of the corpus.
+READERS: dict[str, tuple[str, ...]] = {
+    "rated_snippets": ("corpora/archive", "corpora/containers", "corpora/rated_snippets"),
+    "esnli": ("corpora/esnli", *_FILES),
+    "eraser": ("corpora/archive", "corpora/containers", "corpora/eraser", "corpora/rows", "corpora/treebank"),
+    "medical_bios": ("corpora/archive", "corpora/containers", "corpora/medical_bios", "corpora/rows"),
+    "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
@@ -168,9 +191,12 @@ def _digest(modules: tuple[str, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def stage_code(stage: str) -> str:
-    """The digest of the code that ``stage`` uses; changes with the code, not with comments or docstrings."""
-    return _digest(STAGES[stage])
+def stage_code(stage: str, reader: str | None = None) -> str:
+    """The digest of the code that ``stage`` uses; changes with the code, not with comments or docstrings.
+
+    ``reader`` is the format of the corpus that the stage ``corpus`` reads, if the package itself reads it.
+    """
+    return _digest(STAGES[stage] + (READERS[reader] if reader else ()))
 
 
 def memo_code(stage: str) -> str:

@@ -8,108 +8,46 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag
 
-# Names become parts of file paths and wildcards.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Rows = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
 
 
-class Strict(BaseModel):
-    """No unknown keys, no silent conversions ("5" is not 5), no changes after validation."""
+class LocalModel(LocalPath):
+    """A folder with safetensors, config and tokenizer, or a GGUF file, on this machine."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class PackageFile(Strict):
-    """A file that a pinned release of a package on the Python package index carries. Nothing in it is run."""
-
-    package: str = Field(description="Name of the package.")
-    version: str = Field(description="Exact version.")
-    artifact: str = Field(description="File name of the wheel or source distribution.", pattern=r"^[\w.+-]+$")
-    sha256: Sha256 = Field(description="SHA-256 of the artifact; a file with another one is refused.")
+    gguf: str | None = Field(default=None, description="Name of the GGUF file in the folder; null: safetensors.")
 
 
-class GgufInPackage(PackageFile):
-    """A GGUF model file inside a wheel; it is de-quantised once."""
+class HubModel(HubData):
+    """A model on the Hugging Face hub, at a revision. Only safetensors (or a GGUF file) are loaded."""
 
-    gguf: str = Field(description="Path of the GGUF file in the wheel.")
-
-
-class LocalPath(Strict):
-    """A file or folder on this machine."""
-
-    path: str = Field(description="Path, relative to the folder that Snakemake runs in.", min_length=1)
+    gguf: str | None = Field(default=None, description="Name of the GGUF file in the repository; null: safetensors.")
 
 
-def _source_kind(raw: Any) -> str:
-    """Which kind of source is meant, so that a fault in it is reported once and not for every kind there is."""
-    return "(path)" if isinstance(raw, LocalPath) or (isinstance(raw, dict) and "path" in raw) else "(package)"
-
-
-CorpusSource = Annotated[
-    Annotated[PackageFile, Tag("(package)")] | Annotated[LocalPath, Tag("(path)")], Discriminator(_source_kind)
-]
 ModelSource = Annotated[
-    Annotated[GgufInPackage, Tag("(package)")] | Annotated[LocalPath, Tag("(path)")], Discriminator(_source_kind)
+    Annotated[GgufInPackage, Tag("(package)")]
+    | Annotated[LocalModel, Tag("(path)")]
+    | Annotated[HubModel, Tag("(hub)")],
+    Discriminator(source_kind),
 ]
-
-
-class RatedSnippets(Strict):
-    """Sentences with a mean rating by people, and a lexicon of words rated by people.
-
-    The rationale of a sentence is a proxy: its words whose own rating agrees in sign with the label and is strong
-    enough. Ratings go from -4 to 4.
-    """
-
-    format: Literal["rated_snippets"] = Field(description="Which reader takes the source.")
-    source: CorpusSource = Field(description="Where the files are: in a package, or a local folder or tar.")
-    archive: list[str] = Field(default=[], description="Archives to go through inside the source, outermost first.")
-    snippets: str = Field(description="File with id, mean rating and text, separated by tabs.")
-    lexicon: str = Field(description="File with word and mean rating (further columns are ignored).")
-    lexicon_encoding: Literal["utf-8", "latin-1"] = Field(default="utf-8", description="Encoding of the lexicon.")
-    task: Name = Field(description="The task, whose prompt file is named in `tasks`.")
-    min_rating: float = Field(default=0.75, ge=0, le=4, description="Sentences rated nearer to zero are left out.")
-    min_word_rating: float = Field(default=1.0, gt=0, le=4, description="How strong a word's rating must be.")
-    min_words: int = Field(default=4, ge=1, description="Shorter sentences are left out.")
-    max_words: int = Field(default=40, ge=1, description="Longer sentences are left out.")
-    train_rows: Rows = Field(description="Number of train rows.")
-    test_rows: Rows = Field(description="Number of test rows; each has at least one word in its rationale.")
-    test_share: float = Field(default=0.5, gt=0, lt=1, description="Share of the texts on the test side of the split.")
-    seed: int = Field(default=13, ge=0, description="Seed of the split and of the order in which rows are taken.")
-    description: str = Field(default="", description="What the texts are; shown in the report.")
-    annotation: str = Field(default="", description="Who marked the rationales and how; shown wherever they are used.")
-    licence: str = Field(default="", description="Licence of the corpus.")
-    citation: str = Field(default="", description="Publication to cite.")
-
-    @model_validator(mode="after")
-    def _lengths(self) -> RatedSnippets:
-        if self.max_words < self.min_words:
-            raise ValueError(f"max_words ({self.max_words}) is below min_words ({self.min_words})")
-        return self
 
 
 class Model(Strict):
-    """A causal language model with a chat template."""
+    """A causal language model."""
 
-    source: ModelSource = Field(
-        description="A GGUF file in a package, or a local folder with safetensors, config and tokenizer."
+    source: ModelSource = Field(description="A GGUF file in a package, a local folder or GGUF file, or a hub model.")
+    local: str | None = Field(
+        default=None, description="Path below `data_root`; where it exists, it is read instead of the source."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Precision; auto is bfloat16 on a GPU and float32 on a CPU."
     )
     system_prompt: str | None = Field(
         default=None, description="System message; null sends none, and the chat template may add its own."
+    )
+    prompt_style: Literal["auto", "chat", "completion"] = Field(
+        default="auto", description="By the chat template, or as plain text to go on from; auto: chat if there is one."
     )
     evidence: list[Literal["gradients", "attention"]] = Field(
         default=["gradients", "attention"],
@@ -123,6 +61,13 @@ class Task(Strict):
     """What a model is asked about the instances of a corpus."""
 
     prompts: str = Field(description="Prompt file: classification prompt and verbalisers of the labels.")
+    verbalisers: dict[str, str] | None = Field(
+        default=None, description="How answers begin, by label, instead of the file's own; null: the file's."
+    )
+    shots: int = Field(
+        default=0, ge=0, description="Solved examples before each classification, drawn from the train rows."
+    )
+    shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
 
 
 class GradientMethod(Strict):
@@ -174,8 +119,49 @@ class FixedMethod(Strict):
     )
 
 
+class ExternalMethod(Strict):
+    """Rationales made elsewhere: a table of `id` and `scores` or `selected`."""
+
+    kind: Literal["external"] = Field(description="Rationales made elsewhere.")
+    path: str = Field(
+        min_length=1, description="Parquet, JSON Lines or CSV; may hold {corpus}, {model} and {checkpoint}."
+    )
+    gives: Literal["scores", "selected"] = Field(
+        default="scores", description="The column: a score for each word, or the words themselves as a set."
+    )
+
+
+class PluginMethod(Strict):
+    """A method that a plugin registers."""
+
+    kind: Name = Field(description="Name under which a plugin registers it.")
+    options: dict[str, Any] = Field(default={}, description="What the plugin's method is told.")
+
+
+METHODS: dict[str, type[Strict]] = {
+    "gradients": GradientMethod,
+    "attention": AttentionMethod,
+    "prompt": PromptMethod,
+    "random": RandomMethod,
+    "external": ExternalMethod,
+    **dict.fromkeys(("first_words", "human", "all_words"), FixedMethod),
+}
+
+
+def _method_kind(raw: Any) -> str:
+    kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
+    return f"({METHODS[kind].__name__ if isinstance(kind, str) and kind in METHODS else PluginMethod.__name__})"
+
+
 Method = Annotated[
-    GradientMethod | AttentionMethod | PromptMethod | RandomMethod | FixedMethod, Field(discriminator="kind")
+    Annotated[GradientMethod, Tag("(GradientMethod)")]
+    | Annotated[AttentionMethod, Tag("(AttentionMethod)")]
+    | Annotated[PromptMethod, Tag("(PromptMethod)")]
+    | Annotated[RandomMethod, Tag("(RandomMethod)")]
+    | Annotated[FixedMethod, Tag("(FixedMethod)")]
+    | Annotated[ExternalMethod, Tag("(ExternalMethod)")]
+    | Annotated[PluginMethod, Tag("(PluginMethod)")],
+    Discriminator(_method_kind),
 ]
 
 
@@ -278,6 +264,7 @@ class Study(Strict):
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
+    metrics: list[Name] = Field(default=[], description="Further measures of alignment, registered by plugins.")
 
 
 class Config(Strict):
@@ -286,7 +273,11 @@ class Config(Strict):
     results_dir: str = Field(default="results", min_length=1, description="Where results go.")
     cache_dir: str = Field(default="cache", min_length=1, description="Where downloads are kept.")
     memo_dir: str = Field(default="memo", min_length=1, description="Where computed results are kept for re-use.")
-    corpora: dict[Name, RatedSnippets] = Field(description="Corpora by name.")
+    data_root: str | None = Field(
+        default=None, description="A folder of files that are here already; `local` of corpora and models lies in it."
+    )
+    plugins: list[str] = Field(default=[], description="Python files that register corpora, methods and metrics.")
+    corpora: dict[Name, Corpus] = Field(description="Corpora by name.")
     models: dict[Name, Model] = Field(description="Models by name.")
     tasks: dict[Name, Task] = Field(description="Tasks by name.")
     methods: dict[Name, Method] = Field(description="Rationale methods by name.")

@@ -10,30 +10,42 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rationale_eval.config import (
+    METHODS,
     AttentionMethod,
     Compute,
     Config,
     Finetuning,
-    FixedMethod,
-    GgufInPackage,
     GradientMethod,
+    HubModel,
     Interval,
-    LocalPath,
+    LocalModel,
     Matched,
     Model,
-    PackageFile,
     Perturbation,
+    PluginMethod,
     PromptMethod,
     RandomMethod,
-    RatedSnippets,
-    Strict,
     Study,
     Task,
     TopK,
     TopRatio,
     TopVar,
 )
+from rationale_eval.config_corpora import (
+    FORMATS,
+    Eraser,
+    GgufInPackage,
+    HubData,
+    LocalPath,
+    MarkedWords,
+    PackageFile,
+    PluginCorpus,
+    Strict,
+    TableCorpus,
+    Url,
+)
 from rationale_eval.errors import UserError
+from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
@@ -55,7 +67,7 @@ def _message(faults: Iterable[str]) -> str:
 def _fault(details: ErrorDetails) -> str:
     keys = list(details["loc"])
     # Pydantic adds the branch of a union that it took to the path; in the file there is no such key.
-    if len(keys) > 2 and keys[0] in ("methods", "budgets"):
+    if len(keys) > 2 and keys[0] == "budgets":
         del keys[2]
     shown = [key for key in keys if not (isinstance(key, str) and (key.startswith("(") or key == "[key]"))]
     path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in shown).lstrip(".")
@@ -70,12 +82,18 @@ def _fault(details: ErrorDetails) -> str:
 
 def _allowed_keys(keys: list[int | str]) -> list[str]:
     """The keys that a section may have; ``keys`` is the path to it as pydantic tells it, branches included."""
-    by_branch: dict[int | str, type[Strict]] = {"(path)": LocalPath}
-    by_branch |= {"top_var": TopVar, "top_ratio": TopRatio, "top_k": TopK, "random": RandomMethod}
-    by_branch |= {"gradients": GradientMethod, "attention": AttentionMethod, "prompt": PromptMethod, "matched": Matched}
-    by_branch |= dict.fromkeys(("first_words", "human", "all_words"), FixedMethod)
-    by_section: dict[int | str, type[Strict]] = {"corpora": RatedSnippets, "models": Model, "tasks": Task}
-    by_section |= {
+    branches: dict[int | str, type[Strict]] = {f"({name})": entry for name, entry in FORMATS.items()}
+    methods: list[type[Strict]] = [*METHODS.values(), PluginMethod]
+    branches |= {f"({entry.__name__})": entry for entry in methods}
+    branches |= {"(plugin)": PluginCorpus, "rationale": MarkedWords, "(url)": Url}
+    branches |= {"top_var": TopVar, "top_ratio": TopRatio, "top_k": TopK, "matched": Matched}
+    of_models = keys[:1] == ["models"]
+    branches["(path)"] = LocalModel if of_models else LocalPath
+    branches["(hub)"] = HubModel if of_models else HubData
+    branches["(package)"] = GgufInPackage if of_models else PackageFile
+    sections: dict[int | str, type[Strict]] = {
+        "models": Model,
+        "tasks": Task,
         "finetuning": Finetuning,
         "perturbation": Perturbation,
         "interval": Interval,
@@ -83,14 +101,8 @@ def _allowed_keys(keys: list[int | str]) -> list[str]:
         "study": Study,
     }
     if not keys:
-        section: type[Strict] = Config
-    elif keys[-1] == "(package)":
-        section = GgufInPackage if keys[0] == "models" else PackageFile
-    elif keys[-1] in by_branch and len(keys) > 2:
-        section = by_branch[keys[-1]]
-    else:
-        section = by_section[keys[0]]
-    return list(section.model_fields)
+        return list(Config.model_fields)
+    return list(((branches.get(keys[-1]) if len(keys) > 2 else None) or sections[keys[0]]).model_fields)
 
 
 def _suggest(wrong: str, known: Iterable[str]) -> str:
@@ -98,6 +110,55 @@ def _suggest(wrong: str, known: Iterable[str]) -> str:
     if close := difflib.get_close_matches(wrong, known, n=1):
         return f"; did you mean {close[0]!r}?"
     return f"; known are {', '.join(known)}" if known else ""
+
+
+def _table_faults(where: str, corpus: TableCorpus) -> Iterable[str]:
+    """What of a table's entry does not go together."""
+    field = corpus.rationale.field
+    if field is not None and field not in corpus.fields:
+        yield f"{where}.rationale.field: {field!r} is not in `fields`{_suggest(field, corpus.fields)}"
+    if corpus.test_share is None and set(corpus.train) & set(corpus.test):
+        yield f"{where}.test_share: is needed where train and test are the same files: the share of texts for tests"
+    if corpus.test_share is not None and set(corpus.train) != set(corpus.test):
+        yield f"{where}.test_share: is for train and test in the same files; here these differ"
+
+
+def plugin_faults(config: Config, registry: Registry) -> Iterable[str]:
+    """Names that the study uses and no plugin registers, and plugin methods whose evidence a model cannot give."""
+    study = config.study
+    used = [(f"corpora.{name}.format", CORPUS_FORMAT, config.corpora[name]) for name in study.corpora]
+    named = [(path, kind, entry.format) for path, kind, entry in used if isinstance(entry, PluginCorpus)]
+    for name in study.methods:
+        if isinstance(entry := config.methods[name], PluginMethod):
+            named.append((f"methods.{name}.kind", METHOD, entry.kind))
+    named += [(f"study.metrics[{index}]", METRIC, name) for index, name in enumerate(study.metrics)]
+    own = {CORPUS_FORMAT: list(FORMATS), METHOD: list(METHODS), METRIC: []}
+    for path, kind, name in named:
+        if name not in registry.of(kind):
+            known = [*own[kind], *registry.of(kind)]
+            yield f"{path}: {name!r} is no {kind} of the package or of a plugin{_suggest(name, known)}"
+    for index, name in enumerate(study.methods):
+        entry = config.methods[name]
+        plugin = registry.methods.get(entry.kind) if isinstance(entry, PluginMethod) else None
+        if plugin is not None and plugin.evidence is not None:
+            yield from _evidence_faults(config, index, name, plugin.evidence)
+
+
+def check_plugins(config: Config, registry: Registry) -> None:
+    """Raise ``UserError`` with a line for each of ``plugin_faults``."""
+    if faults := list(plugin_faults(config, registry)):
+        raise UserError(_message(faults))
+
+
+def _evidence_faults(config: Config, index: int, method: str, needs: str) -> Iterable[str]:
+    """The models of the study that cannot give the evidence that a method ``needs``."""
+    for name in config.study.models:
+        model = config.models.get(name)
+        if model and needs not in model.evidence:
+            yield (
+                f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} cannot give "
+                f"(models.{name}.evidence is {model.evidence})"
+            )
 
 
 def _references(config: Config) -> Iterable[str]:
@@ -121,6 +182,10 @@ def _references(config: Config) -> Iterable[str]:
     for name, corpus in config.corpora.items():
         if corpus.task not in config.tasks:
             yield f"corpora.{name}.task: {corpus.task!r} is not in `tasks`{_suggest(corpus.task, config.tasks)}"
+        if isinstance(corpus, TableCorpus):
+            yield from _table_faults(f"corpora.{name}", corpus)
+        if isinstance(corpus, Eraser) and corpus.query_field == corpus.document_field:
+            yield f"corpora.{name}.query_field: is the same as document_field, {corpus.document_field!r}"
     for name, method in config.methods.items():
         for index, budget_name in enumerate((isinstance(method, RandomMethod) and method.budgets) or []):
             if budget_name not in config.budgets:
@@ -137,11 +202,5 @@ def _references(config: Config) -> Iterable[str]:
                 )
     for index, method_name in enumerate(study.methods):
         asked = config.methods.get(method_name)
-        for model_name in study.models:
-            model = config.models.get(model_name)
-            needs = asked.kind if isinstance(asked, GradientMethod | AttentionMethod) else None
-            if model and needs and needs not in model.evidence:
-                yield (
-                    f"study.methods[{index}]: {method_name!r} needs {needs}, which model {model_name!r} cannot give "
-                    f"(models.{model_name}.evidence is {model.evidence})"
-                )
+        if isinstance(asked, GradientMethod | AttentionMethod):
+            yield from _evidence_faults(config, index, method_name, asked.kind)

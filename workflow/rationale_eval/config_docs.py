@@ -28,7 +28,8 @@ def reference() -> str:
     lines = [
         "# Configuration",
         "",
-        "Written from the types in `workflow/rationale_eval/config.py` by `make docs`; edit those.",
+        "Written from the types in `workflow/rationale_eval/config.py` and `config_corpora.py` by `make docs`; edit",
+        "those.",
         "",
         "Registries (`corpora`, `models`, `tasks`, `methods`, `budgets`) say what there is; `study` picks from them",
         "what is run. A file given with `--configfile` is merged over `config.yaml`: dictionaries add up, lists",
@@ -81,7 +82,14 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(part) for part in inner)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
-    return {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}[annotation]
+    return {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        type(None): "null",
+        Any: "anything",
+    }[annotation]
 
 
 def main(argv: list[str]) -> None:

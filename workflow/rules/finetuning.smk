@@ -5,7 +5,6 @@ rule finetune:
     input:
         train=f"{RESULTS}/corpora/{{corpus}}/train.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        prompts=lambda wildcards: plan.prompts(wildcards.corpus),
         previous=previous_checkpoint,
     output:
         checkpoint=directory(f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}"),
@@ -24,10 +23,10 @@ rule finetune:
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
     params:
-        spec=lambda wildcards: plan.finetuning(wildcards.model),
+        spec=lambda wildcards: plan.finetuning(wildcards.corpus, wildcards.model),
         code=stage_code("finetune"),
     shell:
         "python -m rationale_eval finetune --spec {params.spec:q}"
-        " --train {input.train:q} --model {input.model:q} --prompts {input.prompts:q}"
+        " --train {input.train:q} --model {input.model:q}"
         " --seed {wildcards.seed} --epoch {wildcards.epoch} --previous {input.previous:q}"
         " --output {output.checkpoint:q} > {log:q} 2>&1"

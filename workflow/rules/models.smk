@@ -3,7 +3,7 @@
 
 rule model:
     input:
-        source=lambda wildcards: plan.model_inputs(wildcards.model),
+        source=lambda wildcards: plan.sources.inputs(plan.config.models[wildcards.model]),
     output:
         snapshot=directory(f"{RESULTS}/models/{{model}}/snapshot"),
         card=f"{RESULTS}/models/{{model}}/card.json",
@@ -18,7 +18,7 @@ rule model:
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
     params:
         spec=lambda wildcards: plan.model(wildcards.model),
-        source=lambda wildcards: plan.source(plan.config.models[wildcards.model]),
+        source=lambda wildcards: plan.sources.path(plan.config.models[wildcards.model]),
         code=stage_code("model"),
     shell:
         "python -m rationale_eval model --spec {params.spec:q} --source {params.source:q}"

@@ -28,6 +28,7 @@ rule rationale:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         evidence=evidence_table,
+        external=external_file,
     output:
         rationales=f"{CELL}/rationales/{{method}}.parquet",
     log:
@@ -41,10 +42,12 @@ rule rationale:
         "../../envs/cpu.yaml"
     params:
         spec=lambda wildcards: plan.method(wildcards.method),
-        code=stage_code("rationale"),
+        plugins=lambda wildcards: files_of(plan.method_plugins(wildcards.method)),
+        code=lambda wildcards: code("rationale", plan.method_plugins(wildcards.method)),
     shell:
         "python -m rationale_eval rationale --spec {params.spec:q}"
-        " --test {input.test:q} --evidence {input.evidence:q} --output {output.rationales:q} > {log:q} 2>&1"
+        " --test {input.test:q} --evidence {input.evidence:q} --external {input.external:q}"
+        " --plugins {params.plugins:q} --output {output.rationales:q} > {log:q} 2>&1"
 
 
 rule alignment:
@@ -62,7 +65,9 @@ rule alignment:
         "../../envs/cpu.yaml"
     params:
         spec=plan.alignment(),
-        code=stage_code("alignment"),
+        plugins=files_of(plan.metric_plugins),
+        code=code("alignment", plan.metric_plugins),
     shell:
         "python -m rationale_eval alignment --spec {params.spec:q}"
-        " --test {input.test:q} --rationales {input.rationales:q} --output {output.alignment:q} > {log:q} 2>&1"
+        " --test {input.test:q} --rationales {input.rationales:q}"
+        " --plugins {params.plugins:q} --output {output.alignment:q} > {log:q} 2>&1"

@@ -121,13 +121,15 @@ rule report_page:
         alignment=cells("alignment.parquet"),
         perturbations=cells("perturbations.parquet"),
         faithfulness=cells("faithfulness.parquet"),
-        prompts=sorted({plan.prompts(corpus) for corpus in plan.study.corpora}),
         rationales=rules.report_tables.input.rationales,
         replies=rules.report_tables.input.replies,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
-        template=os.path.relpath(WORKFLOW / "rationale_eval/report/page.html.j2"),
+        template=[
+            os.path.relpath(WORKFLOW / "rationale_eval/report" / name)
+            for name in ("page.html.j2", "cards.html.j2", "style.css")
+        ],
     output:
         page=report(
             f"{REPORT}/index.html",
@@ -143,7 +145,7 @@ rule report_page:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.page(),
+        spec=lambda wildcards: plan.page(),  # prompts have braces, which Snakemake would take for wildcards
         code=stage_code("page"),
         results=lambda wildcards: RESULTS,
     shell:

@@ -1,57 +1,169 @@
-"""Reading members of (nested) tar archives without unpacking them to the disk or running anything in them."""
+"""Reading files of a folder, a tar or a zip, also nested ones, without unpacking them by name or running anything."""
 
 from __future__ import annotations
 
 import io
-import lzma
-import tarfile
-import zlib
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import IO, Any, cast
 
+from rationale_eval.corpora.containers import (
+    Entry,
+    archive_entries,
+    damage_named,
+    folder_entries,
+    is_archive,
+    plain_entry,
+    spooled,
+)
 from rationale_eval.errors import UserError
 
-MAX_MEMBER_BYTES = 256 * 1024 * 1024
+MAX_MEMBER_BYTES = 1024**3
+MAX_TOTAL_BYTES = 2 * 1024**3
+
+_ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
 
 
-def read_member(path: Path, inner: Sequence[str], member: str) -> bytes:
-    """The bytes of ``member``, found in ``path`` itself (a folder or a tar) or in the tars nested in it.
+def open_members(source: Path, inner: Sequence[str], patterns: Sequence[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Yield ``(where, stream)`` of every plain file whose path matches one of ``patterns``, sorted by path.
 
-    ``inner`` names the archives to go through, outermost first. Raises ``UserError`` for a missing member, a damaged
-    archive, or one whose member claims more than ``MAX_MEMBER_BYTES``.
+    ``source`` is a folder, a tar (plain, gzip, bzip2 or xz), a zip, or a single plain file. ``inner`` names the
+    archives to go through, outermost first. A pattern is a glob for the whole path inside, in which ``*`` also
+    matches ``/``, or for the file's name alone if it has no slash; a path written out needs no escapes. ``where`` names
+    source, archives and path for messages. A stream is seekable and is closed when the next one is asked for.
+
+    Raises ``UserError`` for a pattern that nothing matches, a damaged archive, a matching member that is a link, a
+    device, encrypted or has a path that leads out of the archive, a member that decompresses to more than
+    ``MAX_MEMBER_BYTES`` and members that come to more than ``MAX_TOTAL_BYTES`` together, counted as they are read.
     """
-    if path.is_dir():
-        if inner:
-            raise UserError(f"{path}: is a folder, so `archive` must be empty; it names {list(inner)}")
-        try:
-            return (path / member).read_bytes()
-        except (FileNotFoundError, IsADirectoryError):
-            raise UserError(f"{path}: there is no file {member!r} in this folder") from None
-    steps = [*inner, member]
-    content: bytes | None = None
-    where = str(path)
-    for step in steps:
-        content = _one(path if content is None else io.BytesIO(content), where, step)
-        where += f" -> {step}"
-    assert content is not None
-    return content
+    for _, where, stream in open_named_members(source, inner, patterns):
+        yield where, stream
 
 
-def _one(source: Path | io.BytesIO, where: str, member: str) -> bytes:
-    try:
-        with tarfile.open(source) if isinstance(source, Path) else tarfile.open(fileobj=source) as archive:
-            info = archive.getmember(member)
-            stream = archive.extractfile(info) if info.isfile() else None
-            if stream is None:
-                raise UserError(f"{where}: member {member!r} is not a plain file")
-            if info.size > MAX_MEMBER_BYTES:
-                raise UserError(
-                    f"{where}: member {member!r} has {info.size} bytes, over the limit of {MAX_MEMBER_BYTES}"
-                )
-            return stream.read()
-    except FileNotFoundError:
-        raise UserError(f"{where}: there is no such file") from None
-    except KeyError:
-        raise UserError(f"{where}: there is no member {member!r} in this archive") from None
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{where}: not a whole tar archive ({error})") from None
+def open_named_members(
+    source: Path, inner: Sequence[str], patterns: Sequence[str]
+) -> Iterator[tuple[str, str, IO[bytes]]]:
+    """As ``open_members``, with the path inside before ``where``: for files whose name means something."""
+    total = 0
+
+    def spend(count: int, where: str) -> None:
+        nonlocal total
+        total += count
+        if total > MAX_TOTAL_BYTES:
+            raise UserError(f"{where}: the files read up to here hold more than the limit of {MAX_TOTAL_BYTES} bytes")
+
+    with _opened(source, inner) as (place, entries):
+        for name in _matching(entries, patterns, place):
+            with _stream(entries[name], spend) as stream:
+                yield name, entries[name].where, stream
+
+
+def read_member(source: Path, inner: Sequence[str], member: str) -> bytes:
+    """The bytes of the file at ``member``, a path written out, of what ``open_members`` reads; same errors."""
+    with _opened(source, inner) as (place, entries), _stream(_entry(entries, member, place)) as stream:
+        return stream.read()
+
+
+@contextmanager
+def _opened(source: Path, inner: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Entry]]]:
+    """The name for messages and the entries of ``source`` or of the last archive of ``inner``."""
+    with ExitStack() as stack:
+        place = str(source)
+        if source.is_dir():
+            entries = folder_entries(source)
+        else:
+            with damage_named(place):
+                stream: IO[bytes] = stack.enter_context(source.open("rb"))
+                if inner or source.name.lower().endswith(_ARCHIVE_SUFFIXES) or is_archive(stream):
+                    entries = archive_entries(stream, place, stack)
+                else:
+                    entries = {source.name: plain_entry(source)}
+        for step in inner:
+            entry = _entry(entries, step, place)
+            place = entry.where
+            with _stream(entry) as packed:
+                copy = spooled(packed, place, stack)
+            entries = archive_entries(copy, place, stack)
+        yield place, entries
+
+
+def _entry(entries: Mapping[str, Entry], path: str, place: str) -> Entry:
+    entry = entries.get(path.removeprefix("./"))
+    if entry is None:
+        raise UserError(f"{place}: there is no file {path!r} in it{_examples(entries)}")
+    return entry
+
+
+def _matching(entries: Mapping[str, Entry], patterns: Sequence[str], place: str) -> list[str]:
+    found = set()
+    for pattern in patterns:
+        whole = pattern.removeprefix("./")
+        names = [name for name in entries if _matches(name, whole)]
+        if not names:
+            raise UserError(f"{place}: no file in it matches {pattern!r}{_examples(entries)}")
+        found.update(names)
+    return sorted(found)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    candidate = name if "/" in pattern else name.rpartition("/")[2]
+    return candidate == pattern or fnmatchcase(candidate, pattern)
+
+
+def _examples(entries: Mapping[str, Entry]) -> str:
+    if not entries:
+        return "; it is empty"
+    return f"; it holds {len(entries)}, such as {', '.join(map(repr, sorted(entries)[:3]))}"
+
+
+@contextmanager
+def _stream(entry: Entry, spend: Callable[[int, str], None] | None = None) -> Iterator[IO[bytes]]:
+    if entry.fault is not None:
+        raise UserError(f"{entry.where}: {entry.fault}")
+    with damage_named(entry.where):
+        opened = entry.open()
+    with opened:
+        if not entry.packed:
+            yield opened
+            return
+        with io.BufferedReader(_Measured(opened, entry.where, spend), buffer_size=1 << 16) as measured:
+            yield cast(IO[bytes], measured)
+
+
+class _Measured(io.RawIOBase):
+    """A member's stream that counts what comes out of it, and says in one message what is wrong with it."""
+
+    def __init__(self, stream: IO[bytes], where: str, spend: Callable[[int, str], None] | None) -> None:
+        self._stream, self._where, self._spend = stream, where, spend
+        self._position = self._furthest = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with damage_named(self._where):
+            chunk = self._stream.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        self._move(self._position + len(chunk))
+        return len(chunk)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with damage_named(self._where):
+            self._move(self._stream.seek(offset, whence))
+        return self._position
+
+    def _move(self, position: int) -> None:
+        new = max(0, position - self._furthest)
+        self._position, self._furthest = position, self._furthest + new
+        if self._furthest > MAX_MEMBER_BYTES:
+            raise UserError(
+                f"{self._where}: decompresses to more than the limit of {MAX_MEMBER_BYTES} bytes for a file"
+            )
+        if new and self._spend is not None:
+            self._spend(new, self._where)

@@ -1,40 +1,108 @@
-"""The card of a corpus: what it is, who marked its rationales and how, and its sizes."""
+"""The card of a corpus: what it is, who marked its rationales and how far they agree, and its sizes.
+
+Sizes and labels are those of both sides; words, marks and annotators are those of the test rows, which are measured.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
+from typing import Any
 
-from rationale_eval.corpora.instances import read_instances
+from rationale_eval.corpora.agreement import f1_with_rationale, krippendorff_alpha, leave_one_out_f1, pairwise_f1
+from rationale_eval.corpora.instances import Instance, iter_instances
+from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 from rationale_eval.tables import read_provenance, write_json
 
 
+def labels(counted: Counter[str]) -> dict[str, int]:
+    """The rows of each label, by label."""
+    return dict(sorted(counted.items()))
+
+
+def of_train(rows: Iterable[Instance]) -> dict[str, Any]:
+    """Number of rows, of those that have marks, and of those of each label; ``rows`` may be too many to hold."""
+    counted: Counter[str] = Counter()
+    annotated = 0
+    for row in rows:
+        counted[row.label] += 1
+        annotated += row.rationale is not None
+    return {"train_rows": counted.total(), "train_annotated": annotated, "train_labels": labels(counted)}
+
+
+def of_test(rows: Sequence[Instance]) -> dict[str, Any]:
+    """Number of rows and of those of each label, words, marks and annotators. There must be a row."""
+    words = [len(row.words) for row in rows]
+    marked = [sum(row.rationale or ()) for row in rows]
+    return {
+        "test_rows": len(rows),
+        "test_labels": labels(Counter(row.label for row in rows)),
+        "words_per_row": sum(words) / len(rows),
+        "words_median": median(words),
+        "words_most": max(words),
+        "marked_per_row": sum(marked) / len(rows),
+        "share_marked": sum(marked) / sum(words),
+        "no_gold": marked.count(0),
+        "annotators": annotators(rows),
+    }
+
+
+def annotators(rows: Iterable[Instance]) -> dict[str, Any] | None:
+    """How many marked a row and how far they agree; None where the source has only the aggregate.
+
+    ``rows`` counts those with masks of annotators, ``fewest`` and ``most`` are per such row, ``…_rows`` the rows behind
+    a mean. The measures are those of the module ``agreement``.
+    """
+    known = [(row.annotators, row.rationale or ()) for row in rows if row.annotators]
+    if not known:
+        return None
+    masks = [of_row for of_row, _ in known]
+    each = [len(of_row) for of_row in masks]
+    found: dict[str, Any] = {"rows": len(known), "fewest": min(each), "most": max(each)}
+    found["alpha"] = krippendorff_alpha(masks)
+    measures = {
+        "pairwise_f1": pairwise_f1(masks),
+        "leave_one_out_f1": leave_one_out_f1(masks),
+        "f1_with_rationale": f1_with_rationale(known),
+    }
+    for name, (mean, count) in measures.items():
+        found |= {name: mean, f"{name}_rows": count}
+    return found
+
+
+def sources(tables: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The files that tables of these provenances were read from, each once: ``path`` and ``sha256``."""
+    inputs = [dict(entry) for table in tables for entry in table["inputs"].values()]
+    return [entry for place, entry in enumerate(inputs) if entry not in inputs[:place]]
+
+
 def main(argv: list[str]) -> None:
-    """Command line of the stage."""
+    """Command line of the stage. Raises ``UserError`` for tables that are damaged, or a test table without rows."""
     parser = argparse.ArgumentParser(prog="rationale_eval corpus_card", description=__doc__)
-    parser.add_argument("--spec", required=True, help="JSON: name, description, annotation, licence and citation")
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help="JSON: name, format, description, annotation, licence, privacy, caveats (a list) and citation",
+    )
     parser.add_argument("--train", type=Path, required=True, help="the train instances (Parquet)")
     parser.add_argument("--test", type=Path, required=True, help="the test instances (Parquet)")
     parser.add_argument("--card", type=Path, required=True, help="output: the card (JSON)")
     args = parser.parse_args(argv)
-    train, test = read_instances(args.train), read_instances(args.test)
-    words = sum(len(row.words) for row in test)
-    marked = sum(sum(row.rationale or ()) for row in test)
-    write_json(
-        args.card,
-        {
-            **json.loads(args.spec),
-            "source": read_provenance(args.test)["inputs"].get("source"),
-            "train_rows": len(train),
-            "test_rows": len(test),
-            "train_labels": dict(sorted(Counter(row.label for row in train).items())),
-            "test_labels": dict(sorted(Counter(row.label for row in test).items())),
-            "words_per_row": words / len(test),
-            "marked_per_row": marked / len(test),
-            "share_marked": marked / words,
-        },
-    )
-    say(f"{args.card}: {len(train)} train and {len(test)} test rows")
+    test = list(iter_instances(args.test))
+    if not test:
+        raise UserError(f"{args.test}: has no rows; a corpus needs test rows to be described")
+    made = {"train": read_provenance(args.train), "test": read_provenance(args.test)}
+    card = {
+        **json.loads(args.spec),
+        **of_train(iter_instances(args.train)),
+        **of_test(test),
+        "sources": sources(made.values()),
+        "left_out": {side: record.get("left_out", {}) for side, record in made.items()},
+    }
+    write_json(args.card, card)
+    say(f"{args.card}: {card['train_rows']} train and {card['test_rows']} test rows")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from rationale_eval.errors import UserError
-from rationale_eval.tables import TableSchema, read_table, write_table
+from rationale_eval.tables import TableSchema, iter_table, write_table
 
 INSTANCES = TableSchema(
     name="instances",
@@ -26,6 +26,7 @@ INSTANCES = TableSchema(
             pa.field("word_end", pa.list_(pa.int32())),
             pa.field("rationale", pa.list_(pa.bool_())),
             pa.field("annotators", pa.list_(pa.list_(pa.bool_()))),
+            pa.field("foil", pa.string()),
         ]
     ),
     key=("id",),
@@ -33,7 +34,7 @@ INSTANCES = TableSchema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Word:
     """A word: the index of its field and its characters [start, end) in that field's text."""
 
@@ -42,13 +43,15 @@ class Word:
     end: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One row of a corpus.
 
-    ``fields`` maps names to texts, in order. ``rationale`` says for each word whether people marked it; it is None
-    where a row has no annotation (train rows). ``annotators`` holds one such mask per annotator, or None where the
-    source has only the aggregate.
+    ``fields`` maps names to texts, in order. ``words`` are the candidates for a rationale, in order: a field whose
+    words nobody could mark (the claim in FEVER) has none. ``rationale`` says for each word whether people marked it; it
+    is None where a row has no annotation (train rows). ``annotators`` holds one such mask per annotator, or None where
+    the source has only the aggregate. ``foil`` is the other label in a contrastive corpus: people marked why the label
+    rather than the foil.
     """
 
     id: str
@@ -57,6 +60,7 @@ class Instance:
     words: tuple[Word, ...]
     rationale: tuple[bool, ...] | None
     annotators: tuple[tuple[bool, ...], ...] | None = None
+    foil: str | None = None
 
     def text(self, word: Word) -> str:
         """The characters of ``word``."""
@@ -89,31 +93,31 @@ def check(instance: Instance, where: str) -> None:
             raise UserError(f"{where}: row {instance.id!r} has {len(instance.words)} words but a mask of {len(mask)}")
 
 
-def write_instances(path: Path, instances: Iterable[Instance], provenance: Mapping[str, Any]) -> None:
-    """Check and write instances. Raises ``UserError`` for inconsistent rows or duplicate ids."""
-    rows = []
-    for instance in instances:
-        check(instance, str(path))
-        rows.append(
-            {
-                "id": instance.id,
-                "label": instance.label,
-                "field_names": list(instance.fields),
-                "field_texts": list(instance.fields.values()),
-                "word_field": [word.field for word in instance.words],
-                "word_start": [word.start for word in instance.words],
-                "word_end": [word.end for word in instance.words],
-                "rationale": None if instance.rationale is None else list(instance.rationale),
-                "annotators": None if instance.annotators is None else [list(mask) for mask in instance.annotators],
-            }
-        )
-    write_table(path, rows, INSTANCES, provenance)
+def write_instances(path: Path, instances: Iterable[Instance], provenance: Mapping[str, Any]) -> int:
+    """Check and write instances; their number. Raises ``UserError`` for inconsistent rows or duplicate ids."""
+    return write_table(path, (_row(instance, str(path)) for instance in instances), INSTANCES, provenance)
 
 
-def read_instances(path: Path) -> list[Instance]:
-    """Read the instances of a table. Raises ``UserError`` for a missing, damaged or different table."""
-    return [
-        Instance(
+def _row(instance: Instance, where: str) -> dict[str, Any]:
+    check(instance, where)
+    return {
+        "id": instance.id,
+        "label": instance.label,
+        "field_names": list(instance.fields),
+        "field_texts": list(instance.fields.values()),
+        "word_field": [word.field for word in instance.words],
+        "word_start": [word.start for word in instance.words],
+        "word_end": [word.end for word in instance.words],
+        "rationale": None if instance.rationale is None else list(instance.rationale),
+        "annotators": None if instance.annotators is None else [list(mask) for mask in instance.annotators],
+        "foil": instance.foil,
+    }
+
+
+def iter_instances(path: Path) -> Iterator[Instance]:
+    """The instances of a table one by one. Raises ``UserError`` for a missing, damaged or different table."""
+    for row in iter_table(path, INSTANCES):
+        yield Instance(
             id=row["id"],
             label=row["label"],
             fields=dict(zip(row["field_names"], row["field_texts"], strict=True)),
@@ -122,6 +126,10 @@ def read_instances(path: Path) -> list[Instance]:
             ),
             rationale=None if row["rationale"] is None else tuple(row["rationale"]),
             annotators=None if row["annotators"] is None else tuple(map(tuple, row["annotators"])),
+            foil=row["foil"],
         )
-        for row in read_table(path, INSTANCES)
-    ]
+
+
+def read_instances(path: Path) -> list[Instance]:
+    """All instances of a table. Raises ``UserError`` for a missing, damaged or different table."""
+    return list(iter_instances(path))

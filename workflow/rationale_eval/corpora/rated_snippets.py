@@ -10,9 +10,9 @@ sentence's label and is strong enough. Nobody marked words in these sentences.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import string
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,12 @@ PUNCTUATION = string.punctuation + "“”‘’„‚«»–—…¡¿"
 NEGATIVE, POSITIVE = "negative", "positive"
 
 
-def read(source: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Instance]]:
-    """Yield ``(group, instance)`` for every usable row; rows of one group must stay on one side of the split.
+def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str]) -> Iterator[Instance]:
+    """Yield an instance for every usable row: the source does not say which rows are for training and which for tests.
 
     ``spec`` holds ``archive``, ``snippets``, ``lexicon``, ``lexicon_encoding``, ``min_rating``, ``min_word_rating``,
-    ``min_words`` and ``max_words``. Left out: ratings nearer to zero than ``min_rating`` and texts outside the length
-    limits. The group is the text's digest without case and spacing, so that a repeated sentence never is in both
-    train and test.
+    ``min_words`` and ``max_words``. Left out and counted, over the whole file: ratings nearer to zero than
+    ``min_rating``, texts outside the length limits and, for the ``side`` "test", texts without a marked word.
     Raises ``UserError`` naming file and line of a malformed row.
     """
     lexicon = _lexicon(_lines(source, spec, "lexicon", spec["lexicon_encoding"]), f"{source}: {spec['lexicon']}")
@@ -47,15 +46,20 @@ def read(source: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Instance]
             raise UserError(f"{where}: line {number}: the id {identifier!r} was used before")
         seen.add(identifier)
         words = whitespace_words([text])
-        if abs(rating) < spec["min_rating"] or not spec["min_words"] <= len(words) <= spec["max_words"]:
+        if abs(rating) < spec["min_rating"]:
+            left_out["rated_near_zero"] += 1
+            continue
+        if not spec["min_words"] <= len(words) <= spec["max_words"]:
+            left_out["length"] += 1
             continue
         sign = math.copysign(1.0, rating)
         rationale = tuple(
             sign * word_rating(text[word.start : word.end], lexicon) >= spec["min_word_rating"] for word in words
         )
-        label = POSITIVE if sign > 0 else NEGATIVE
-        group = hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()
-        yield group, Instance(identifier, label, {"text": text}, words, rationale)
+        if side == "test" and not any(rationale):
+            left_out["no_marked_word"] += 1
+            continue
+        yield Instance(identifier, POSITIVE if sign > 0 else NEGATIVE, {"text": text}, words, rationale)
 
 
 def word_rating(word: str, lexicon: Mapping[str, float]) -> float:

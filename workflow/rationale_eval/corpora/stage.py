@@ -1,25 +1,52 @@
 """Read the train or the test instances of a corpus.
 
-The split is a function of each text alone (a keyed hash), and rows are taken in the order of another hash: asking for
-more rows adds rows and moves none, and no text is in both train and test.
+Rows are taken in the order of a hash of their texts: asking for more rows adds rows and moves none. Where the publisher
+does not say which rows are for tests, the side of a text is another hash of it. No text is in both train and test, and
+none twice on one side.
 """
 
 from __future__ import annotations
 
 import argparse
+import bisect
 import hashlib
+import importlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from rationale_eval.corpora import rated_snippets
 from rationale_eval.corpora.instances import Instance, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
+from rationale_eval.sources.card import locate
 
-READERS = {"rated_snippets": rated_snippets.read}
+# A reader yields the instances of one side in the order of its files, and counts the rows that it leaves out by reason.
+Reader = Callable[[Path, Mapping[str, Any], str, Counter[str]], Iterator[Instance]]
+# The modules of the formats, imported when they are needed: an edit of one re-reads no corpus of another.
+READERS = ("rated_snippets", "esnli", "eraser", "medical_bios", "table")
+REPEATED, IN_TEST = "repeated_text", "text_in_test"
+
+
+def reader_of(name: str, plugins: Sequence[Path]) -> Reader:
+    """The reader of a format: the package's own, or one that a plugin registers.
+
+    Raises ``UserError`` if there is none.
+    """
+    if name in READERS:
+        read: Reader = importlib.import_module(f"rationale_eval.corpora.{name}").read
+        return read
+    from rationale_eval.plugins import load
+
+    return load(plugins).reader(name)
+
+
+def group_of(instance: Instance) -> str:
+    """A hash of the texts of an instance that ignores case and spacing: equal texts have equal groups."""
+    texts = (" ".join(text.casefold().split()) for text in instance.fields.values())
+    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _unit(*parts: str) -> float:
@@ -28,38 +55,85 @@ def _unit(*parts: str) -> float:
     return int.from_bytes(value, "big") / 2**64
 
 
-def take(rows: Sequence[tuple[str, Instance]], side: str, seed: int, test_share: float, count: int) -> list[Instance]:
-    """The first ``count`` rows of ``side``, "train" or "test", fewer if there are not as many.
+def on_side(instances: Iterable[Instance], side: str, seed: int, test_share: float) -> Iterator[Instance]:
+    """The instances whose texts fall on ``side``; ``test_share`` is the share of texts on the test side."""
+    for instance in instances:
+        if (_unit("side", str(seed), group_of(instance)) < test_share) == (side == "test"):
+            yield instance
 
-    ``rows`` holds ``(group, instance)``; ``test_share`` is the share of groups on the test side. A group appears once.
-    Test rows have at least one marked word.
+
+def once(instances: Iterable[Instance], elsewhere: set[str], left_out: Counter[str]) -> Iterator[Instance]:
+    """The first instance of each text, without those whose group is in ``elsewhere``; the others are counted."""
+    # A part of each digest is plenty to tell texts apart, and half a million of them stay small.
+    seen: set[bytes] = set()
+    for instance in instances:
+        group = group_of(instance)
+        short = bytes.fromhex(group[:32])
+        if group in elsewhere:
+            left_out[IN_TEST] += 1
+        elif short in seen:
+            left_out[REPEATED] += 1
+        else:
+            seen.add(short)
+            yield instance
+
+
+def take(instances: Iterable[Instance], seed: int, count: int) -> list[Instance]:
+    """The first ``count`` of ``instances`` in the order of a hash of their texts, fewer if there are not as many.
+
+    No more than ``count`` are held at a time.
     """
-    chosen: dict[str, Instance] = {}
-    for group, instance in rows:
-        in_test = _unit("side", str(seed), group) < test_share
-        if in_test == (side == "test") and (side == "train" or any(instance.rationale or ())):
-            chosen.setdefault(group, instance)
-    order = sorted(chosen, key=lambda group: (_unit("order", str(seed), group), group))
-    return [chosen[group] for group in order[:count]]
+    kept: list[tuple[float, str, Instance]] = []
+    for instance in instances:
+        group = group_of(instance)
+        place = (_unit("order", str(seed), group), group)
+        if len(kept) < count or place < kept[-1][:2]:
+            bisect.insort(kept, (*place, instance), key=lambda row: row[:2])
+            del kept[count:]
+    return [instance for _, _, instance in kept]
 
 
 def main(argv: list[str]) -> None:
     """Command line of the stage; raises ``UserError`` for bad data or too few rows."""
     parser = argparse.ArgumentParser(prog="rationale_eval corpus", description=__doc__)
     parser.add_argument("--spec", required=True, help="JSON: what the reader and the split take of the corpus entry")
-    parser.add_argument("--source", type=Path, required=True, help="the archive or folder to read")
+    parser.add_argument("--source", type=Path, required=True, help="archive, folder or hub card to read")
     parser.add_argument("--side", choices=("train", "test"), required=True, help="which side of the split")
+    parser.add_argument("--plugins", type=Path, nargs="*", default=[], help="Python files that register readers")
     parser.add_argument("--output", type=Path, required=True, help="where the instances go (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
-    rows = list(READERS[spec["format"]](args.source, spec))
-    found = take(rows, args.side, spec["seed"], spec["test_share"], spec["rows"])
-    if len(found) < spec["rows"]:
-        raise UserError(
-            f"corpora.{spec['name']}.{args.side}_rows: {spec['rows']} rows were asked for, but {args.source} has only "
-            f"{len(found)} usable ones on this side of the split; ask for fewer or loosen the thresholds"
-        )
-    say(f"{args.side}: {len(found)} of {len(rows)} usable rows; labels {dict(Counter(row.label for row in found))}")
     # The source is recorded by its checksum; a folder (tests, own data) has none.
     inputs = {"source": args.source} if args.source.is_file() else {}
-    write_instances(args.output, found, provenance("corpus", spec, inputs))
+    source, read = locate(args.source), reader_of(spec["format"], args.plugins)
+    left_out: Counter[str] = Counter()
+
+    def rows(side: str, counts: Counter[str]) -> Iterator[Instance]:
+        found = read(source, spec, side, counts)
+        shared = spec.get("test_share")
+        return found if shared is None else on_side(found, side, spec["seed"], shared)
+
+    # A hash has parted the texts already; a publisher may have the same text on both sides.
+    parted = args.side == "test" or spec.get("test_share") is not None
+    tests = set() if parted else {group_of(row) for row in rows("test", Counter())}
+    chosen: Iterable[Instance] = once(rows(args.side, left_out), tests, left_out)
+    if spec["rows"] is not None:
+        chosen = take(chosen, spec["seed"], spec["rows"])
+        if len(chosen) < spec["rows"]:
+            raise UserError(
+                f"corpora.{spec['name']}.{args.side}_rows: {spec['rows']} rows were asked for, but {args.source} has "
+                f"only {len(chosen)} usable ones for this side (left out: {dict(left_out)}); ask for fewer, or for "
+                "all with null"
+            )
+    labels: Counter[str] = Counter()
+    made = provenance("corpus", spec, inputs, left_out=left_out)
+    count = write_instances(args.output, _counted(chosen, labels), made)
+    say(f"{args.side}: {count} rows; labels {dict(labels)}; left out {dict(left_out)}")
+
+
+def _counted(instances: Iterable[Instance], labels: Counter[str]) -> Iterator[Instance]:
+    for instance in instances:
+        labels[instance.label] += 1
+        yield instance
+    if not labels:  # raised while the table is being written, so that there is none
+        raise UserError("the source has no usable row for this side")

@@ -17,19 +17,22 @@ from rationale_eval.evidence.list_end import list_ended
 from rationale_eval.evidence.reply_schema import NO_GOLD, OK, REPLIES, TOO_LONG
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.memo import Memo, digest
+from rationale_eval.models.asking import asking
 from rationale_eval.models.batching import run
 from rationale_eval.models.chat import Chat
+from rationale_eval.models.completion import Completion
 from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_tokens
-from rationale_eval.models.task import Task, load_task
+from rationale_eval.models.stage_input import add_model_arguments
+from rationale_eval.models.task import Task, task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import read_table, write_table
 
 
 @dataclass(frozen=True)
-class Question:
+class Request:
     """One request: the row of the table without its reply, and the prompt's tokens (empty where nothing is asked)."""
 
     row: dict[str, Any]
@@ -37,8 +40,8 @@ class Question:
 
 
 def question(
-    instance: Instance, prediction: Mapping[str, Any], task: Task, chat: Chat, spec: Mapping[str, Any]
-) -> Question:
+    instance: Instance, prediction: Mapping[str, Any], task: Task, chat: Chat | Completion, spec: Mapping[str, Any]
+) -> Request:
     """What is asked of one instance.
 
     With a strategy that names a number of words it is what people marked, at most ``spec["max_words"]``; where they
@@ -47,49 +50,51 @@ def question(
     row: dict[str, Any] = dict.fromkeys(REPLIES.columns.names)
     row |= {"id": instance.id, "sample": 0, "status": prediction["status"], "label": prediction["predicted"]}
     if prediction["status"] != OK:
-        return Question(row, ())
+        return Request(row, ())
     strategy = spec["strategy"]
     if task.takes_size(strategy):
         marked = sum(instance.rationale or ())
         if not marked:
-            return Question(row | {"status": NO_GOLD}, ())
+            return Request(row | {"status": NO_GOLD}, ())
         row |= {"asked": min(marked, spec["max_words"]), "capped": marked > spec["max_words"]}
-    message = task.explanation(strategy, instance.fields, prediction["predicted"], row["asked"])
+    foil = None
+    if task.takes_foil(strategy):
+        if instance.foil is None:
+            raise UserError(f"instance {instance.id!r} has no foil, which the explanation prompt {strategy!r} names")
+        # Where the model predicts the foil, it is asked why not the other label of the pair.
+        foil = instance.label if prediction["predicted"] == instance.foil else instance.foil
+    message = task.explanation(strategy, instance.fields, prediction["predicted"], row["asked"], foil)
     text = chat.text(message)
     tokens = tuple(chat.tokenizer(text, add_special_tokens=False)["input_ids"])
     row |= {"request": json.dumps(chat.messages(message), ensure_ascii=False), "prompt_tokens": len(tokens)}
-    return Question(row, tokens)
+    return Request(row, tokens)
 
 
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval replies", description=__doc__)
     parser.add_argument(
-        "--spec", required=True, help='JSON: {"dtype", "system_prompt", "strategy", "max_words", "max_new_tokens"}'
+        "--spec", required=True, help='JSON: {"asking", "task", "strategy", "max_words", "max_new_tokens"}'
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--predictions", type=Path, required=True, help="predictions of the checkpoint (Parquet)")
-    parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
-    parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
-    parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
-    parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
-    parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
-    parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
+    add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="output: the replies (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
 
-    task = load_task(args.prompts)
+    task = task_from_slice(spec["task"])
     predictions = {row["id"]: row for row in read_table(args.predictions, PREDICTIONS)}
-    loaded = load(args.model, spec["dtype"], *args.checkpoint)
-    chat = Chat(loaded.tokenizer, spec["system_prompt"])
+    settings = spec["asking"]
+    loaded = load(args.model, settings["dtype"], *args.checkpoint)
+    chat = asking(loaded.tokenizer, settings["system_prompt"], settings["prompt_style"], task.cue)
     questions = []
     for instance in read_instances(args.test):
         if instance.id not in predictions:
             raise UserError(f"{args.predictions}: has no row for instance {instance.id!r}")
         asked = question(instance, predictions[instance.id], task, chat, spec)
         if len(asked.tokens) + spec["max_new_tokens"] > loaded.max_length:
-            asked = Question(asked.row | {"status": TOO_LONG}, ())
+            asked = Request(asked.row | {"status": TOO_LONG}, ())
         questions.append(asked)
     say(f"{args.test}: {len(questions)} instances, {dict(Counter(asked.row['status'] for asked in questions))}")
 
@@ -118,6 +123,6 @@ def main(argv: list[str]) -> None:
         room = spec["max_new_tokens"] - len(shared)
         run("replies", wanted, lambda tokens: len(tokens) + room, ask, memo, args.batch_tokens, args.batch_rows)
         rows = [asked.row | (memo[key] if asked.tokens else {}) for key, asked in zip(keys, questions, strict=True)]
-    inputs = {"test": args.test, "predictions": args.predictions, "model": args.model, "prompts": args.prompts}
+    inputs = {"test": args.test, "predictions": args.predictions, "model": args.model}
     write_table(args.output, rows, REPLIES, provenance("replies", spec, inputs, **loaded.context()))
     say(f"{args.output}: {len(rows)} rows, ended by {dict(Counter(row['finish'] for row in rows))}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ import numpy as np
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
-from rationale_eval.errors import UserError
 from rationale_eval.evidence import attention
-from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.measure import Question, measure
 from rationale_eval.evidence.schema import (
     ATTENTION_STATISTICS,
     EVIDENCE,
@@ -31,10 +30,17 @@ from rationale_eval.evidence.schema import (
 )
 from rationale_eval.memo import Memo, digest
 from rationale_eval.models.batching import run
-from rationale_eval.models.encoding import Prompt, PromptEncoder
+from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.scoring import Prefix, shared_prefix
-from rationale_eval.models.task import Task, load_task
+from rationale_eval.models.stage_input import (
+    add_model_arguments,
+    add_shots_argument,
+    check_instances,
+    encoder_of,
+    shots_of,
+)
+from rationale_eval.models.task import Task, task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -42,9 +48,15 @@ from rationale_eval.tables import write_table
 STATISTICS = {"gradients": GRADIENT_STATISTICS, "attention": ATTENTION_STATISTICS}
 
 
-def prompt_key(prompt: Prompt) -> str:
-    """The memo key of a prompt: its tokens, where its content lies and the tokens of the verbalisers."""
-    return digest([prompt.tokens, [token.position for token in prompt.content], prompt.labels])
+def question_key(question: Question) -> str:
+    """The memo key: the prompt's tokens, where its content lies, the tokens of the verbalisers, and the contrast."""
+    prompt = question.prompt
+    return digest([prompt.tokens, [token.position for token in prompt.content], prompt.labels, question.contrast])
+
+
+def contrast_of(instance: Instance, task: Task) -> tuple[int, int] | None:
+    """The indices of the label and its foil in a contrastive corpus; else None."""
+    return None if instance.foil is None else (task.labels.index(instance.label), task.labels.index(instance.foil))
 
 
 def prompt_status(prompt: Prompt, loaded: LoadedModel) -> str:
@@ -89,65 +101,64 @@ def prediction_row(instance: Instance, status: str, prompt: Prompt, task: Task, 
     return row
 
 
-def check_instances(instances: Sequence[Instance], task: Task, test: Path) -> None:
-    """Raise ``UserError`` unless the prompt file fits the corpus."""
-    for instance in instances:
-        if instance.label not in task.labels:
-            raise UserError(
-                f"{test}: row {instance.id!r} has the label {instance.label!r}, which the prompt file does not "
-                f"verbalise; it has {list(task.labels)}"
-            )
-        if missing := set(task.fields) - set(instance.fields):
-            raise UserError(f"{test}: row {instance.id!r} lacks the field(s) {sorted(missing)} that the prompt uses")
-
-
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval evidence", description=__doc__)
-    parser.add_argument("--spec", required=True, help='JSON: {"dtype", "system_prompt", "evidence"}')
+    parser.add_argument("--spec", required=True, help='JSON: {"asking", "task", "shots", "evidence"}')
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
-    parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
-    parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
-    parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
-    parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
-    parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
-    parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
+    add_shots_argument(parser)
+    add_model_arguments(parser)
     parser.add_argument("--predictions", type=Path, required=True, help="output: predictions (Parquet)")
     for kind in EVIDENCE:
         parser.add_argument(f"--{kind}", type=Path, required=True, help=f"output: {kind} (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
 
-    instances, task = read_instances(args.test), load_task(args.prompts)
+    instances, task = read_instances(args.test), task_from_slice(spec["task"])
     check_instances(instances, task, args.test)
-    loaded = load(args.model, spec["dtype"], *args.checkpoint)
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
     if "attention" in spec["evidence"]:
         attention.install(loaded.model)
-    prompts = PromptEncoder(loaded.tokenizer, task, spec["system_prompt"]).encode([row.fields for row in instances])
+    prompts = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots)).encode([row.fields for row in instances])
     status = [prompt_status(prompt, loaded) for prompt in prompts]
     say(f"{args.test}: {len(instances)} instances, {dict(Counter(status))}")
 
-    usable = [prompt for prompt, state in zip(prompts, status, strict=True) if state == OK]
-    shared = shared_prefix(usable, before_content=True)
+    questions = [Question(prompt, contrast_of(row, task)) for row, prompt in zip(instances, prompts, strict=True)]
+    usable = [question for question, state in zip(questions, status, strict=True) if state == OK]
+    shared = shared_prefix([question.prompt for question in usable], before_content=True)
     prefix = Prefix(loaded, shared)
     say(f"the first {len(shared)} tokens are shared by all prompts and computed once")
     wanted = {kind: kind in spec["evidence"] for kind in EVIDENCE}
-    context = {"spec": spec, "code": memo_code("evidence"), **loaded.context()}
+    context = {"evidence": spec["evidence"], "code": memo_code("evidence"), **loaded.context()}
     with Memo(args.memo, "evidence", context) as memo:
         run(
             "evidence",
-            {prompt_key(prompt): prompt for prompt in usable},
-            lambda prompt: len(prompt.tokens) - len(shared),
+            {question_key(question): question for question in usable},
+            lambda question: len(question.prompt.tokens) - len(shared),
             lambda batch: measure(loaded, prefix, batch, wanted["gradients"], wanted["attention"]),
             memo,
             args.batch_tokens,
             args.batch_rows,
         )
-        found = [memo[prompt_key(prompt)] if state == OK else {} for prompt, state in zip(prompts, status, strict=True)]
+        found = [
+            memo[question_key(question)] if state == OK else {}
+            for question, state in zip(questions, status, strict=True)
+        ]
 
-    inputs = {"test": args.test, "model": args.model, "prompts": args.prompts}
-    example = prompts[0].text if prompts else ""
-    made = provenance("evidence", spec, inputs, example_prompt=example, **loaded.context())
+    inputs = {"test": args.test, "model": args.model}
+    example = prompts[0] if prompts else None
+    made = provenance(
+        "evidence",
+        spec,
+        inputs,
+        example_prompt="" if example is None else example.text,
+        # Labels of several tokens are scored by their sum, which longer ones lower.
+        verbaliser_tokens={
+            label: {"text": task.verbalisers[label], "tokens": len(tokens)}
+            for label, tokens in zip(task.labels, () if example is None else example.labels, strict=False)
+        },
+        **loaded.context(),
+    )
     table = list(zip(instances, status, prompts, found, strict=True))
     for kind, given in wanted.items():
         rows = [

@@ -19,10 +19,11 @@ from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import KEEP, MASK, OK, PERTURBATIONS
 from rationale_eval.memo import Memo, digest
 from rationale_eval.models.batching import run
-from rationale_eval.models.encoding import Prompt, PromptEncoder
+from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
-from rationale_eval.models.task import load_task
+from rationale_eval.models.stage_input import add_model_arguments, add_shots_argument, encoder_of, shots_of
+from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.choices import Choice, choices
@@ -45,17 +46,13 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"model": {"dtype", "system_prompt"}, "methods": [{"name", "budgets"}], "operator", "mask", '
+        help='JSON: {"asking", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", '
         '"keep_only_budgets"}',
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
-    parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
-    parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
-    parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
+    add_shots_argument(parser)
+    add_model_arguments(parser)
     parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
-    parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
-    parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
-    parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
     parser.add_argument("--output", type=Path, required=True, help="output: perturbation scores (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
@@ -68,9 +65,9 @@ def main(argv: list[str]) -> None:
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
     say(f"{len(wanted)} perturbations ask for {len(inputs)} different inputs")
 
-    task = load_task(args.prompts)
-    loaded = load(args.model, spec["model"]["dtype"], *args.checkpoint)
-    encoder = PromptEncoder(loaded.tokenizer, task, spec["model"]["system_prompt"])
+    task = task_from_slice(spec["task"])
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
+    encoder = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots))
     encoded = encoder.encode(
         [
             mask_words(instances[name].fields, instances[name].words, masked, spec["operator"], spec["mask"])
@@ -85,7 +82,7 @@ def main(argv: list[str]) -> None:
     }
     shared = shared_prefix(list(fitting.values()), before_content=False)
     prefix = Prefix(loaded, shared)
-    context = {"spec": spec["model"], "code": memo_code("perturb"), **loaded.context()}
+    context = {"code": memo_code("perturb"), **loaded.context()}
     with Memo(args.memo, "perturb", context) as memo:
         run(
             "perturb",
@@ -104,7 +101,7 @@ def main(argv: list[str]) -> None:
                 # A mask of several tokens can make a text longer than it was.
                 row |= {"scores": memo[key]} if key in fitting else {"status": "too_long"}
             rows.append(row)
-    sources = {"test": args.test, "model": args.model, "prompts": args.prompts}
+    sources = {"test": args.test, "model": args.model}
     sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
     write_table(args.output, rows, PERTURBATIONS, provenance("perturb", spec, sources, **loaded.context()))
     say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")

@@ -84,18 +84,10 @@ def balanced(instances: Sequence[Instance]) -> list[Instance]:
     return [instance for instance in instances if instance.id in kept]
 
 
-def check(instances: Sequence[Instance], task: Task, where: Path) -> None:
-    """Raise ``UserError`` unless there are rows and the prompt file fits them."""
+def check_rows(instances: Sequence[Instance], where: Path) -> None:
+    """Raise ``UserError`` unless there are rows."""
     if not instances:
         raise UserError(f"{where}: there are no train rows; ask for some with the corpus's train_rows")
-    for instance in instances:
-        if instance.label not in task.labels:
-            raise UserError(
-                f"{where}: row {instance.id!r} has the label {instance.label!r}, which the prompt file does not "
-                f"verbalise; it has {list(task.labels)}"
-            )
-        if missing := set(task.fields) - set(instance.fields):
-            raise UserError(f"{where}: row {instance.id!r} lacks the field(s) {sorted(missing)} that the prompt uses")
 
 
 def prepare(

@@ -20,7 +20,8 @@ class Settings:
     ``rank``, ``alpha``, ``dropout`` and ``targets`` belong to LoRA (Hu et al. 2021, arXiv 2106.09685) and may be null
     in full fine-tuning. An optimizer step sees ``batch_rows`` x ``accumulation`` rows. ``warmup_steps`` are optimizer
     steps. ``max_grad_norm`` null does not clip. ``validation_rows`` are held out of the train rows. ``save_steps``
-    null keeps nothing inside an epoch.
+    null keeps nothing inside an epoch. The last five are what prediction has too: how the model is asked, its part of
+    the prompt file, and count and seed of the solved examples.
     """
 
     method: Literal["lora", "full"]
@@ -41,6 +42,9 @@ class Settings:
     save_steps: int | None
     dtype: str
     system_prompt: str | None
+    prompt_style: str
+    task: Mapping[str, Any]
+    shots: Mapping[str, int]
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> Settings:

@@ -20,13 +20,15 @@ from rationale_eval.corpora.instances import read_instances
 from rationale_eval.errors import UserError
 from rationale_eval.finetuning.adapters import make_trainable
 from rationale_eval.finetuning.course import plan
-from rationale_eval.finetuning.data import TrainingData, check, prepare
+from rationale_eval.finetuning.data import TrainingData, check_rows, prepare
 from rationale_eval.finetuning.settings import Settings
 from rationale_eval.finetuning.state import StepCheckpoints, check_previous, restore_optimizer, save
 from rationale_eval.finetuning.training import Record, evaluate, make_optimizer, train_epoch
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import load
-from rationale_eval.models.task import load_task
+from rationale_eval.models.shots import without
+from rationale_eval.models.stage_input import check_instances, shots_of
+from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 
@@ -65,12 +67,15 @@ def after_each_step(settings: Settings, write: Callable[[list[Record]], None]) -
 
 def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     """Train the epoch and write its checkpoint; the checkpoint's card."""
-    instances, task = read_instances(arguments.train), load_task(arguments.prompts)
-    check(instances, task, arguments.train)
+    instances, task = read_instances(arguments.train), task_from_slice(settings.task)
+    check_rows(instances, arguments.train)
+    check_instances(instances, task, arguments.train)
     loaded = load(arguments.model, settings.weights_dtype)
-    encoder = PromptEncoder(loaded.tokenizer, task, settings.system_prompt)
-    data = prepare(instances, task, encoder, loaded.max_length, settings.validation_rows, settings.balance)
-    counts = describe(data, task.labels)
+    shots = shots_of({"shots": settings.shots}, task, [arguments.train])
+    encoder = PromptEncoder(loaded.tokenizer, task, settings.system_prompt, settings.prompt_style, shots)
+    rows = without(instances, shots)
+    data = prepare(rows, task, encoder, loaded.max_length, settings.validation_rows, settings.balance)
+    counts = describe(data, task.labels) | {"solved_examples": len(instances) - len(rows)}
     say(f"{arguments.train}: {json.dumps(counts)}")
     facts: dict[str, Any] = {
         "epoch": arguments.epoch,
@@ -120,7 +125,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     made = provenance(
         "finetune",
         settings.identity(),
-        {"train": arguments.train, "prompts": arguments.prompts, "model": arguments.model},
+        {"train": arguments.train, "model": arguments.model},
         ("torch", "transformers", "peft", "safetensors", "tokenizers"),
         device=trainee.loaded.device.type,
         dtype=trainee.loaded.dtype,
@@ -136,10 +141,11 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval finetune", description=__doc__)
-    parser.add_argument("--spec", required=True, help="JSON: the training settings, dtype and system prompt")
+    parser.add_argument(
+        "--spec", required=True, help="JSON: the training settings, how the model is asked, and the task"
+    )
     parser.add_argument("--train", type=Path, required=True, help="the train instances (Parquet)")
     parser.add_argument("--model", type=Path, required=True, help="the base model's card (JSON)")
-    parser.add_argument("--prompts", type=Path, required=True, help="the prompt file (YAML)")
     parser.add_argument("--seed", type=int, required=True, help="seed of adapters, order of rows and dropout")
     parser.add_argument("--epoch", type=int, required=True, help="the number of the epoch, from 1")
     parser.add_argument(

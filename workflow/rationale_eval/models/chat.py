@@ -6,6 +6,7 @@ template that alters the message (strips, escapes or repeats it) is refused, sin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
@@ -31,31 +32,34 @@ class Chat:
     """Renders messages.
 
     ``system_prompt`` is the system message; None sends none, so that a template with a default of its own adds it.
-    ``head`` and ``tail`` are what stands around the message, the start of the assistant's turn included; ``lead`` is
-    what the template writes between that and the assistant's words: nothing, or a space. ``special`` holds the ids of
-    the special tokens. Raises ``UserError`` for a tokenizer without offsets or chat template and for a template that
-    does not show the message exactly once.
+    ``shots`` are earlier turns, ``(user's message, assistant's answer)`` each. ``head`` and ``tail`` are what stands
+    around the message, earlier turns and the start of the assistant's turn included; ``lead`` is what the template
+    writes between that and the assistant's words: nothing, or a space. ``special`` holds the ids of the special tokens.
+    Raises ``UserError`` for a tokenizer without chat template, for a template that does not show the message exactly
+    once or alters an earlier turn, and as ``special_tokens`` does.
     """
 
-    def __init__(self, tokenizer: Any, system_prompt: str | None) -> None:
-        if not tokenizer.is_fast:
-            raise UserError("the model's tokenizer gives no character offsets (it is not a fast tokenizer)")
+    def __init__(self, tokenizer: Any, system_prompt: str | None, shots: Sequence[tuple[str, str]] = ()) -> None:
+        self.special = special_tokens(tokenizer, shots)
         if not tokenizer.chat_template:
-            raise UserError("the model's tokenizer has no chat template, and this pipeline asks models by chat")
+            raise UserError(
+                "the model's tokenizer has no chat template; with prompt_style auto or completion the model is asked "
+                "by plain text"
+            )
         self.tokenizer = tokenizer
-        self._system = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
-        self.special = set(tokenizer.all_special_ids) | {
-            index for index, token in tokenizer.added_tokens_decoder.items() if token.special
-        }
+        self._before = [] if system_prompt is None else [{"role": "system", "content": system_prompt}]
+        for message, answer in shots:
+            self._before += [{"role": "user", "content": message}, {"role": "assistant", "content": answer}]
         rendered = self._render(_STAND_IN)
         if rendered.count(_STAND_IN) != 1:
             raise UserError("the model's chat template does not show the user's message exactly once")
         self.head, self.tail = rendered.split(_STAND_IN)
+        self._check_shown(shots)
         self.lead = self._answer_lead(rendered)
 
     def messages(self, message: str) -> list[dict[str, str]]:
         """The conversation that ``text`` renders."""
-        return [*self._system, {"role": "user", "content": message}]
+        return [*self._before, {"role": "user", "content": message}]
 
     def text(self, message: str) -> str:
         """The rendered prompt, up to where the answer begins. Raises ``UserError`` if the template alters it."""
@@ -80,9 +84,37 @@ class Chat:
             )
         return text
 
+    def _check_shown(self, shots: Sequence[tuple[str, str]]) -> None:
+        place = 0
+        for text in (part for shot in shots for part in shot):
+            found = self.head.find(text, place)
+            if found < 0:
+                raise UserError(f"the model's chat template does not show the earlier turn {text[:80]!r}… as it is")
+            place = found + len(text)
+
     def _answer_lead(self, question: str) -> str:
         answered = self._render(_STAND_IN, answer=_ANSWER)
         if not answered.startswith(question) or _ANSWER not in answered:
             return ""
         lead = answered[len(question) : answered.index(_ANSWER)]
         return lead if not lead.strip() else ""
+
+
+def special_tokens(tokenizer: Any, shots: Sequence[tuple[str, str]]) -> set[int]:
+    """The ids of the tokenizer's special tokens.
+
+    Raises ``UserError`` for a tokenizer without character offsets, and for an example of ``shots`` that holds a special
+    token, which the model would obey, not read.
+    """
+    if not tokenizer.is_fast:
+        raise UserError("the model's tokenizer gives no character offsets (it is not a fast tokenizer)")
+    special = set(tokenizer.all_special_ids) | {
+        index for index, token in tokenizer.added_tokens_decoder.items() if token.special
+    }
+    for message, _ in shots:
+        if special & set(tokenizer(message, add_special_tokens=False)["input_ids"]):
+            raise UserError(
+                f"the solved example {message[:80]!r}… holds one of the model's special tokens; another shots_seed "
+                f"draws other examples"
+            )
+    return special

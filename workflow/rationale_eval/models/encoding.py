@@ -1,4 +1,4 @@
-"""Prompts as the model sees them: rendered by its chat template, tokenised, tied to the characters of the content.
+"""Prompts as the model sees them: rendered for it, tokenised, tied to the characters of the content.
 
 Offsets come from the tokenizer, never from guesses about its prefix symbols.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rationale_eval.models.chat import Chat
+from rationale_eval.models.asking import asking
 from rationale_eval.models.task import Task
 
 
@@ -39,10 +39,22 @@ class Prompt:
 
 
 class PromptEncoder:
-    """Turns the fields of instances into classification prompts. Raises ``UserError`` as ``Chat`` does."""
+    """Turns the fields of instances into classification prompts.
 
-    def __init__(self, tokenizer: Any, task: Task, system_prompt: str | None) -> None:
-        self._chat = Chat(tokenizer, system_prompt)
+    ``prompt_style`` is "chat", "completion" or "auto", as in ``asking``. ``shots`` are solved examples,
+    ``(fields, label)`` each, that stand before every question. Raises ``UserError`` as ``asking`` does.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        task: Task,
+        system_prompt: str | None,
+        prompt_style: str = "auto",
+        shots: Sequence[tuple[Mapping[str, str], str]] = (),
+    ) -> None:
+        solved = [(task.message(fields)[0], task.verbalisers[label]) for fields, label in shots]
+        self._chat = asking(tokenizer, system_prompt, prompt_style, task.cue, solved)
         self._task = task
 
     def encode(self, instances: Sequence[Mapping[str, str]]) -> list[Prompt]:

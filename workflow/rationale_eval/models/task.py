@@ -1,11 +1,12 @@
 """Tasks as data: a prompt file holds the prompts of a task and how each label is put in words.
 
-Explanations are asked for in a chat of their own, which shows the text again and the label that the model predicted.
+Explanations are asked for in a chat of their own, which shows the text again and the label that the model predicted; a
+contrastive one also names the foil, the label that was not predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -15,10 +16,14 @@ import yaml
 
 from rationale_eval.errors import UserError
 
-KEYS = {"version", "fields", "classify", "verbalisers"}
-EXPLAIN = "explain"
-# Placeholders of explanation prompts beside the fields: the predicted label in words, and the number of words wanted.
-LABEL, SIZE = "label", "k"
+NEEDED = {"version", "fields", "classify"}
+VERBALISERS, EXPLAIN, CUE = "verbalisers", "explain", "cue"
+# A placeholder of every prompt: the verbalisers of all labels.
+LABELS = "labels"
+# Placeholders of explanation prompts beside the fields: the predicted label and the foil in words, and the number of
+# words wanted.
+LABEL, FOIL, SIZE = "label", "foil", "k"
+DEFAULT_CUE = "Answer:"
 # The strategies of Fayyaz et al. 2024; a file may add others, with or without a number of words.
 UNBOUND, GUIDED = "unbound", "guided"
 
@@ -31,7 +36,8 @@ class Task:
 
     ``classify`` is a list of pieces, each ``(literal text, field name or None)``. ``verbalisers`` maps each label to
     the words with which the model's answer begins if it chooses that label; its order is the order of label scores.
-    ``explain`` maps the names of strategies to the pieces of their prompts, which also name ``label`` and ``k``.
+    ``explain`` maps the names of strategies to the pieces of their prompts, which also name ``label``, ``foil`` and
+    ``k``. ``cue`` is what the answer follows where there is no chat template that gives the model its turn.
     """
 
     version: int
@@ -39,6 +45,7 @@ class Task:
     classify: Pieces
     verbalisers: Mapping[str, str]
     explain: Mapping[str, Pieces] = field(default_factory=dict)
+    cue: str = DEFAULT_CUE
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -65,18 +72,29 @@ class Task:
 
     def takes_size(self, strategy: str) -> bool:
         """Whether the explanation prompt of ``strategy`` says how many words are wanted."""
-        return any(name == SIZE for _, name in self._pieces_of(strategy))
+        return SIZE in _used(self._pieces_of(strategy))
 
-    def explanation(self, strategy: str, fields: Mapping[str, str], label: str, k: int | None = None) -> str:
-        """The user message that asks which words of these texts decided for ``label`` (a key of ``verbalisers``).
+    def takes_foil(self, strategy: str) -> bool:
+        """Whether the explanation prompt of ``strategy`` names the label that was not predicted."""
+        return FOIL in _used(self._pieces_of(strategy))
 
-        ``k``, the number of words wanted, is given if and only if the strategy takes one; else ``ValueError`` is
-        raised. Raises ``UserError`` for a strategy that the prompt file does not have.
+    def explanation(
+        self, strategy: str, fields: Mapping[str, str], label: str, k: int | None = None, foil: str | None = None
+    ) -> str:
+        """The user message that asks which words of these texts decided for ``label``, rather than for ``foil``.
+
+        Both are keys of ``verbalisers``, and different. ``k``, the number of words wanted, and ``foil`` are given if
+        and only if the strategy takes them; else ``ValueError`` is raised. Raises ``UserError`` for a strategy that the
+        prompt file does not have.
         """
         pieces = self._pieces_of(strategy)
         if self.takes_size(strategy) != (k is not None):
             raise ValueError(f"strategy {strategy!r} called with k={k}")
+        if self.takes_foil(strategy) != (foil is not None) or foil == label:
+            raise ValueError(f"strategy {strategy!r} called with label={label!r} and foil={foil!r}")
         values = {name: fields[name] for name in self.fields} | {LABEL: self.verbalisers[label], SIZE: str(k)}
+        if foil is not None:
+            values[FOIL] = self.verbalisers[foil]
         return "".join(literal + ("" if name is None else values[name]) for literal, name in pieces)
 
     def _pieces_of(self, strategy: str) -> Pieces:
@@ -85,70 +103,118 @@ class Task:
         return self.explain[strategy]
 
 
-def load_task(path: Path) -> Task:
-    """Read a prompt file. Raises ``UserError`` naming the file and key that is wrong."""
+def load_task(path: Path, verbalisers: Mapping[str, str] | None = None) -> Task:
+    """Read a prompt file. ``verbalisers``, from the configuration's entry of the task, stand in for the file's own.
+
+    Raises ``UserError`` naming the file and key that is wrong.
+    """
+    return parse_task(read_prompts(path), str(path), verbalisers)
+
+
+def read_prompts(path: Path) -> Any:
+    """What a prompt file holds, not checked. Raises ``UserError`` unless there is YAML in UTF-8."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such prompt file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML in UTF-8: {error}") from None
-    if not isinstance(raw, dict) or set(raw) - {EXPLAIN} != KEYS:
+
+
+def task_slice(path: Path, verbalisers: Mapping[str, str] | None, strategies: Sequence[str]) -> dict[str, Any]:
+    """The part of a prompt file that a stage reads: the classification and the explanation prompts of ``strategies``.
+
+    So an edit of an explanation prompt asks no classification again. ``task_from_slice`` reads it; verbalisers are
+    pairs, since their order is that of scores. The file is taken to be whole.
+    """
+    raw = read_prompts(path)
+    found = {key: raw[key] for key in (*sorted(NEEDED), CUE) if key in raw}
+    found[VERBALISERS] = list((raw[VERBALISERS] if verbalisers is None else verbalisers).items())
+    return found | ({EXPLAIN: {name: raw[EXPLAIN][name] for name in strategies}} if strategies else {})
+
+
+def task_from_slice(part: Mapping[str, Any]) -> Task:
+    """The task of a stage's spec, as ``task_slice`` cut it. Raises ``UserError`` as ``parse_task`` does."""
+    return parse_task({**part, VERBALISERS: dict(part[VERBALISERS])}, "the task in --spec")
+
+
+def parse_task(raw: Any, where: str, verbalisers: Mapping[str, str] | None = None) -> Task:
+    """Check what a prompt file (or a slice of it) holds; ``where`` names it in messages. See ``load_task``."""
+    if not isinstance(raw, dict) or set(raw) - {VERBALISERS, EXPLAIN, CUE} != NEEDED:
         found = sorted(map(str, raw)) if isinstance(raw, dict) else type(raw).__name__
         raise UserError(
-            f"{path}: a prompt file has exactly the keys {sorted(KEYS)}, and {EXPLAIN} if it asks for explanations; "
-            f"this one has {found}"
+            f"{where}: a prompt file has the keys {sorted(NEEDED)} and {VERBALISERS}, {EXPLAIN} if it asks for "
+            f"explanations and {CUE} if completions need another than {DEFAULT_CUE!r}; this one has {found}"
         )
-    fields, verbalisers = raw["fields"], raw["verbalisers"]
+    fields, cue = raw["fields"], raw.get(CUE, DEFAULT_CUE)
     if not isinstance(raw["version"], int):
-        raise UserError(f"{path}: version must be a whole number")
+        raise UserError(f"{where}: version must be a whole number")
     if not isinstance(fields, list) or not fields or not all(isinstance(name, str) for name in fields):
-        raise UserError(f"{path}: fields must be a list of names")
+        raise UserError(f"{where}: fields must be a list of names")
     if len(set(fields)) != len(fields):
-        raise UserError(f"{path}: fields has a name twice: {fields}")
-    _check_verbalisers(verbalisers, path)
-    pieces = _pieces(raw["classify"], "classify", path)
+        raise UserError(f"{where}: fields has a name twice: {fields}")
+    if LABELS in fields:
+        raise UserError(f"{where}: {{{LABELS}}} stands for the verbalisers of all labels; name this field otherwise")
+    # The space between cue and answer is no part of the cue.
+    if not isinstance(cue, str) or not cue.strip() or cue != cue.strip():
+        raise UserError(f"{where}: {CUE} must be a text without spaces around it, such as {DEFAULT_CUE!r}")
+    words = _verbalisers(raw.get(VERBALISERS), verbalisers, where)
+    listed = _enumerated(list(words.values()))
+    pieces = _pieces(raw["classify"], listed, "classify", where)
     used = _used(pieces)
     if sorted(used) != sorted(fields):
-        raise UserError(f"{path}: classify must use each of {fields} once as {{name}}; it uses {used}")
-    explain = _explain(raw.get(EXPLAIN, {}), fields, path)
-    return Task(raw["version"], tuple(fields), pieces, dict(verbalisers), explain)
+        raise UserError(
+            f"{where}: classify must use each of {fields} once as {{name}}, and may use {{{LABELS}}}; it uses {used}"
+        )
+    explain = _explain(raw.get(EXPLAIN, {}), fields, listed, where)
+    return Task(raw["version"], tuple(fields), pieces, words, explain, cue)
 
 
-def _check_verbalisers(verbalisers: Any, path: Path) -> None:
+def _verbalisers(own: Any, given: Mapping[str, str] | None, where: str) -> dict[str, str]:
+    """The verbalisers that hold, in their order: those given, else the prompt file's own."""
+    if own is None and given is None:
+        raise UserError(
+            f"{where}: has no {VERBALISERS}: give them in the file, or in the entry of `tasks` that names the file"
+        )
+    found, where = (own, where) if given is None else (given, f"{where}: in the entry of `tasks` that names it")
     if (
-        not isinstance(verbalisers, dict)
-        or len(verbalisers) < 2
-        or not all(isinstance(text, str) and text.strip() for pair in verbalisers.items() for text in pair)
+        not isinstance(found, Mapping)
+        or len(found) < 2
+        or not all(isinstance(text, str) and text.strip() for pair in found.items() for text in pair)
     ):
-        raise UserError(f'{path}: verbalisers must map at least two labels to words; quote words such as "yes"')
+        raise UserError(f'{where}: {VERBALISERS} must map at least two labels to words; quote words such as "yes"')
     # The chat template decides on the space before the answer: one more here would be another token.
-    if padded := [text for text in verbalisers.values() if text != text.strip()]:
-        raise UserError(f"{path}: verbaliser {padded[0]!r} has spaces around it")
-    if len(set(verbalisers.values())) != len(verbalisers):
-        raise UserError(f"{path}: two labels have the same verbaliser")
+    if padded := [text for text in found.values() if text != text.strip()]:
+        raise UserError(f"{where}: verbaliser {padded[0]!r} has spaces around it")
+    if len(set(found.values())) != len(found):
+        raise UserError(f"{where}: two labels have the same verbaliser")
+    return dict(found)
 
 
-def _explain(raw: Any, fields: list[str], path: Path) -> dict[str, Pieces]:
+def _enumerated(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + " or " + words[-1]
+
+
+def _explain(raw: Any, fields: list[str], listed: str, origin: str) -> dict[str, Pieces]:
     if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
-        raise UserError(f"{path}: {EXPLAIN} must map names of strategies to texts")
-    if raw and (reserved := sorted({LABEL, SIZE} & set(fields))):
-        raise UserError(f"{path}: {EXPLAIN} uses {reserved} as placeholders of its own; name these fields otherwise")
+        raise UserError(f"{origin}: {EXPLAIN} must map names of strategies to texts")
+    if raw and (reserved := sorted({LABEL, FOIL, SIZE} & set(fields))):
+        raise UserError(f"{origin}: {EXPLAIN} uses {reserved} as placeholders of its own; name these fields otherwise")
     found = {}
     for strategy, template in raw.items():
         where = f"{EXPLAIN}.{strategy}"
-        found[strategy] = _pieces(template, where, path)
+        found[strategy] = _pieces(template, listed, where, origin)
         used = _used(found[strategy])
-        sizes = used.count(SIZE)
-        if sorted(used) != sorted([*fields, LABEL, *[SIZE] * sizes]):
+        sizes, foils = used.count(SIZE), used.count(FOIL)
+        if foils > 1 or sorted(used) != sorted([*fields, LABEL, *[SIZE] * sizes, *[FOIL] * foils]):
             raise UserError(
-                f"{path}: {where} must use each of {[*fields, LABEL]} once as {{name}}, and may use {{{SIZE}}}; "
-                f"it uses {used}"
+                f"{origin}: {where} must use each of {[*fields, LABEL]} once as {{name}}, and may use {{{SIZE}}}, "
+                f"{{{LABELS}}} and once {{{FOIL}}}; it uses {used}"
             )
         if strategy == GUIDED and not sizes:
-            raise UserError(f"{path}: {where} must use {{{SIZE}}}, the number of words wanted")
+            raise UserError(f"{origin}: {where} must use {{{SIZE}}}, the number of words wanted")
         if strategy == UNBOUND and sizes:
-            raise UserError(f"{path}: {where} must not use {{{SIZE}}}: it leaves the number of words open")
+            raise UserError(f"{origin}: {where} must not use {{{SIZE}}}: it leaves the number of words open")
     return found
 
 
@@ -156,15 +222,22 @@ def _used(pieces: Pieces) -> list[str]:
     return [name for _, name in pieces if name is not None]
 
 
-def _pieces(template: Any, where: str, path: Path) -> Pieces:
+def _pieces(template: Any, listed: str, where: str, origin: str) -> Pieces:
+    """The pieces of a prompt, in which ``listed`` stands for {labels} already."""
     if not isinstance(template, str):
-        raise UserError(f"{path}: {where} must be a text")
+        raise UserError(f"{origin}: {where} must be a text")
     try:
         # A message that starts or ends with spaces would be altered by the many templates that strip it.
         parsed = list(Formatter().parse(template.strip()))
     except ValueError as error:
-        raise UserError(f"{path}: {where}: {error}; write {{{{ and }}}} for literal braces") from None
-    for _, _, spec, conversion in parsed:
+        raise UserError(f"{origin}: {where}: {error}; write {{{{ and }}}} for literal braces") from None
+    found: list[tuple[str, str | None]] = []
+    text = ""
+    for literal, name, spec, conversion in parsed:
         if spec or conversion:
-            raise UserError(f"{path}: {where}: placeholders are plain {{name}}, without format or conversion")
-    return tuple((literal, name) for literal, name, _, _ in parsed)
+            raise UserError(f"{origin}: {where}: placeholders are plain {{name}}, without format or conversion")
+        text += literal + (listed if name == LABELS else "")
+        if name is not None and name != LABELS:
+            found.append((text, name))
+            text = ""
+    return (*found, (text, None)) if text else tuple(found)

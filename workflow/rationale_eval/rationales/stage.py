@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.schema import EVIDENCE
+from rationale_eval.plugins import METHOD, Plugin, load, run_method
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.aggregation import words_from_tokens
+from rationale_eval.rationales.external import read_external
 from rationale_eval.rationales.reference import first_words_scores, random_scores
 from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
+
+REFERENCES = ("random", "first_words", "all_words", "human")
 
 
 def from_evidence(
@@ -43,6 +47,21 @@ def from_evidence(
         )
 
 
+def from_plugin(
+    instances: list[Instance], evidence: list[dict[str, Any]] | None, method: Mapping[str, Any], plugin: Plugin
+) -> Iterator[dict[str, Any]]:
+    """Rows of a plugin's method, which may read evidence. Raises ``UserError`` as ``run_method`` does."""
+    by_id = {row["id"]: row for row in evidence or ()}
+    for instance in instances:
+        row = None if evidence is None else by_id.get(instance.id)
+        if evidence is not None and row is None:
+            raise UserError(f"the evidence has no row for instance {instance.id!r}")
+        if row is not None and row["status"] != OK:
+            yield rationale_row(instance.id, status=row["status"])
+        else:
+            yield rationale_row(instance.id, scores=run_method(plugin, instance, row, method["options"]))
+
+
 def reference(instances: list[Instance], method: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Rows of a reference method, which needs no evidence."""
     for instance in instances:
@@ -59,6 +78,12 @@ def reference(instances: list[Instance], method: Mapping[str, Any]) -> Iterator[
             yield rationale_row(instance.id, selected=list(instance.rationale or ()))
 
 
+def _evidence(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
+    if len(paths) != 1:
+        raise UserError(f"--evidence: this method needs one table, of {kind}")
+    return read_table(paths[0], EVIDENCE[kind])
+
+
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval rationale", description=__doc__)
@@ -67,18 +92,26 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--evidence", type=Path, nargs="*", default=[], help="the evidence table, if the method reads one"
     )
+    parser.add_argument("--external", type=Path, nargs="*", default=[], help="rationales made elsewhere, if it is they")
+    parser.add_argument("--plugins", type=Path, nargs="*", default=[], help="Python files that register methods")
     parser.add_argument("--output", type=Path, required=True, help="output: the rationales (Parquet)")
     args = parser.parse_args(argv)
     method = json.loads(args.spec)
     instances = read_instances(args.test)
-    inputs = {"test": args.test}
-    if method["kind"] in EVIDENCE:
-        if len(args.evidence) != 1:
-            raise UserError(f"--evidence: a method of kind {method['kind']!r} needs one table, of that evidence")
-        (inputs["evidence"],) = args.evidence
-        evidence = read_table(inputs["evidence"], EVIDENCE[method["kind"]])
-        rows = list(from_evidence(instances, evidence, method))
-    else:
+    inputs = {"test": args.test, **({"evidence": args.evidence[0]} if args.evidence else {})}
+    kind = method["kind"]
+    if kind in EVIDENCE:
+        rows = list(from_evidence(instances, _evidence(args.evidence, kind), method))
+    elif kind == "external":
+        if len(args.external) != 1:
+            raise UserError("--external: a method of kind 'external' needs one file")
+        (inputs["external"],) = args.external
+        rows = list(read_external(inputs["external"], instances, method["gives"]))
+    elif kind in REFERENCES:
         rows = list(reference(instances, method))
+    else:
+        plugin = load(args.plugins).get(METHOD, kind)
+        found = None if plugin.evidence is None else _evidence(args.evidence, plugin.evidence)
+        rows = list(from_plugin(instances, found, method, plugin))
     write_table(args.output, rows, RATIONALES, provenance("rationale", method, inputs, ("numpy",)))
     say(f"{args.output}: {len(rows)} rationales, {dict(Counter(row['status'] for row in rows))}")

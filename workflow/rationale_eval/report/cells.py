@@ -16,6 +16,8 @@ from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.report.layout import Cell
 from rationale_eval.tables import TableSchema, read_table
 
+METRIC_PREFIX = "metric_"
+
 
 def _read(path: Path, schema: TableSchema) -> pd.DataFrame:
     return pd.DataFrame(read_table(path, schema), columns=schema.columns.names)
@@ -55,8 +57,13 @@ def read_replies(cell: Cell, results: Path, method: str) -> pd.DataFrame:
 
 
 def read_alignment(cell: Cell, results: Path, methods: Iterable[str]) -> pd.DataFrame:
-    """One row per instance, method, sample and budget (``ALIGNMENT``). Raises ``UserError`` if a method is missing."""
-    return _of_methods(cell.folder(results) / "alignment.parquet", ALIGNMENT, methods)
+    """One row per instance, method, sample and budget (``ALIGNMENT``). Raises ``UserError`` if a method is missing.
+
+    The metrics of plugins come as columns of their own, ``metric_…``.
+    """
+    frame = _of_methods(cell.folder(results) / "alignment.parquet", ALIGNMENT, methods)
+    metrics = pd.DataFrame([dict(row) for row in frame.pop("metrics")], index=frame.index)
+    return frame.join(metrics.add_prefix(METRIC_PREFIX))
 
 
 def read_faithfulness(cell: Cell, results: Path, methods: Iterable[str]) -> pd.DataFrame:

@@ -138,7 +138,12 @@ def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup
             shown |= {"precision": number(row["precision"]), "recall": number(row["recall"])}
         corrected = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]
         shown |= {"F1 \N{MINUS SIGN} chance": number_with_interval(*corrected), "IoU": number(row["iou"])}
-        rows.append(shown | {"AUPRC": number(row["auprc"])} | last)
+        metrics = [key for key in row if key.startswith("metric_") and not key.endswith(("_low", "_high"))]
+        more = {
+            key.removeprefix("metric_"): number_with_interval(row[key], row[f"{key}_low"], row[f"{key}_high"])
+            for key in metrics
+        }
+        rows.append(shown | {"AUPRC": number(row["auprc"])} | more | last)
     return render(rows, name, "method", "family", _best(table, "f1", "F1"))
 
 

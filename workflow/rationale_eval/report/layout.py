@@ -58,8 +58,10 @@ def short_titles(cells: list[Cell]) -> dict[Cell, str]:
 
 
 def family(kind: str) -> str:
-    """The family of a method: the kind of evidence that it reads, ``prompting`` or ``reference``."""
-    return REFERENCE if kind in REFERENCE_KINDS else PROMPTING if kind == PROMPT else kind
+    """The family of a method: the evidence that it reads, ``prompting``, ``reference``, ``external`` or ``plugin``."""
+    if kind in REFERENCE_KINDS:
+        return REFERENCE
+    return PROMPTING if kind == PROMPT else kind if kind in ("gradients", "attention", "external") else "plugin"
 
 
 def prompted(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:

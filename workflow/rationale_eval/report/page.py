@@ -19,10 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from rationale_eval.errors import UserError
-from rationale_eval.models.task import load_task
+from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured, read_measured
+from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     by_course,
     finetuning_findings,
@@ -52,7 +53,7 @@ from rationale_eval.report.layout import (
     read_summary,
 )
 from rationale_eval.report.record import Record, differences, records
-from rationale_eval.report.wording import budget_text, level_text, number, settings, visible
+from rationale_eval.report.wording import budget_text, level_text, settings, visible
 from rationale_eval.tables import read_provenance, write_text
 
 TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "trajectory")
@@ -73,17 +74,6 @@ def picture(path: Path) -> str:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such figure; the stage `figures` draws it") from None
     return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
-
-
-def corpora(cells: Sequence[Cell], results: Path, tasks: Mapping[str, str]) -> list[dict[str, Any]]:
-    """For each corpus its card, the instruction with its placeholders and how each label is put in words."""
-    found = []
-    for name in dict.fromkeys(cell.corpus for cell in cells):
-        task = load_task(Path(tasks[name]))
-        instruction, _ = task.message({field: f"{{{field}}}" for field in task.fields})
-        card = read_card(results / "corpora" / name)
-        found.append({"name": name, "card": card, "instruction": instruction, "verbalisers": task.verbalisers})
-    return found
 
 
 def models(cells: Sequence[Cell], results: Path) -> list[dict[str, Any]]:
@@ -160,10 +150,14 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
     by_instance = {cell: read_measured(cell, results, methods) for cell in cells}
     matched = {cell: matched_comparisons(by_instance[cell], methods, spec["budgets"], interval) for cell in cells}
     made_from = records(cells, results, ordered(methods), prompted(methods))
+    cards = [
+        corpus_card(name, results, task_from_slice(spec["tasks"][name]), made_from)
+        for name in dict.fromkeys(cell.corpus for cell in cells)
+    ]
     return {
         "study": {
             "cells": cells,
-            "corpora": corpora(cells, results, spec["tasks"]),
+            "corpora": cards,
             "models": models(cells, results),
             "checkpoints": list(dict.fromkeys(cell.checkpoint for cell in cells)),
             "prompts": prompts(made_from),
@@ -183,6 +177,7 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         "level": level_text(interval["level"]),
         "resamples": interval["resamples"],
         "smallest": int(tables["accuracy"]["n"].min()),
+        "ceilings": {card.name: card.ceiling for card in cards},
         "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
         "matched_summary": matched_summary([one for found in matched.values() for one in found]),
         "matched": {cell: matched_findings(found) for cell, found in matched.items()},
@@ -198,7 +193,6 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         "links": {record.path: link(record.path, page) for record in made_from},
         "table_files": [link(table_folder / f"{name}.{end}", page) for name in TABLES for end in ("csv", "parquet")],
         "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
-        "number": number,
     }
 
 
@@ -222,7 +216,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: prompt file}}',
+        '"main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: prompts}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")

@@ -16,8 +16,9 @@ from rationale_eval.tables import TableSchema, write_table, write_text
 _TEXT = frozenset({*CELL, "family", "method", "kind", "budget", "majority_predicted", "majority_gold"})
 _COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "capped"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
+_COUNTED_OPEN = ("status_", "finish_")
 # One column for each value that occurs, after the others.
-_OPEN = ("status_", "finish_")
+_OPEN = (*_COUNTED_OPEN, "metric_")
 
 
 def _type(column: str) -> pa.DataType:
@@ -27,7 +28,7 @@ def _type(column: str) -> pa.DataType:
 
 
 def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> TableSchema:
-    """The schema of a report table: ``columns``, and a count for each status and finish that occurs in ``rows``."""
+    """The schema of a report table: ``columns``, a count for each status and finish and the metrics in ``rows``."""
     more = sorted({key for row in rows for key in row if key.startswith(_OPEN)})
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
     key = tuple(column for column in (*CELL, "epoch", "method", "budget") if column in columns)
@@ -38,7 +39,7 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
 def write(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Row], made: Mapping[str, Any]) -> None:
     """Write one table as ``name.parquet`` and ``name.csv`` (six significant digits, empty where not computed)."""
     schema = table_schema(name, columns, rows)
-    nothing = {column: 0 if column.startswith(_OPEN) else None for column in schema.columns.names}
+    nothing = {column: 0 if column.startswith(_COUNTED_OPEN) else None for column in schema.columns.names}
     rows = [nothing | row for row in rows]
     write_table(folder / f"{name}.parquet", rows, schema, made)
     frame = pd.DataFrame(rows, columns=schema.columns.names)

@@ -32,6 +32,7 @@ from rationale_eval.report.aggregate import (
     with_interval,
 )
 from rationale_eval.report.cells import (
+    METRIC_PREFIX,
     rationales_path,
     read_alignment,
     read_faithfulness,
@@ -60,7 +61,8 @@ ACCURACY_COLUMNS = (
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
 )
 # `selected`: mean number of words. `f1_chance`: the expected F1 of random sets of the same sizes; `f1_corrected`: F1
-# minus that. `…_correct` and `…_wrong`: over instances that the model classified correctly or wrongly.
+# minus that. `…_correct` and `…_wrong`: over instances that the model classified correctly or wrongly. What plugins
+# measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", "precision", "recall", *_estimate("f1")),
     *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
@@ -118,13 +120,17 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
 def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
     """The alignment of one method under one budget in one cell."""
     measures = ("selected", "precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
-    values = instance_means(frame, "f1", measures)
+    metrics = [str(column) for column in frame.columns if str(column).startswith(METRIC_PREFIX)]
+    values = instance_means(frame, "f1", (*measures, *metrics))
     return {
         **status_counts(frame),
         "n": len(values),
         **means(values),
         **with_interval("f1", values["f1"], interval),
         **with_interval("f1_corrected", values["f1_corrected"], interval),
+        **{
+            name: bound for metric in metrics for name, bound in with_interval(metric, values[metric], interval).items()
+        },
         **_by_outcome("f1", values["f1"], correct),
     }
 

@@ -1,0 +1,225 @@
+"""A corpus of one's own: JSON lines, CSV or Parquet with texts, a label and the words that people marked.
+
+A cell that holds a list or an object may also be its JSON text, as in CSV it must be. The rationale is one of
+
+``word_indices``  numbers of words, from 0: ``[3, 4]``;
+``mask``          0 or 1 for each word: ``[0, 0, 0, 1, 1]``;
+``char_spans``    characters [start, end) of the field's text, which mark the words that they touch: ``[[12, 24]]``;
+``marked_text``   the field's text again with asterisks around what is marked: ``a film with *great acting*``.
+
+It is about one field, or an object ``{field: rationale}``. In a field that has none, no word is marked. The words are
+those that a column gives, found in the text one after another, or else what stands between spaces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from rationale_eval.corpora.aggregate import aggregate
+from rationale_eval.corpora.archive import open_named_members
+from rationale_eval.corpora.instances import Instance, Word, whitespace_words
+from rationale_eval.corpora.marks import KINDS, shown
+from rationale_eval.corpora.rows import RowError, rows
+from rationale_eval.errors import UserError
+
+BAD_ROW, NO_RATIONALE = "bad_row", "no_rationale"
+
+
+def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str]) -> Iterator[Instance]:
+    """Yield the instances of ``side``, "train" or "test", in the order of the files and their rows.
+
+    ``spec`` holds ``archive``, ``train``, ``test`` and ``bad_rows`` as for every reader; ``fields`` (column of each
+    text, by field name), ``label`` and ``id`` (columns; without ``id`` it is the file's name and the row's number),
+    ``labels`` (names of labels by what stands in the file, or None), ``rationale`` (``kind``, ``column``, ``field``
+    that a rationale without names is about, ``words``: column or None), ``annotators`` (column with a list of
+    rationales, which then go through ``aggregation``, or None). Counted in ``left_out``: ``no_rationale``, test rows
+    without one, and ``bad_row``, if ``bad_rows`` is "leave_out". Raises ``UserError`` for a file that cannot be read,
+    otherwise for a malformed row, and where no test row has a rationale.
+    """
+    fields, field = spec["fields"], spec["rationale"]["field"]
+    if field is not None and field not in fields:
+        raise UserError(f"rationale.field: {field!r} is not in `fields`, which are {', '.join(fields)}")
+    needed = [*fields.values(), spec["label"], *([spec["id"]] if spec["id"] else [])]
+    usable = bare = 0
+    for name, where, stream in open_named_members(source, spec["archive"], spec[side]):
+        stem = PurePath(name.removesuffix(".gz")).stem
+        for place, row in rows(where, stream, list(dict.fromkeys(needed))):
+            try:
+                instance = _instance(row, f"{stem}-{place.rpartition(' ')[2]}", spec)
+            except RowError as error:
+                if spec["bad_rows"] == "leave_out":
+                    left_out[BAD_ROW] += 1
+                    continue
+                raise UserError(f"{place}: {error}") from None
+            if side == "test" and instance.rationale is None:
+                left_out[NO_RATIONALE] += 1
+                bare += 1
+                continue
+            usable += 1
+            yield instance
+    if bare and not usable:
+        columns = " or ".join(repr(column) for column in (spec["annotators"], spec["rationale"]["column"]) if column)
+        raise UserError(f"{source}: none of the {bare} test rows has a rationale in {columns}; is the column right?")
+
+
+def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> Instance:
+    """The instance of one row. Raises ``RowError`` for what is wrong with it, as all that follows here."""
+    fields = {name: _text(row[column], column) for name, column in spec["fields"].items()}
+    annotators = _annotators(row, spec)
+    rationale = _decoded(row.get(spec["rationale"]["column"]), spec["rationale"]["column"], spec["rationale"]["kind"])
+    words = _words(row, fields, spec, bool(annotators) or rationale is not None)
+    if not any(words.values()):
+        raise RowError(f"{spec['rationale']['words']!r} gives no words")
+    masks = [_mask(value, spec["annotators"], fields, words, spec["rationale"]) for value in annotators]
+    if masks:
+        mask: tuple[bool, ...] | None = aggregate(masks, spec["aggregation"])
+    elif rationale is not None:
+        mask = _mask(rationale, spec["rationale"]["column"], fields, words, spec["rationale"])
+    else:
+        mask = None
+    return Instance(
+        id=_id(row[spec["id"]], spec["id"]) if spec["id"] else number,
+        label=_label(row[spec["label"]], spec["label"], spec["labels"]),
+        fields=fields,
+        words=tuple(word for part in words.values() for word in part),
+        rationale=mask,
+        annotators=tuple(masks) or None,
+    )
+
+
+def _text(value: Any, column: str) -> str:
+    if not isinstance(value, str):
+        raise RowError(f"{column!r} is {shown(value)}, not a text")
+    if not value.strip():
+        raise RowError(f"{column!r} is empty; every field needs a text")
+    return value
+
+
+def _id(value: Any, column: str) -> str:
+    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
+        raise RowError(f"{column!r} is {shown(value)}; an id is a text or a whole number")
+    return str(value)
+
+
+def _label(value: Any, column: str, labels: Mapping[str, str] | None) -> str:
+    if not isinstance(value, str | int) or not str(value).strip():
+        raise RowError(f"{column!r} is {shown(value)}; a label is a text or a whole number")
+    if labels is None:
+        return str(value)
+    if str(value) not in labels:
+        raise RowError(f"{column!r} is {shown(value)}, which is not in `labels`; known are {', '.join(labels)}")
+    return labels[str(value)]
+
+
+def _annotators(row: Mapping[str, Any], spec: Mapping[str, Any]) -> list[Any]:
+    """The rationale of each annotator who gave one."""
+    column = spec["annotators"]
+    if column is None:
+        return []
+    values = _decoded(row.get(column), column)
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise RowError(f"{column!r} is {shown(values)}, not a list with a rationale of each annotator")
+    decoded = [_decoded(value, column, spec["rationale"]["kind"]) for value in values]
+    return [value for value in decoded if value is not None]
+
+
+def _decoded(value: Any, column: str, kind: str | None = None) -> Any:
+    """``value``, or what it says if it is JSON text; None if it is empty or an object whose values are."""
+    if isinstance(value, str):
+        if kind == "marked_text" and not value.lstrip().startswith("{"):
+            return value if value.strip() else None
+        try:
+            value = json.loads(value) if value.strip() else None
+        except (ValueError, RecursionError) as error:
+            if kind == "marked_text":  # the text itself may begin with a bracket
+                return value
+            raise RowError(f"{column!r} is {shown(value)}, which is neither a list nor its JSON ({error})") from None
+    return None if isinstance(value, dict) and all(part is None for part in value.values()) else value
+
+
+def _by_field(value: Any, column: str, fields: Mapping[str, str], field: str | None) -> dict[str, Any]:
+    """``value`` as an object of fields: it is one, or it is about ``field``, or about the only one."""
+    if not isinstance(value, dict):
+        if field is None and len(fields) > 1:
+            raise RowError(
+                f"{column!r} must be an object with one of {', '.join(fields)} for each value, because "
+                "`rationale.field` names none of these fields"
+            )
+        return {field or next(iter(fields)): value}
+    if unknown := [name for name in value if name not in fields]:
+        raise RowError(f"{column!r} names the field {unknown[0]!r}; known are {', '.join(fields)}")
+    return {name: part for name, part in value.items() if part is not None}
+
+
+def _words(
+    row: Mapping[str, Any], fields: Mapping[str, str], spec: Mapping[str, Any], annotated: bool
+) -> dict[str, list[Word]]:
+    """The words of each field."""
+    column = spec["rationale"]["words"]
+    value = None if column is None else _decoded(row.get(column), column)
+    if column is not None and value is None and annotated:
+        raise RowError(f"there are no words in {column!r}, so it is not known what the rationale counts")
+    given = {} if value is None else _by_field(value, column, fields, spec["rationale"]["field"])
+    spaced = whitespace_words(fields.values())
+    return {
+        name: _located(given[name], index, text, column)
+        if name in given
+        else [word for word in spaced if word.field == index]
+        for index, (name, text) in enumerate(fields.items())
+    }
+
+
+def _located(given: Any, field: int, text: str, column: str) -> list[Word]:
+    if not isinstance(given, list) or not all(isinstance(word, str) and word.strip() for word in given):
+        raise RowError(f"{column!r} is {shown(given)}, not a list of words")
+    words: list[Word] = []
+    end = 0
+    for number, raw in enumerate(given):
+        word = raw.strip()
+        start = _find(word, text, end)
+        if start is None:
+            raise RowError(
+                f"{column!r}: word {number}, {word!r}, is not in the text from character {end} on; the words must "
+                "stand in the text in this order"
+            )
+        end = start + len(word)
+        words.append(Word(field, start, end))
+    return words
+
+
+def _find(word: str, text: str, start: int) -> int | None:
+    """Where ``word`` stands in ``text``: right at ``start`` or after spaces, or where something is left out between.
+
+    In the second case it must not be a part of another word: the ``a`` of ``banana`` is not the article.
+    """
+    while start < len(text) and text[start].isspace():
+        start += 1
+    if text.startswith(word, start):
+        return start
+    before = r"(?<!\w)" if re.match(r"\w", word) else ""
+    after = r"(?!\w)" if re.search(r"\w$", word) else ""
+    found = re.compile(f"{before}{re.escape(word)}{after}").search(text, start)
+    return found.start() if found else None
+
+
+def _mask(
+    value: Any, column: str, fields: Mapping[str, str], words: Mapping[str, list[Word]], rationale: Mapping[str, Any]
+) -> tuple[bool, ...]:
+    """The mask over the words of all fields that one rationale stands for."""
+    parts = _by_field(value, column, fields, rationale["field"])
+    mask: list[bool] = []
+    for name, text in fields.items():
+        what = f"{column!r}, field {name!r}" if len(fields) > 1 else repr(column)
+        mask += (
+            KINDS[rationale["kind"]](parts[name], words[name], text, what)
+            if name in parts
+            else [False] * len(words[name])
+        )
+    return tuple(mask)

@@ -1,0 +1,139 @@
+"""Where the files of corpora and models come from: what is to be fetched, and what each reading depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rationale_eval.config import Config, HubModel, Model
+from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
+from rationale_eval.models.prepare import model_files
+from rationale_eval.sources.card import HUB_CARD
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+class Sources:
+    """The sources of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._cache = config.cache_dir
+        entries = [*config.corpora.values(), *config.models.values()]
+        self._sources: list[Any] = [entry.source for entry in entries if self.local(entry) is None]
+
+    @property
+    def packages(self) -> dict[str, PackageFile]:
+        """The package files that the configuration names, by artifact."""
+        return {source.artifact: source for source in self._sources if isinstance(source, PackageFile)}
+
+    @property
+    def urls(self) -> dict[str, dict[str, str | None]]:
+        """The slice of each download from a web server, by its path below the cache's folder ``urls``."""
+        found: dict[str, dict[str, str | None]] = {}
+        for source in self._sources:
+            if isinstance(source, Url):
+                found |= {
+                    f"{_key(source.url)}/{name}": {"url": url, "sha256": sha} for name, url, sha in _files(source)
+                }
+        return found
+
+    @property
+    def hub(self) -> dict[str, dict[str, Any]]:
+        """The slice of each download from the hub, by the name of its card without ``HUB_CARD``."""
+        return {_hub_key(source): _hub_slice(source) for source in self._sources if isinstance(source, HubData)}
+
+    def fetched(self, entries: Iterable[Any]) -> list[str]:
+        """All files that are to be fetched for these corpora and models."""
+        return sorted({file for entry in entries for file in self._downloads(entry)})
+
+    def _downloads(self, entry: Any) -> list[str]:
+        source = entry.source
+        if self.local(entry) is not None or isinstance(source, LocalPath):
+            return []
+        if isinstance(source, Url):
+            return [f"{self._cache}/urls/{_key(source.url)}/{name}" for name, _, _ in _files(source)]
+        if isinstance(source, HubData):
+            return [f"{self._cache}/hub/{_hub_key(source)}{HUB_CARD}"]
+        return [f"{self._cache}/packages/{source.artifact}"]
+
+    def local(self, entry: Any) -> str | None:
+        """The entry's path below ``data_root``, if it is there: local files win."""
+        if self.config.data_root is None or entry.local is None:
+            return None
+        path = Path(self.config.data_root, entry.local)
+        return str(path) if path.exists() else None
+
+    def path(self, entry: Any) -> str:
+        """What a job reads: a local path, a downloaded file or folder, or the card of a download from the hub."""
+        if (local := self.local(entry)) is not None:
+            return local
+        if isinstance(entry.source, LocalPath):
+            return entry.source.path
+        downloads = self._downloads(entry)
+        if isinstance(entry.source, Url) and entry.source.files is not None:
+            return str(Path(downloads[0]).parent)
+        return downloads[0]
+
+    def inputs(self, entry: Any) -> list[str]:
+        """The files that the reading of a corpus or model depends on.
+
+        Of a folder the files: Snakemake checksums no folders. Downloads are named though they are not there yet.
+        """
+        if self.local(entry) is None and (downloads := self._downloads(entry)):
+            return downloads
+        path = self.path(entry)
+        if not Path(path).is_dir():
+            return [path]
+        if isinstance(entry, Model):
+            named = getattr(entry.source, "gguf", None)
+            return [f"{path}/{named}"] if named else [str(file) for file in model_files(Path(path))]
+        return _corpus_files(Path(path), entry)
+
+    def described(self, entry: Model) -> dict[str, Any]:
+        """The source of a model for its card; ``gguf`` names the GGUF file in it, if it is one."""
+        if self.local(entry) is not None:
+            return {"path": entry.local, "gguf": getattr(entry.source, "gguf", None)}
+        return entry.source.model_dump()
+
+
+def _files(source: Url) -> list[tuple[str, str, str | None]]:
+    """Name, address and sha256 of each file of a source on a web server."""
+    if source.files is None:
+        return [(source.url.split("?")[0].rstrip("/").rsplit("/", 1)[-1], source.url, source.sha256)]
+    return [(name, f"{source.url.rstrip('/')}/{name}", sha) for name, sha in source.files.items()]
+
+
+def _hub_key(source: HubData) -> str:
+    asked = json.dumps(_hub_slice(source), sort_keys=True)
+    return f"{source.hub.replace('/', '--')}-{_key(asked)}"
+
+
+def _hub_slice(source: HubData) -> dict[str, Any]:
+    files = source.files
+    if isinstance(source, HubModel) and source.gguf is not None and files is None:
+        files = [source.gguf]
+    kind = "model" if isinstance(source, HubModel) else "dataset"
+    return {"repo": source.hub, "kind": kind, "revision": source.revision, "files": files}
+
+
+def _corpus_files(folder: Path, entry: Any) -> list[str]:
+    """The files in a local folder that a corpus is read from."""
+    if getattr(entry, "archive", None):
+        return [str(folder / entry.archive[0])]
+    if isinstance(entry, RatedSnippets):
+        return [str(folder / entry.snippets), str(folder / entry.lexicon)]
+    if not isinstance(entry, SplitFiles):  # a plugin's format: which files it reads only the plugin knows
+        return sorted(str(path) for path in folder.rglob("*") if path.is_file())
+    patterns = [*entry.train, *entry.test]
+    if isinstance(entry, Eraser):
+        patterns += [entry.docs, f"{entry.docs}/*"]
+    # As in the archives, a pattern without a folder is about the name alone.
+    found = {path for pattern in patterns for path in folder.glob(pattern if "/" in pattern else f"**/{pattern}")}
+    # What is missing is named all the same, so that the message is the reader's.
+    return sorted(str(path) for path in found if path.is_file()) or [str(folder)]
