@@ -82,6 +82,9 @@ def settings(args: argparse.Namespace) -> Any:
         save_steps=None,
         dtype="auto",
         system_prompt=None,
+        prompt_style="auto",
+        task={},  # the rows are encoded below
+        shots={"count": 0, "seed": 0},
     )
 
 

@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from rationale_eval.config import (
     METHODS,
     AttentionMethod,
-    Compute,
     Config,
-    Finetuning,
     GradientMethod,
-    HubModel,
-    Interval,
-    LocalModel,
     Matched,
-    Model,
-    Perturbation,
     PluginMethod,
     PromptMethod,
     RandomMethod,
-    Study,
-    Task,
-    TopK,
-    TopRatio,
-    TopVar,
 )
-from rationale_eval.config_corpora import (
-    FORMATS,
-    Eraser,
-    GgufInPackage,
-    HubData,
-    LocalPath,
-    MarkedWords,
-    PackageFile,
-    PluginCorpus,
-    Strict,
-    TableCorpus,
-    Url,
-)
+from rationale_eval.config_corpora import FORMATS, Eraser, PluginCorpus, TableCorpus
+from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
 
@@ -53,8 +28,7 @@ def parse(raw: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        faults = [_fault(details) for details in error.errors(include_url=False)]
-        raise UserError(_message(dict.fromkeys(faults))) from None
+        raise UserError(_message(lines(error, raw))) from None
     if faults := list(_references(config)):
         raise UserError(_message(faults))
     return config
@@ -64,59 +38,11 @@ def _message(faults: Iterable[str]) -> str:
     return "the configuration is not valid:\n" + "\n".join(f"  {fault}" for fault in faults)
 
 
-def _fault(details: ErrorDetails) -> str:
-    keys = list(details["loc"])
-    # Pydantic adds the branch of a union that it took to the path; in the file there is no such key.
-    if len(keys) > 2 and keys[0] == "budgets":
-        del keys[2]
-    shown = [key for key in keys if not (isinstance(key, str) and (key.startswith("(") or key == "[key]"))]
-    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in shown).lstrip(".")
-    if details["type"] == "extra_forbidden":
-        return f"{path}: unknown key{_suggest(str(keys[-1]), _allowed_keys(list(details['loc'][:-1])))}"
-    if details["type"] == "missing":
-        return f"{path}: is missing"
-    value = details["input"]
-    found = "" if isinstance(value, dict | list) else f" (it is {value!r})"
-    return f"{path}: {details['msg'][0].lower()}{details['msg'][1:]}{found}"
-
-
-def _allowed_keys(keys: list[int | str]) -> list[str]:
-    """The keys that a section may have; ``keys`` is the path to it as pydantic tells it, branches included."""
-    branches: dict[int | str, type[Strict]] = {f"({name})": entry for name, entry in FORMATS.items()}
-    methods: list[type[Strict]] = [*METHODS.values(), PluginMethod]
-    branches |= {f"({entry.__name__})": entry for entry in methods}
-    branches |= {"(plugin)": PluginCorpus, "rationale": MarkedWords, "(url)": Url}
-    branches |= {"top_var": TopVar, "top_ratio": TopRatio, "top_k": TopK, "matched": Matched}
-    of_models = keys[:1] == ["models"]
-    branches["(path)"] = LocalModel if of_models else LocalPath
-    branches["(hub)"] = HubModel if of_models else HubData
-    branches["(package)"] = GgufInPackage if of_models else PackageFile
-    sections: dict[int | str, type[Strict]] = {
-        "models": Model,
-        "tasks": Task,
-        "finetuning": Finetuning,
-        "perturbation": Perturbation,
-        "interval": Interval,
-        "compute": Compute,
-        "study": Study,
-    }
-    if not keys:
-        return list(Config.model_fields)
-    return list(((branches.get(keys[-1]) if len(keys) > 2 else None) or sections[keys[0]]).model_fields)
-
-
-def _suggest(wrong: str, known: Iterable[str]) -> str:
-    known = list(known)
-    if close := difflib.get_close_matches(wrong, known, n=1):
-        return f"; did you mean {close[0]!r}?"
-    return f"; known are {', '.join(known)}" if known else ""
-
-
 def _table_faults(where: str, corpus: TableCorpus) -> Iterable[str]:
     """What of a table's entry does not go together."""
     field = corpus.rationale.field
     if field is not None and field not in corpus.fields:
-        yield f"{where}.rationale.field: {field!r} is not in `fields`{_suggest(field, corpus.fields)}"
+        yield f"{where}.rationale.field: {field!r} is not in `fields`{suggestion(field, corpus.fields)}"
     if corpus.test_share is None and set(corpus.train) & set(corpus.test):
         yield f"{where}.test_share: is needed where train and test are the same files: the share of texts for tests"
     if corpus.test_share is not None and set(corpus.train) != set(corpus.test):
@@ -124,19 +50,22 @@ def _table_faults(where: str, corpus: TableCorpus) -> Iterable[str]:
 
 
 def plugin_faults(config: Config, registry: Registry) -> Iterable[str]:
-    """Names that the study uses and no plugin registers, and plugin methods whose evidence a model cannot give."""
+    """Names that no plugin registers, and plugin methods whose evidence a model of the study cannot give."""
     study = config.study
-    used = [(f"corpora.{name}.format", CORPUS_FORMAT, config.corpora[name]) for name in study.corpora]
-    named = [(path, kind, entry.format) for path, kind, entry in used if isinstance(entry, PluginCorpus)]
-    for name in study.methods:
-        if isinstance(entry := config.methods[name], PluginMethod):
-            named.append((f"methods.{name}.kind", METHOD, entry.kind))
+    named = [
+        (f"corpora.{name}.format", CORPUS_FORMAT, entry.format)
+        for name, entry in config.corpora.items()
+        if isinstance(entry, PluginCorpus)
+    ]
+    for name, method in config.methods.items():
+        if isinstance(method, PluginMethod):
+            named.append((f"methods.{name}.kind", METHOD, method.kind))
     named += [(f"study.metrics[{index}]", METRIC, name) for index, name in enumerate(study.metrics)]
     own = {CORPUS_FORMAT: list(FORMATS), METHOD: list(METHODS), METRIC: []}
     for path, kind, name in named:
         if name not in registry.of(kind):
             known = [*own[kind], *registry.of(kind)]
-            yield f"{path}: {name!r} is no {kind} of the package or of a plugin{_suggest(name, known)}"
+            yield f"{path}: {name!r} is no {kind} of the package or of a plugin{suggestion(name, known)}"
     for index, name in enumerate(study.methods):
         entry = config.methods[name]
         plugin = registry.methods.get(entry.kind) if isinstance(entry, PluginMethod) else None
@@ -173,15 +102,15 @@ def _references(config: Config) -> Iterable[str]:
         registry = getattr(config, section)
         for index, name in enumerate(names):
             if name not in registry:
-                yield f"study.{section}[{index}]: {name!r} is not in `{section}`{_suggest(name, registry)}"
+                yield f"study.{section}[{index}]: {name!r} is not in `{section}`{suggestion(name, registry)}"
             elif name in names[:index]:
                 yield f"study.{section}[{index}]: {name!r} is listed twice"
     if study.main_budget not in study.budgets:
-        hint = _suggest(study.main_budget, study.budgets)
+        hint = suggestion(study.main_budget, study.budgets)
         yield f"study.main_budget: {study.main_budget!r} is not in study.budgets{hint}"
     for name, corpus in config.corpora.items():
         if corpus.task not in config.tasks:
-            yield f"corpora.{name}.task: {corpus.task!r} is not in `tasks`{_suggest(corpus.task, config.tasks)}"
+            yield f"corpora.{name}.task: {corpus.task!r} is not in `tasks`{suggestion(corpus.task, config.tasks)}"
         if isinstance(corpus, TableCorpus):
             yield from _table_faults(f"corpora.{name}", corpus)
         if isinstance(corpus, Eraser) and corpus.query_field == corpus.document_field:
@@ -189,7 +118,7 @@ def _references(config: Config) -> Iterable[str]:
     for name, method in config.methods.items():
         for index, budget_name in enumerate((isinstance(method, RandomMethod) and method.budgets) or []):
             if budget_name not in config.budgets:
-                hint = _suggest(budget_name, config.budgets)
+                hint = suggestion(budget_name, config.budgets)
                 yield f"methods.{name}.budgets[{index}]: {budget_name!r} is not in `budgets`{hint}"
     for index, budget_name in enumerate(study.budgets):
         budget = config.budgets.get(budget_name)
@@ -198,7 +127,7 @@ def _references(config: Config) -> Iterable[str]:
             if budget.to not in prompted:
                 yield (
                     f"study.budgets[{index}]: {budget_name!r} matches {budget.to!r}, which is no prompted method of "
-                    f"the study{_suggest(budget.to, prompted)}"
+                    f"the study{suggestion(budget.to, prompted)}"
                 )
     for index, method_name in enumerate(study.methods):
         asked = config.methods.get(method_name)

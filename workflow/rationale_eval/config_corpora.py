@@ -15,9 +15,15 @@ from pydantic import (
 )
 
 # Names become parts of file paths and wildcards.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][\w.+-]*$")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+SHA256 = r"^[0-9a-f]{64}$"
+FILE_NAME = r"^[A-Za-z0-9_][\w.+-]*$"
+ADDRESS = r"^https?://[^/@\s]+(/[^\s]*)?$"
+HUB_NAME = r"^[\w.-]+/[\w.-]+$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
+FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
 Rows = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 
@@ -52,9 +58,7 @@ class LocalPath(Strict):
 class Url(Strict):
     """One file, or several files of one folder, on a web server."""
 
-    url: str = Field(
-        description="Address of the file, or of the folder of `files`.", pattern=r"^https?://[^/@\s]+(/[^\s]*)?$"
-    )
+    url: str = Field(description="Address of the file, or of the folder of `files`.", pattern=ADDRESS)
     sha256: Sha256 | None = Field(default=None, description="SHA-256 of the file; null: not checked, only logged.")
     files: dict[FileName, Sha256 | None] | None = Field(
         default=None, description="Names of the files in the folder, each with its SHA-256 or null."
@@ -70,15 +74,18 @@ class Url(Strict):
 class HubData(Strict):
     """A data set on the Hugging Face hub, at a revision."""
 
-    hub: str = Field(description="owner/name of the data set.", pattern=r"^[\w.-]+/[\w.-]+$")
+    hub: str = Field(description="owner/name of the data set.", pattern=HUB_NAME)
     revision: str = Field(description="Commit, tag or branch; a commit never changes.", min_length=1)
     files: list[str] | None = Field(default=None, description="Which files to get (glob patterns); null: all.")
 
 
-def source_kind(raw: Any) -> str:
+SOURCES = ("path", "url", "hub", "package")  # the key that a source of each kind has
+
+
+def source_kind(raw: Any) -> str | None:
     """Which kind of source is meant, so that a fault in it is reported once and not for every kind there is."""
     keys = raw if isinstance(raw, dict) else vars(raw) if isinstance(raw, BaseModel) else ()
-    return next((f"({kind})" for kind in ("path", "url", "hub") if kind in keys), "(package)")
+    return next((f"({kind})" for kind in SOURCES if kind in keys), None)
 
 
 CorpusSource = Annotated[

@@ -52,7 +52,17 @@ TAKEN = {
     METHOD: frozenset({*EVIDENCE, "prompt", "random", "first_words", "human", "all_words", "external"}),
     METRIC: frozenset(
         {"precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance"}
-        | {"id", "method", "sample", "budget", "status", "words", "gold", "selected"}  # other columns of that table
+        | {
+            "id",
+            "method",
+            "sample",
+            "budget",
+            "status",
+            "words",
+            "gold",
+            "selected",
+            "metrics",
+        }  # other columns of that table
     ),
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

@@ -101,7 +101,7 @@ rule corpus:
         code=lambda wildcards: code("corpus", plan.corpus_plugins(wildcards.corpus), plan.reader(wildcards.corpus)),
     shell:
         "python -m rationale_eval corpus --spec {params.spec:q} --source {params.source:q}"
-        " --side {wildcards.side} --plugins {params.plugins:q} --output {output.instances:q} > {log:q} 2>&1"
+        " --files {input.source:q} --side {wildcards.side} --plugins {params.plugins:q} --output {output.instances:q} > {log:q} 2>&1"
 
 
 rule corpus_card:

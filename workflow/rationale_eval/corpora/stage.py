@@ -12,6 +12,7 @@ import bisect
 import hashlib
 import importlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 from rationale_eval.corpora.instances import Instance, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
-from rationale_eval.provenance import provenance
+from rationale_eval.provenance import provenance, sha256_file
 from rationale_eval.sources.card import locate
 
 # A reader yields the instances of one side in the order of its files, and counts the rows that it leaves out by reason.
@@ -41,6 +42,16 @@ def reader_of(name: str, plugins: Sequence[Path]) -> Reader:
     from rationale_eval.plugins import load
 
     return load(plugins).reader(name)
+
+
+def checksum(source: Path, files: Sequence[Path]) -> dict[str, str]:
+    """The record of a source: its path and SHA-256; for several files one over the path and SHA-256 of each."""
+    if not files:
+        files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
+    if len(files) == 1:
+        return {"path": str(files[0]), "sha256": sha256_file(files[0])}
+    lines = sorted(f"{os.path.relpath(file, source)} {sha256_file(file)}" for file in files)
+    return {"path": f"{source} ({len(files)} files)", "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
 
 
 def group_of(instance: Instance) -> str:
@@ -87,7 +98,7 @@ def take(instances: Iterable[Instance], seed: int, count: int) -> list[Instance]
     for instance in instances:
         group = group_of(instance)
         place = (_unit("order", str(seed), group), group)
-        if len(kept) < count or place < kept[-1][:2]:
+        if len(kept) < count or (kept and place < kept[-1][:2]):
             bisect.insort(kept, (*place, instance), key=lambda row: row[:2])
             del kept[count:]
     return [instance for _, _, instance in kept]
@@ -98,13 +109,12 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="rationale_eval corpus", description=__doc__)
     parser.add_argument("--spec", required=True, help="JSON: what the reader and the split take of the corpus entry")
     parser.add_argument("--source", type=Path, required=True, help="archive, folder or hub card to read")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="the files that are read, for their checksum")
     parser.add_argument("--side", choices=("train", "test"), required=True, help="which side of the split")
     parser.add_argument("--plugins", type=Path, nargs="*", default=[], help="Python files that register readers")
     parser.add_argument("--output", type=Path, required=True, help="where the instances go (Parquet)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
-    # The source is recorded by its checksum; a folder (tests, own data) has none.
-    inputs = {"source": args.source} if args.source.is_file() else {}
     source, read = locate(args.source), reader_of(spec["format"], args.plugins)
     left_out: Counter[str] = Counter()
 
@@ -126,7 +136,8 @@ def main(argv: list[str]) -> None:
                 "all with null"
             )
     labels: Counter[str] = Counter()
-    made = provenance("corpus", spec, inputs, left_out=left_out)
+    made = provenance("corpus", spec, {}, left_out=left_out)
+    made["inputs"] = {"source": checksum(args.source, args.files)}
     count = write_instances(args.output, _counted(chosen, labels), made)
     say(f"{args.side}: {count} rows; labels {dict(labels)}; left out {dict(left_out)}")
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from rationale_eval.evidence.attention import AttentionRecorder, recording
 from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import LoadedModel
-from rationale_eval.models.scoring import Batch, Prefix, collate, forward, rows_of
+from rationale_eval.models.scoring import Batch, Prefix, can_pack, collate, forward, rows_of
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ def measure(
 ) -> list[dict[str, Any]]:
     """For each prompt ``scores`` (labels,) and the statistics asked for, each (content tokens,), as numpy arrays."""
     prompts = [question.prompt for question in questions]
-    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt)]
-    batch = collate(rows, prefix, loaded.device)
+    packed = can_pack(loaded, prompts)
+    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, packed)]
+    batch = collate(rows, prefix, loaded)
     recorder = None
     if attention:
         ends = [len(prompts[row.owner].tokens) - 1 - prefix.length for row in rows]

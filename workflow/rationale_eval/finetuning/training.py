@@ -69,7 +69,7 @@ def gold_row(owner: int, example: Example) -> Row:
 
 def row_losses(trainee: Trainee, prefix: Prefix, batch: Sequence[Example]) -> tuple[torch.Tensor, Record]:
     """The loss of each row, float32 of shape (rows,), differentiable, and the batch's counts of positions."""
-    collated = collate([gold_row(owner, row) for owner, row in enumerate(batch)], prefix, trainee.loaded.device)
+    collated = collate([gold_row(owner, row) for owner, row in enumerate(batch)], prefix, trainee.loaded)
     with trainee.computing():
         losses = -forward(trainee.loaded, prefix, collated, len(batch), 1).squeeze(1)
     tokens = sum(row.length for row in batch)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -70,12 +71,16 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None) -> LoadedM
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        checkpoint if tuned and tuned["method"] == "full" else folder,
-        dtype=DTYPES[dtype],
-        local_files_only=True,
-        use_safetensors=True,
-    )
+    source = checkpoint if tuned and tuned["method"] == "full" else folder
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            source, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except SafetensorError as error:
+        raise UserError(f"{source}: a safetensors file is not whole ({error}); get the model again") from None
+    # Weights that a file lacks would be random numbers.
+    if missing := sorted(loading["missing_keys"]):
+        raise UserError(f"{source}: lacks {len(missing)} weights of the model, such as {missing[0]}")
     if checkpoint is not None and tuned and tuned["method"] == "lora":
         from peft import PeftModel  # takes seconds, and base models do not need it
 

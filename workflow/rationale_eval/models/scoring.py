@@ -21,34 +21,54 @@ from rationale_eval.models.loading import LoadedModel
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a batch: a prompt with the start of one verbaliser.
+    """One row of a batch: a prompt and what continues it.
 
-    ``owner`` is the prompt's index in the batch; ``targets`` lists ``(label, position, token)``: the log-probability
-    of ``token`` after ``position`` is a summand of that label's score.
+    ``owner`` is the prompt's index in the batch; ``targets`` lists ``(label, place, token)``: the log-probability of
+    ``token`` after the row's token at ``place`` is a summand of that label's score. ``branches`` are the lengths of the
+    continuations at the end of ``tokens``; where there are several, each sees the prompt and itself alone.
     """
 
     owner: int
     tokens: tuple[int, ...]
     targets: tuple[tuple[int, int, int], ...]
+    branches: tuple[int, ...] = ()
 
 
-def rows_of(owner: int, prompt: Prompt) -> list[Row]:
-    """The rows that give all label scores: one if every verbaliser is a single token, else one per longer one."""
+def rows_of(owner: int, prompt: Prompt, packed: bool) -> list[Row]:
+    """The rows that give all label scores: one that holds all verbalisers, or one for each of several tokens.
+
+    A packed row computes the prompt once, whatever the number of labels. See ``can_pack``.
+    """
     last = len(prompt.tokens) - 1
     short = [(label, last, ids[0]) for label, ids in enumerate(prompt.labels) if len(ids) == 1]
-    rows = [
-        Row(
-            owner,
-            prompt.tokens + ids[:-1],
-            tuple((label, last + step, token) for step, token in enumerate(ids)),
-        )
-        for label, ids in enumerate(prompt.labels)
-        if len(ids) > 1
-    ]
-    if not rows:
+    long = [(label, ids) for label, ids in enumerate(prompt.labels) if len(ids) > 1]
+    if not long:
         return [Row(owner, prompt.tokens, tuple(short))]
+    groups = [long] if packed else [[one] for one in long]
+    rows = []
+    for group in groups:
+        tokens, targets = prompt.tokens, []
+        for label, ids in group:
+            places = [last, *range(len(tokens), len(tokens) + len(ids) - 1)]
+            targets += [(label, place, token) for place, token in zip(places, ids, strict=True)]
+            tokens += ids[:-1]
+        rows.append(Row(owner, tokens, tuple(targets), tuple(len(ids) - 1 for _, ids in group)))
     # Any row can tell the single-token labels too: what follows the prompt does not change the prompt's last logits.
-    return [Row(owner, rows[0].tokens, rows[0].targets + tuple(short)), *rows[1:]]
+    first = rows[0]
+    return [Row(owner, first.tokens, first.targets + tuple(short), first.branches), *rows[1:]]
+
+
+def can_pack(loaded: LoadedModel, prompts: Sequence[Prompt]) -> bool:
+    """Whether several verbalisers may share a row: a mask of our own then says which token sees which.
+
+    Not where positions follow from the mask (ALiBi), nor where a window of attention is shorter than the rows: it is
+    counted along the row.
+    """
+    config = loaded.model.config.get_text_config()
+    if getattr(config, "alibi", False) or config.model_type in ("bloom", "mpt"):
+        return False
+    window = getattr(config, "sliding_window", None) or loaded.max_length
+    return all(len(prompt.tokens) + sum(map(len, prompt.labels)) <= window for prompt in prompts)
 
 
 class Prefix:
@@ -99,7 +119,11 @@ def shared_tokens(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows as tensors, without the shared prefix. Shapes: ``tokens`` (rows, width), ``mask`` (rows, prefix + width)."""
+    """Rows as tensors, without the shared prefix.
+
+    Shapes: ``tokens`` and ``positions`` (rows, width); ``mask`` (rows, prefix + width), 1 where there is a token, or
+    (rows, 1, width, prefix + width) in the model's dtype, to be added to attention scores.
+    """
 
     rows: list[Row]
     tokens: Tensor
@@ -107,17 +131,38 @@ class Batch:
     positions: Tensor
 
 
-def collate(rows: list[Row], prefix: Prefix, device: torch.device) -> Batch:
+def collate(rows: list[Row], prefix: Prefix, loaded: LoadedModel) -> Batch:
     """Pad ``rows`` on the right to one width."""
     suffixes = [row.tokens[prefix.length :] for row in rows]
     width = max(map(len, suffixes))
     tokens = torch.zeros((len(rows), width), dtype=torch.long)
     mask = torch.zeros((len(rows), prefix.length + width), dtype=torch.long)
+    positions = torch.arange(prefix.length, prefix.length + width).repeat(len(rows), 1)
     for index, suffix in enumerate(suffixes):
         tokens[index, : len(suffix)] = torch.tensor(suffix)
         mask[index, : prefix.length + len(suffix)] = 1
-    positions = torch.arange(prefix.length, prefix.length + width).expand(len(rows), -1)
-    return Batch(rows, tokens.to(device), mask.to(device), positions.to(device))
+    if any(len(row.branches) > 1 for row in rows):
+        mask = torch.stack([_branched(row, prefix.length, width) for row in rows])[:, None]
+        mask = torch.where(mask, 0.0, torch.finfo(loaded.model.dtype).min).to(loaded.model.dtype)
+        for index, row in enumerate(rows):
+            end = start = len(row.tokens) - sum(row.branches) - prefix.length
+            for length in row.branches:
+                positions[index, end : end + length] = torch.arange(length) + prefix.length + start
+                end += length
+    return Batch(rows, tokens.to(loaded.device), mask.to(loaded.device), positions.to(loaded.device))
+
+
+def _branched(row: Row, prefix: int, width: int) -> Tensor:
+    """Which position (width,) of a row sees which (prefix + width,): those before it, but not in another branch.
+
+    Padding sees what comes before it too: nothing depends on it, and a row that sees nothing would not be a number.
+    """
+    sees = torch.ones((width, prefix + width), dtype=torch.bool).tril(prefix)
+    start = len(row.tokens) - sum(row.branches) - prefix
+    for length in row.branches:
+        sees[start + length :, prefix + start : prefix + start + length] = False
+        start += length
+    return sees
 
 
 def forward(
@@ -153,6 +198,7 @@ def forward(
 
 def score_labels(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
     """Label scores of ``prompts``, shape (prompts, labels), without gradients."""
-    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt)]
+    packed = can_pack(loaded, prompts)
+    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, packed)]
     with torch.no_grad():
-        return forward(loaded, prefix, collate(rows, prefix, loaded.device), len(prompts), len(prompts[0].labels))
+        return forward(loaded, prefix, collate(rows, prefix, loaded), len(prompts), len(prompts[0].labels))

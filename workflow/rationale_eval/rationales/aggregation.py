@@ -6,6 +6,7 @@ Tokens are tied to words by character offsets. A token that covers several words
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,32 +30,46 @@ def words_from_tokens(
     non-space character (a truncated prompt, or a tokenizer that drops characters).
     """
     # Characters of words alone: the space that many tokens begin with takes no share of their score.
-    sizes = [
-        sum(max(0, min(end, word.end) - max(start, word.start)) for word in words if word.field == field)
-        for field, start, end in places
-    ]
-    found = []
+    sizes = [0] * len(places)
+    overlaps: list[list[tuple[int, int]]] = []
+    nearby: dict[int, list[int]] = {}  # tokens by field, in the order of their starts
+    for index, (field, _, _) in enumerate(places):
+        nearby.setdefault(field, []).append(index)
+    for tokens in nearby.values():
+        tokens.sort(key=lambda index: places[index][1])
+    longest = max((end - start for _, start, end in places), default=0)
+    starts = {field: [places[index][1] for index in tokens] for field, tokens in nearby.items()}
     for word in words:
-        shares = [
-            (min(end, word.end) - max(start, word.start), size, score)
-            for (field, start, end), size, score in zip(places, sizes, scores, strict=True)
-            if field == word.field and start < word.end and end > word.start
-        ]
-        covered = {
-            character
-            for field, start, end in places
-            if field == word.field
-            for character in range(max(start, word.start), min(end, word.end))
-        }
-        if len(covered) < word.end - word.start:
+        tokens = nearby.get(word.field, [])
+        # No token that starts further ahead than the longest one is long can reach the word.
+        first = bisect_left(starts.get(word.field, []), word.start - longest)
+        mine = []
+        for index in tokens[first:]:
+            _, start, end = places[index]
+            if start >= word.end:
+                break
+            if (inside := min(end, word.end) - max(start, word.start)) > 0:
+                mine.append((index, inside))
+                sizes[index] += inside
+        overlaps.append(mine)
+    found = []
+    for word, mine in zip(words, overlaps, strict=True):
+        reached = word.start
+        for index, _ in mine:
+            _, start, end = places[index]
+            if start > reached:
+                break
+            reached = max(reached, end)
+        if reached < word.end:
             raise UserError(
                 f"instance {identifier!r}: characters {word.start} to {word.end} of field {word.field} are not "
                 f"covered by the model's tokens, so the word there has no score"
             )
+        values = [scores[index] for index, _ in mine]
         if aggregation == "max":
-            found.append(max(score for _, _, score in shares))
+            found.append(max(values))
         elif aggregation == "mean":
-            found.append(float(np.mean([score for _, _, score in shares])))
+            found.append(float(np.mean(values)))
         else:
-            found.append(sum(score * inside / length for inside, length, score in shares))
+            found.append(sum(scores[index] * inside / sizes[index] for index, inside in mine))
     return found

@@ -19,8 +19,9 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 
-from rationale_eval.corpora.instances import Instance
+from rationale_eval.corpora.instances import Instance, whitespace_words
 
 # Scripts without spaces between words: Thai to Myanmar, Khmer, kana, Han (with extensions).
 _UNSPACED = re.compile(
@@ -131,6 +132,13 @@ class Words:
         while start >= 0:
             yield start, start + len(key)
             start = self._stream.find(key, start + 1)
+
+
+def with_all_fields(instance: Instance) -> Instance:
+    """``instance`` with words in every field: also in those that have no candidates, as the claim of FEVER."""
+    candidates = {word.field for word in instance.words}
+    others = [word for word in whitespace_words(instance.fields.values()) if word.field not in candidates]
+    return replace(instance, words=tuple(sorted([*instance.words, *others], key=lambda word: (word.field, word.start))))
 
 
 class Selection:

@@ -14,7 +14,8 @@ The first of these rules that gives items wins:
 A list item is, in this order: a passage of the instance; quoted strings at its beginning; the part before an
 explanation (`great: it shows`, `great - strong`, `great (positive)`), or behind a label (`word: great`); quoted
 strings anywhere in it; pieces between commas or `and`. A piece that is no passage is taken word by word if at least
-half of its words are in the instance; otherwise, and as to the other words, it is hallucinated.
+half of its words are in the instance; otherwise, and as to the other words, it is hallucinated. What stands only in a
+field without candidate words (the claim in FEVER) selects nothing, but is not hallucinated: the model did read it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rationale_eval.corpora.instances import Instance
-from rationale_eval.rationales.matching import Selection, Words, letters, normalised
+from rationale_eval.rationales.matching import Selection, Words, letters, normalised, with_all_fields
 from rationale_eval.rationales.reply_syntax import (
     EDGES,
     bullets,
@@ -75,7 +76,7 @@ class Parsed:
 
     ``order`` holds indices into the instance's words in the order of first mention. ``mentioned`` counts the items of
     the reply, ``repeated`` those that name only words already named, ``hallucinated`` holds (normalised) each item, or
-    the part of it, that is not in the instance. ``copied`` is true when all words are selected.
+    the part of it, that is in no field of the instance. ``copied`` is true when all words are selected.
 
     ``outcome``: ``empty`` (no text), ``refusal`` (nothing matched, and words that refuse), ``truncated`` (cut off by
     the token limit; what stands before is parsed, a last item that was cut counts only if it matches as it stands),
@@ -107,12 +108,15 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
     items = _Reader(words, finished).items(text)
     if not finished and items and text.endswith(items[-1].text) and not words.occurrences(items[-1].text):
         items.pop()
+    shown = Words(with_all_fields(instance))
     selection = Selection(words)
-    hallucinated, repeated = [], 0
+    hallucinated, unmatched, repeated = [], 0, 0
     for item in items:
         before = len(selection.order)
-        if missing := _select(item, words, selection):
-            hallucinated.append(missing)
+        if _select(item, words, selection):
+            unmatched += 1
+            if missing := _select(item, shown, Selection(shown)):
+                hallucinated.append(missing)
         elif len(selection.order) == before:
             repeated += 1
     if not selection.order and _REFUSAL.search(text[:_OPENING]):
@@ -122,13 +126,13 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
     elif not selection.order:
         outcome = NOTHING
     else:
-        outcome = PARTLY if hallucinated else OK
+        outcome = PARTLY if unmatched else OK
     covered = bool(selection.order) and selection.covers_all()
     return Parsed(outcome, tuple(selection.order), len(items), tuple(hallucinated), repeated, covered)
 
 
 def _select(item: _Item, words: Words, selection: Selection) -> str:
-    """Select the words of ``item``; returns what of it is not in the instance."""
+    """Select the words of ``item``; returns what of it is not among ``words``."""
     if words.occurrences(item.text):
         selection.add(item.text)
         return ""
