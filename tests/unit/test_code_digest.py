@@ -10,6 +10,7 @@ import pytest
 from rationale_eval import __main__ as cli
 from rationale_eval import code_digest
 from rationale_eval.code_digest import MEMO, READERS, STAGES, UNTRACKED, memo_code, stage_code
+from rationale_eval.corpora import stage as corpus_stage
 
 PACKAGE = code_digest.PACKAGE
 
@@ -62,13 +63,23 @@ def test_taking_a_docstring_away_changes_no_digest(package):
     ("module", "old", "new", "expected"),
     [
         ("rationales/aggregation", '== "max"', '== "min"', {"rationale"}),
-        ("evidence/measure", "dim=-1", "dim=-2", {"evidence", "memo evidence"}),
-        ("faithfulness/masking", 'operator == "replace"', 'operator != "replace"', {"perturb"}),
+        ("evidence/measure", "dim=-1", "dim=-2", {"evidence", "attributions", "memo evidence", "memo attributions"}),
+        ("faithfulness/masking", 'operator == "replace"', 'operator != "replace"', {"perturb", "attributions"}),
         (
             "models/scoring",
             "log_softmax(-1)",
             "softmax(-1)",
-            {"finetune", "evidence", "replies", "perturb", "memo evidence", "memo replies", "memo perturb"},
+            {
+                "finetune",
+                "evidence",
+                "attributions",
+                "memo attributions",
+                "replies",
+                "perturb",
+                "memo evidence",
+                "memo replies",
+                "memo perturb",
+            },
         ),
         ("faithfulness/measures", "!= label", "== label", {"faithfulness"}),
         ("corpora/stage", "casefold()", "lower()", {"corpus"}),
@@ -137,13 +148,51 @@ def test_the_list_of_a_format_is_what_its_module_imports_besides_the_stage(reade
     assert {name for name in reached if name not in UNTRACKED} - set(STAGES["corpus"]) == set(READERS[reader])
 
 
+ALL_FORMATS = {"rated_snippets", "esnli", "eraser", "medical_bios", "table"}
+
+
+def test_the_formats_with_a_digest_are_those_of_the_stage():
+    assert set(READERS) == set(corpus_stage.READERS) == ALL_FORMATS
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        *((f"corpora/{name}", {name}) for name in sorted(ALL_FORMATS)),
+        ("corpora/treebank", {"eraser"}),
+        ("corpora/marks", {"table"}),
+        ("corpora/aggregate", {"esnli", "table"}),
+        ("corpora/rows", ALL_FORMATS - {"rated_snippets"}),
+        ("corpora/archive", ALL_FORMATS),
+        ("corpora/containers", ALL_FORMATS),
+        ("corpora/stage", ALL_FORMATS),
+        ("models/task", set()),
+    ],
+)
+def test_an_edit_of_a_reader_re_reads_the_corpora_of_its_formats_and_no_others(package, module, expected):
+    def reading():
+        code_digest._module.cache_clear()
+        return {name: stage_code("corpus", name) for name in READERS}
+
+    before = reading()
+    with (package / f"{module}.py").open("a", encoding="utf-8") as file:
+        file.write("\nEDITED = True\n")
+    assert {name for name, digest in reading().items() if digest != before[name]} == expected
+
+
+def test_formats_have_digests_of_their_own_and_a_plugins_corpus_that_of_the_stage():
+    digests = {stage_code("corpus", name) for name in READERS}
+    assert len(digests) == len(READERS)
+    assert stage_code("corpus") not in digests
+
+
 def test_package_files_hold_no_code():
     for path in PACKAGE.rglob("__init__.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), path
 
 
-@pytest.mark.parametrize("stage", ["fetch", "corpus", "rationale", "alignment", "faithfulness"])
+@pytest.mark.parametrize("stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness"])
 def test_light_stages_import_neither_torch_nor_transformers(stage):
     import subprocess
     import sys

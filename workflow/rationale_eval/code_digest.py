@@ -61,8 +61,23 @@ STAGES: dict[str, tuple[str, ...]] = {
     "evidence": (
         "evidence/attention",
         "evidence/measure",
+        "evidence/questions",
         "evidence/schema",
         "evidence/stage",
+        "memo",
+        *_INPUT,
+        *_INSTANCES,
+        *_SCORING,
+    ),
+    "attributions": (
+        "evidence/attention",
+        "evidence/attribution_schema",
+        "evidence/attributions",
+        "evidence/integrated",
+        "evidence/measure",
+        "evidence/questions",
+        "evidence/schema",
+        "faithfulness/masking",
         "memo",
         *_INPUT,
         *_INSTANCES,
@@ -91,6 +106,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "rationale": (
         "evidence/schema",
         "corpora/rows",
+        "evidence/attribution_schema",
         "plugins",
         "rationales/aggregation",
         "rationales/external",
@@ -164,6 +180,7 @@ READERS: dict[str, tuple[str, ...]] = {
 MEMO = {
     "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
     "replies": ("evidence/list_end", "models/generation", *_SCORING),
+    "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
     "perturb": _SCORING,
 }
 

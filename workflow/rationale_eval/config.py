@@ -90,6 +90,28 @@ class AttentionMethod(Strict):
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
 
 
+class IntegratedGradientsMethod(Strict):
+    """Gradients averaged along a line from a baseline to the input."""
+
+    kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
+    steps: int = Field(default=20, ge=2, description="Nodes of the sum: forward and backward passes for each instance.")
+    baseline: Literal["pad", "zero", "mean"] = Field(
+        default="pad", description="What stands for no token: the padding token, zeros, or the mean embedding."
+    )
+    statistic: Literal["ig_dot", "ig_l1", "ig_l2"] = Field(
+        default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
+    )
+    aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+
+
+class AblationMethod(Strict):
+    """How much the score falls when a word alone is taken away."""
+
+    kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
+    operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
+    mask: str = Field(default="___", min_length=1, description="What stands for the word.")
+
+
 class RandomMethod(Strict):
     """Reference row: uniformly random words."""
 
@@ -141,6 +163,8 @@ class PluginMethod(Strict):
 METHODS: dict[str, type[Strict]] = {
     "gradients": GradientMethod,
     "attention": AttentionMethod,
+    "integrated_gradients": IntegratedGradientsMethod,
+    "ablation": AblationMethod,
     "prompt": PromptMethod,
     "random": RandomMethod,
     "external": ExternalMethod,
@@ -156,6 +180,8 @@ def _method_kind(raw: Any) -> str:
 Method = Annotated[
     Annotated[GradientMethod, Tag("(GradientMethod)")]
     | Annotated[AttentionMethod, Tag("(AttentionMethod)")]
+    | Annotated[IntegratedGradientsMethod, Tag("(IntegratedGradientsMethod)")]
+    | Annotated[AblationMethod, Tag("(AblationMethod)")]
     | Annotated[PromptMethod, Tag("(PromptMethod)")]
     | Annotated[RandomMethod, Tag("(RandomMethod)")]
     | Annotated[FixedMethod, Tag("(FixedMethod)")]

@@ -12,6 +12,7 @@ from rationale_eval.config import (
     AttentionMethod,
     Config,
     GradientMethod,
+    IntegratedGradientsMethod,
     Matched,
     PluginMethod,
     PromptMethod,
@@ -133,3 +134,5 @@ def _references(config: Config) -> Iterable[str]:
         asked = config.methods.get(method_name)
         if isinstance(asked, GradientMethod | AttentionMethod):
             yield from _evidence_faults(config, index, method_name, asked.kind)
+        if isinstance(asked, IntegratedGradientsMethod):
+            yield from _evidence_faults(config, index, method_name, "gradients")

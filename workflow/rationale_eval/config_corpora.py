@@ -239,7 +239,7 @@ FORMATS: dict[str, type[CorpusEntry]] = {
 
 def _format(raw: Any) -> str:
     name = raw.get("format") if isinstance(raw, dict) else getattr(raw, "format", None)
-    return f"({name})" if name in FORMATS else "(plugin)"
+    return f"({name})" if isinstance(name, str) and name in FORMATS else "(plugin)"
 
 
 Corpus = Annotated[

@@ -72,7 +72,13 @@ def lines(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
     # A misspelt key is also missing under its right name: one fault, one line.
     misspelt = [fault["loc"] for fault in faults if fault["type"] == "extra_forbidden"]
     meant = {(*loc[:-1], close) for loc in misspelt if (close := _close(str(loc[-1]), _allowed(loc[:-1])))}
-    told = [fault for fault in faults if fault["type"] != "missing" or fault["loc"] not in meant]
+    told = [
+        fault
+        for fault in faults
+        if not (fault["type"] == "missing" and fault["loc"] in meant)
+        # Which keys an entry may have is not known where its kind is not said: that is the fault.
+        and not (fault["type"] == "extra_forbidden" and _of_plugin(fault["loc"]) and _kind(fault["loc"], raw) is None)
+    ]
     return list(dict.fromkeys(_line(fault, raw) for fault in told))
 
 
@@ -119,12 +125,23 @@ def _path(loc: Loc) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in shown).lstrip(".")
 
 
+def _of_plugin(loc: Loc) -> bool:
+    """Whether ``loc`` is a key of an entry that the package itself has no type for."""
+    return len(loc) == 4 and loc[2] in OF_PLUGINS
+
+
+def _kind(loc: Loc, raw: Mapping[str, Any]) -> str | None:
+    """The format or kind that the entry of ``loc`` names; None if it names none."""
+    kind = raw[str(loc[0])][loc[1]].get(KINDS[loc[0]][0])
+    return kind if isinstance(kind, str) else None
+
+
 def _unknown_key(loc: Loc, raw: Mapping[str, Any]) -> str:
     key = str(loc[-1])
-    if len(loc) == 4 and loc[2] in OF_PLUGINS:
+    if _of_plugin(loc):
         # What the package does not know may be a plugin's, or a misspelt name of its own, whose keys it then has.
         decides, own = KINDS[loc[0]]
-        named = raw[str(loc[0])][loc[1]][decides]
+        named = str(_kind(loc, raw))
         close = _close(named, own)
         if close is not None and key in own[close].model_fields:
             return f"{_path(loc[:2])}.{decides}: {named!r} is not known; did you mean {close!r}?"

@@ -49,7 +49,19 @@ EVIDENCE = ("gradients", "attention")
 # Names that the package itself has.
 TAKEN = {
     CORPUS_FORMAT: frozenset({"rated_snippets", "esnli", "eraser", "medical_bios", "table"}),
-    METHOD: frozenset({*EVIDENCE, "prompt", "random", "first_words", "human", "all_words", "external"}),
+    METHOD: frozenset(
+        {
+            *EVIDENCE,
+            "prompt",
+            "random",
+            "first_words",
+            "human",
+            "all_words",
+            "external",
+            "ablation",
+            "integrated_gradients",
+        }
+    ),
     METRIC: frozenset(
         {"precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance"}
         | {

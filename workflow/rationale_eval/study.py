@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rationale_eval.config import (
+    AblationMethod,
     AttentionMethod,
     Config,
     ExternalMethod,
     FixedMethod,
     GradientMethod,
+    IntegratedGradientsMethod,
     PluginMethod,
     PromptMethod,
     RandomMethod,
@@ -199,6 +201,18 @@ class StudyPlan:
                 "evidence": self.config.models[model].evidence,
             }
         )
+
+    @property
+    def attributed(self) -> list[str]:
+        """The methods whose attributions are a job of their own, that the configuration names."""
+        kinds = (IntegratedGradientsMethod, AblationMethod)
+        return [name for name, entry in self.config.methods.items() if isinstance(entry, kinds)]
+
+    def attributions(self, corpus: str, model: str, method: str) -> str:
+        """Slice of the attributions of such a method: not how its words are chosen."""
+        settings = self.config.methods[method].model_dump(exclude={"statistic", "aggregation"})
+        asked = {"asking": self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
+        return canonical(asked | settings)
 
     def evidence_of(self, method: str) -> str | None:
         """The kind of evidence that ``method`` reads, if any."""

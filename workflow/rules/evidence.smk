@@ -37,6 +37,41 @@ rule evidence:
         " > {log:q} 2>&1"
 
 
+rule attributions:
+    input:
+        test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        model=f"{RESULTS}/models/{{model}}/card.json",
+        checkpoint=checkpoint_folder,
+        shots=shots_table,
+    output:
+        attributions=f"{CELL}/evidence/attributions/{{method}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{method}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(plan.attributed),
+    conda:
+        "../../envs/gpu.yaml"
+    threads: MODEL_THREADS
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
+        runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
+        memo=MEMO,
+        batch_tokens=COMPUTE.batch_tokens,
+        batch_rows=COMPUTE.batch_rows,
+    params:
+        spec=lambda wildcards: plan.attributions(wildcards.corpus, wildcards.model, wildcards.method),
+        code=stage_code("attributions"),
+    shell:
+        "python -m rationale_eval attributions --spec {params.spec:q}"
+        " --test {input.test:q} --shots {input.shots:q}"
+        " --model {input.model:q} --checkpoint {input.checkpoint:q}"
+        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --output {output.attributions:q} > {log:q} 2>&1"
+
+
 rule replies:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",

@@ -18,20 +18,19 @@ from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence import attention
 from rationale_eval.evidence.measure import Question, measure
+from rationale_eval.evidence.questions import contrast_of, prompt_status, question_key
 from rationale_eval.evidence.schema import (
     ATTENTION_STATISTICS,
     EVIDENCE,
     GRADIENT_STATISTICS,
-    MARKUP,
     NOT_AVAILABLE,
     OK,
     PREDICTIONS,
-    TOO_LONG,
 )
-from rationale_eval.memo import Memo, digest
+from rationale_eval.memo import Memo
 from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt
-from rationale_eval.models.loading import LoadedModel, load
+from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.stage_input import (
     add_model_arguments,
@@ -46,25 +45,6 @@ from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
 
 STATISTICS = {"gradients": GRADIENT_STATISTICS, "attention": ATTENTION_STATISTICS}
-
-
-def question_key(question: Question) -> str:
-    """The memo key: the prompt's tokens, where its content lies, the tokens of the verbalisers, and the contrast."""
-    prompt = question.prompt
-    return digest([prompt.tokens, [token.position for token in prompt.content], prompt.labels, question.contrast])
-
-
-def contrast_of(instance: Instance, task: Task) -> tuple[int, int] | None:
-    """The indices of the label and its foil in a contrastive corpus; else None."""
-    return None if instance.foil is None else (task.labels.index(instance.label), task.labels.index(instance.foil))
-
-
-def prompt_status(prompt: Prompt, loaded: LoadedModel) -> str:
-    """Whether the prompt can be put to the model."""
-    if prompt.markup:
-        return MARKUP
-    longest = len(prompt.tokens) + max(map(len, prompt.labels))
-    return TOO_LONG if longest > loaded.max_length else OK
 
 
 def evidence_row(kind: str, identifier: str, status: str, prompt: Prompt, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.errors import UserError
+from rationale_eval.evidence.attribution_schema import ABLATION, INTEGRATED_GRADIENTS, SCHEMAS
 from rationale_eval.evidence.schema import EVIDENCE
 from rationale_eval.plugins import METHOD, Plugin, load, run_method
 from rationale_eval.progress import say
@@ -47,6 +48,16 @@ def from_evidence(
         )
 
 
+def from_words(instances: list[Instance], evidence: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows of a method whose evidence is by word already. Raises ``UserError`` if it is not of these instances."""
+    by_id = {row["id"]: row for row in evidence}
+    for instance in instances:
+        if instance.id not in by_id:
+            raise UserError(f"the evidence has no row for instance {instance.id!r}")
+        row = by_id[instance.id]
+        yield rationale_row(instance.id, status=row["status"], scores=row["words"])
+
+
 def from_plugin(
     instances: list[Instance], evidence: list[dict[str, Any]] | None, method: Mapping[str, Any], plugin: Plugin
 ) -> Iterator[dict[str, Any]]:
@@ -81,7 +92,7 @@ def reference(instances: list[Instance], method: Mapping[str, Any]) -> Iterator[
 def _evidence(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
     if len(paths) != 1:
         raise UserError(f"--evidence: this method needs one table, of {kind}")
-    return read_table(paths[0], EVIDENCE[kind])
+    return read_table(paths[0], (EVIDENCE | SCHEMAS)[kind])
 
 
 def main(argv: list[str]) -> None:
@@ -100,8 +111,10 @@ def main(argv: list[str]) -> None:
     instances = read_instances(args.test)
     inputs = {"test": args.test, **({"evidence": args.evidence[0]} if args.evidence else {})}
     kind = method["kind"]
-    if kind in EVIDENCE:
+    if kind in EVIDENCE or kind == INTEGRATED_GRADIENTS:
         rows = list(from_evidence(instances, _evidence(args.evidence, kind), method))
+    elif kind == ABLATION:
+        rows = list(from_words(instances, _evidence(args.evidence, kind)))
     elif kind == "external":
         if len(args.external) != 1:
             raise UserError("--external: a method of kind 'external' needs one file")

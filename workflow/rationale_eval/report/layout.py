@@ -61,7 +61,10 @@ def family(kind: str) -> str:
     """The family of a method: the evidence that it reads, ``prompting``, ``reference``, ``external`` or ``plugin``."""
     if kind in REFERENCE_KINDS:
         return REFERENCE
-    return PROMPTING if kind == PROMPT else kind if kind in ("gradients", "attention", "external") else "plugin"
+    if kind == "integrated_gradients":
+        return "gradients"
+    own = ("gradients", "attention", "ablation", "external")
+    return PROMPTING if kind == PROMPT else kind if kind in own else "plugin"
 
 
 def prompted(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:

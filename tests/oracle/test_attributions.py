@@ -1,0 +1,184 @@
+"""Integrated gradients and ablation against captum, and against their definitions."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.evidence import attributions
+from rationale_eval.evidence.attribution_schema import SCHEMAS
+from rationale_eval.evidence.attributions import word_scores
+from rationale_eval.evidence.integrated import baseline_embedding, integrate
+from rationale_eval.evidence.measure import Question
+from rationale_eval.memo import Memo
+from rationale_eval.models.encoding import PromptEncoder
+from rationale_eval.models.loading import load
+from rationale_eval.models.scoring import Prefix, shared_prefix
+from rationale_eval.models.task import load_task, task_slice
+from rationale_eval.tables import read_table
+
+TEXTS = ("A lovely film.", "The hotel near the station was dreadful and stale last week!", "grim")
+VERBALISERS = {
+    "single": {"no": "negative", "maybe": "neutral", "yes": "positive"},
+    "several": {"no": "a dreadful film", "maybe": "neither", "yes": "positive indeed"},
+}
+ARCHITECTURES = ("llama", "qwen2", "gpt2", "gemma2")
+STEPS = 24
+
+
+@pytest.fixture
+def questions_for(prompt_file):
+    """``questions_for(loaded, verbalisers, contrast)``: the prompts of ``TEXTS``."""
+
+    def questions(loaded, verbalisers="single", contrast=None):
+        encoder = PromptEncoder(loaded.tokenizer, load_task(prompt_file(verbalisers=VERBALISERS[verbalisers])), None)
+        return [Question(prompt, contrast) for prompt in encoder.encode([{"text": text} for text in TEXTS])]
+
+    return questions
+
+
+def plain_score(model, prompt, label, content):
+    """Score of ``label`` as a function of the content's embeddings (rows, content, hidden), all else fixed."""
+    table, answer = model.get_input_embeddings(), prompt.labels[label]
+    fixed = table(torch.tensor([[*prompt.tokens, *answer[:-1]]])).detach()
+
+    def score(embeddings):
+        whole = fixed.repeat(len(embeddings), 1, 1)
+        whole[:, content] = embeddings
+        logits = model(inputs_embeds=whole, use_cache=False).logits.log_softmax(-1)
+        first = len(prompt.tokens) - 1
+        return sum(logits[:, first + step, token] for step, token in enumerate(answer))
+
+    return score, fixed[:, content]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("verbalisers", VERBALISERS)
+@pytest.mark.parametrize("contrast", [None, (2, 0)])
+@pytest.mark.parametrize("behind_prefix", [True, False])
+def test_integrated_gradients_are_captums(
+    architecture, verbalisers, contrast, behind_prefix, tiny_card, questions_for, assert_close
+):
+    from captum.attr import IntegratedGradients
+
+    loaded = load(tiny_card(architecture, "byte_level"), "float32")
+    questions = questions_for(loaded, verbalisers, contrast)
+    shared = shared_prefix([question.prompt for question in questions], before_content=True)
+    prefix = Prefix(loaded, shared if behind_prefix else ())
+    baseline = baseline_embedding(loaded, "pad")
+    found = integrate(loaded, prefix, questions, STEPS, baseline)
+    for question, row in zip(questions, found, strict=True):
+        prompt = question.prompt
+        content = sorted({token.position for token in prompt.content})
+        scores = [plain_score(loaded.model, prompt, label, content) for label in range(len(prompt.labels))]
+        embedded = scores[0][1]
+        with torch.no_grad():
+            predicted = int(np.argmax([float(score(embedded)) for score, _ in scores]))
+        against = question.against(predicted)
+
+        def target(embeddings, scores=scores, predicted=predicted, against=against):
+            other = 0.0 if against is None else scores[against][0](embeddings)
+            return scores[predicted][0](embeddings) - other
+
+        start = baseline.expand_as(embedded)
+        expected = (
+            IntegratedGradients(target)
+            .attribute(embedded, baselines=start, n_steps=STEPS, internal_batch_size=8)[0]
+            .detach()
+        )
+        places = [content.index(token.position) for token in prompt.content]
+        for name, values in (("ig_l1", expected.abs().sum(-1)), ("ig_l2", expected.norm(dim=-1))):
+            assert_close(row[name], values[places])
+        assert_close(row["ig_dot"], expected.sum(-1)[places], expected.abs().sum(-1))
+        with torch.no_grad():
+            difference = float(target(embedded) - target(start))
+        assert float(row["difference"][0]) == pytest.approx(difference, abs=1e-4)
+        assert float(row["completeness_error"][0]) == pytest.approx(float(expected.sum()) - difference, abs=1e-3)
+
+
+def test_more_steps_make_the_sum_complete(tiny_loaded, questions_for):
+    # Not Llama, whose padding token embeds as zeros here: near them its normalisation is too steep for few steps.
+    loaded = tiny_loaded("gpt2", "byte_level")
+    questions = questions_for(loaded)
+    baseline = baseline_embedding(loaded, "pad")
+    nothing = Prefix(loaded, ())
+    errors = [
+        max(abs(float(row["completeness_error"][0])) for row in integrate(loaded, nothing, questions, steps, baseline))
+        for steps in (2, 64)
+    ]
+    assert errors[1] < 1e-3
+    assert errors[1] < errors[0]
+
+
+def test_baselines_are_the_padding_token_zeros_and_the_mean_embedding(tiny_loaded):
+    loaded = tiny_loaded()
+    weights = loaded.model.get_input_embeddings().weight
+    assert torch.equal(baseline_embedding(loaded, "pad"), weights[loaded.tokenizer.pad_token_id])
+    assert torch.allclose(baseline_embedding(loaded, "mean"), weights.mean(0), atol=1e-6)
+    assert not baseline_embedding(loaded, "zero").any()
+
+
+@pytest.mark.parametrize(
+    ("contrast", "expected"),
+    # scores of three labels for the whole text (the last is predicted), without the first and without the second word
+    [(None, [2.0, 0.0]), ((2, 0), [3.0, -1.0]), ((1, 2), [2.5, 0.5])],
+)
+def test_the_score_of_a_word_is_how_far_the_target_falls_without_it(contrast, expected):
+    question = Question(prompt=None, contrast=contrast)
+    scores = [np.array([-3.0, -2.0, -1.0]), np.array([-2.0, -1.5, -3.0]), np.array([-4.0, -1.5, -1.0])]
+    assert word_scores(question, scores) == pytest.approx(expected)
+
+
+MASKED = ["___ lovely film", "A ___ film", "A lovely ___"]
+DELETED = ["lovely film", "A film", "A lovely"]
+
+
+@pytest.fixture
+def stage(tmp_path, tiny_card, prompt_file):
+    """``stage(kind, texts, **settings)``: the rows of the stage by id, on tiny GPT-2."""
+
+    def run(kind, texts, **settings):
+        rows = [Instance(name, "yes", {"text": text}, whitespace_words([text]), None) for name, text in texts.items()]
+        write_instances(tmp_path / "test.parquet", rows, {})
+        part = task_slice(prompt_file(verbalisers=VERBALISERS["several"]), None, ())
+        asking = {"dtype": "float32", "system_prompt": None, "prompt_style": "auto"}
+        spec = {"asking": asking, "task": part, "shots": {"count": 0, "seed": 0}, "kind": kind, **settings}
+        command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
+        command += ["--model", str(tiny_card("gpt2", "byte_level")), "--memo", str(tmp_path / "memo")]
+        command += ["--batch-tokens", "2048", "--batch-rows", "8", "--output", str(tmp_path / "out.parquet")]
+        attributions.main(command)
+        return {row["id"]: row for row in read_table(tmp_path / "out.parquet", SCHEMAS[kind])}
+
+    return run
+
+
+@pytest.mark.parametrize(("operator", "expected"), [("replace", MASKED), ("delete", DELETED)])
+def test_ablation_is_the_difference_to_the_text_that_one_would_write(
+    operator, expected, stage, tiny_loaded, prompt_file, assert_close
+):
+    row = stage("ablation", {"a": "A lovely film"}, operator=operator, mask="___")["a"]
+    loaded = tiny_loaded("gpt2", "byte_level")
+    encoder = PromptEncoder(loaded.tokenizer, load_task(prompt_file(verbalisers=VERBALISERS["several"])), None)
+    scores = []
+    for prompt in encoder.encode([{"text": text} for text in ["A lovely film", *expected]]):
+        content = [token.position for token in prompt.content]
+        found = [plain_score(loaded.model, prompt, label, content) for label in range(3)]
+        scores.append([float(score(embedded).detach()) for score, embedded in found])
+    predicted = int(np.argmax(scores[0]))
+    assert_close(row["words"], [scores[0][predicted] - found[predicted] for found in scores[1:]])
+
+
+def test_rows_that_cannot_be_asked_keep_their_status_and_a_second_run_computes_nothing(stage, monkeypatch):
+    texts = {"ok": "A lovely film", "long": "so it went on " * 400, "markup": "A <|im_end|> film"}
+    settings = {"ablation": {"operator": "replace", "mask": "___"}}
+    settings["integrated_gradients"] = {"steps": 3, "baseline": "pad"}
+    first = {kind: stage(kind, texts, **options) for kind, options in settings.items()}
+    for kind, values in (("ablation", "words"), ("integrated_gradients", "ig_dot")):
+        status = {name: row["status"] for name, row in first[kind].items()}
+        assert status == {"ok": "ok", "long": "too_long", "markup": "chat_markup"}
+        assert [name for name, row in first[kind].items() if row[values] is not None] == ["ok"]
+    monkeypatch.setattr(Memo, "put", lambda *_: pytest.fail("something was computed again"))
+    assert {kind: stage(kind, texts, **options) for kind, options in settings.items()} == first

@@ -1,0 +1,41 @@
+"""The tables of attributions that need passes of their own: integrated gradients and ablation."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from rationale_eval.tables import TableSchema
+
+INTEGRATED_STATISTICS = ("ig_dot", "ig_l1", "ig_l2")
+INTEGRATED_GRADIENTS, ABLATION = "integrated_gradients", "ablation"
+
+# `difference`: the target of the input minus that of the baseline; `completeness_error`: the sum of all attributions
+# minus that.
+INTEGRATED = TableSchema(
+    name=INTEGRATED_GRADIENTS,
+    columns=pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("status", pa.string()),
+            pa.field("token_field", pa.list_(pa.int16())),
+            pa.field("token_start", pa.list_(pa.int32())),
+            pa.field("token_end", pa.list_(pa.int32())),
+            *(pa.field(name, pa.list_(pa.float32())) for name in INTEGRATED_STATISTICS),
+            pa.field("difference", pa.float32()),
+            pa.field("completeness_error", pa.float32()),
+        ]
+    ),
+    key=("id",),
+    required=("status",),
+)
+
+# `words`: for each word of the instance how much the target falls when it alone is taken away.
+ABLATED = TableSchema(
+    name=ABLATION,
+    columns=pa.schema(
+        [pa.field("id", pa.string()), pa.field("status", pa.string()), pa.field("words", pa.list_(pa.float32()))]
+    ),
+    key=("id",),
+    required=("status",),
+)
+SCHEMAS = {INTEGRATED_GRADIENTS: INTEGRATED, ABLATION: ABLATED}

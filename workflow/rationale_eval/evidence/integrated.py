@@ -1,0 +1,107 @@
+"""Integrated Gradients (Sundararajan, Taly & Yan 2017, ICML): the gradient averaged along a line from a baseline.
+
+For the embedding e_i of a token of the content and its baseline b_i,
+
+    IG_i = (e_i - b_i) * integral over a in [0, 1] of dF/de_i at b + a (e - b),
+
+product and integral taken per dimension, F being the target (see ``measure``) and all other positions kept as they are.
+The integral is a Gauss-Legendre sum over ``steps`` nodes. Completeness: the sum of all entries of IG is F(e) - F(b);
+how far the sum is from it says how good the approximation is, and is stored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rationale_eval.errors import UserError
+from rationale_eval.evidence.measure import Question
+from rationale_eval.models.loading import LoadedModel
+from rationale_eval.models.scoring import Prefix, can_pack, collate, forward, rows_of
+
+BASELINES = ("pad", "zero", "mean")
+
+
+def baseline_embedding(loaded: LoadedModel, baseline: str) -> Tensor:
+    """The embedding (hidden,) that stands for "no token": of the padding token, zeros, or the mean of all tokens'.
+
+    Raises ``UserError`` for "pad" where the tokenizer has neither a padding nor an end token.
+    """
+    table = loaded.model.get_input_embeddings()
+    found: Tensor
+    if baseline == "zero":
+        return torch.zeros(table.weight.shape[1], dtype=table.weight.dtype, device=loaded.device)
+    if baseline == "mean":
+        # Through the module, which may scale what it looks up.
+        found = table(torch.arange(table.weight.shape[0], device=loaded.device)).mean(0).detach()
+        return found
+    tokenizer = loaded.tokenizer
+    token = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    if token is None:
+        raise UserError("baseline pad: the model's tokenizer has no padding token; use baseline zero or mean")
+    found = table(torch.tensor(token, device=loaded.device)).detach()
+    return found
+
+
+def integrate(
+    loaded: LoadedModel, prefix: Prefix, questions: list[Question], steps: int, baseline: Tensor
+) -> list[dict[str, Any]]:
+    """For each prompt ``ig_dot``, ``ig_l1``, ``ig_l2`` (content tokens,): sum, L1 and L2 over the hidden dimension.
+
+    Also ``difference`` (1,), of the target between input and baseline, and ``completeness_error`` (1,), the sum of all
+    attributions minus it. Costs ``steps`` forward and backward passes and two forward ones.
+    """
+    prompts = [question.prompt for question in questions]
+    labels = len(prompts[0].labels)
+    packed = can_pack(loaded, prompts)
+    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, packed)]
+    batch = collate(rows, prefix, loaded)
+    owners = torch.tensor([row.owner for row in rows], device=loaded.device)
+    with torch.no_grad():
+        end = loaded.model.get_input_embeddings()(batch.tokens)
+    start = end.clone()
+    for index, row in enumerate(rows):
+        places = [token.position - prefix.length for token in prompts[row.owner].content]
+        start[index, places] = baseline.to(end.dtype)
+
+    def scores(embeddings: Tensor) -> Tensor:
+        return forward(loaded, prefix, batch, len(prompts), labels, embeddings)
+
+    with torch.no_grad():
+        reached = scores(end)
+    # The label is the one predicted for the whole input, all along the line.
+    chosen = reached.argmax(dim=1)
+    against = [question.against(int(label)) for question, label in zip(questions, chosen, strict=True)]
+
+    def targets(found: Tensor) -> Tensor:
+        each = torch.arange(len(prompts), device=loaded.device)
+        best = found[each, chosen]
+        return torch.stack([best[i] if other is None else best[i] - found[i, other] for i, other in enumerate(against)])
+
+    with torch.no_grad():
+        difference = targets(reached) - targets(scores(start))
+    total = torch.zeros((len(prompts), *end.shape[1:]), dtype=torch.float32, device=loaded.device)
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+        point = (start + float(node) * (end - start)).requires_grad_()
+        (gradient,) = torch.autograd.grad(targets(scores(point)).sum(), point)
+        total.index_add_(0, owners, float(weight) * gradient.float())
+    first = [next(index for index, row in enumerate(rows) if row.owner == owner) for owner in range(len(prompts))]
+    attributions = total * (end - start)[first].float()
+    results = []
+    for index, prompt in enumerate(prompts):
+        mine = attributions[index, [token.position - prefix.length for token in prompt.content]]
+        found = {"ig_dot": mine.sum(-1), "ig_l1": mine.abs().sum(-1), "ig_l2": mine.norm(dim=-1)}
+        # A token over two fields stands in the content twice, and counts once here.
+        whole = float(attributions[index].sum())
+        results.append(
+            {name: values.cpu().numpy() for name, values in found.items()}
+            | {
+                "difference": np.array([float(difference[index])]),
+                "completeness_error": np.array([whole - float(difference[index])]),
+            }
+        )
+    return results
