@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_models
+import yaml
+
+ROOT = Path(__file__).parents[1]
 
 
 def prepare(source: Path, folder: Path) -> Path:
@@ -38,6 +44,43 @@ def tiny_card(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return prepare(tiny_models.make_tiny(root / name, architecture, tokenizer), root / f"{name}-prepared")
 
     return lambda architecture="llama", tokenizer="byte_level": made(architecture, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def smollm2_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The card of the model of config.yaml, a trained one: got and prepared by the package's own stages.
+
+    With RATIONALE_EVAL_SMOLLM2, a folder with that model in safetensors, nothing is fetched. Tests that use this are
+    marked ``xdist_group("smollm2")``, so that one worker makes it once.
+    """
+    folder = tmp_path_factory.mktemp("smollm2")
+    if given := os.environ.get("RATIONALE_EVAL_SMOLLM2"):
+        return prepare(Path(given), folder)
+    from rationale_eval import config_checks
+    from rationale_eval.study import StudyPlan
+
+    plan = StudyPlan(config_checks.parse(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))))
+    (name,) = plan.study.models
+    source = folder / plan.config.models[name].source.artifact
+    _stage("fetch", "--spec", plan.fetch(source.name), "--output", source, offline="cannot be fetched here")
+    card = folder / "card.json"
+    _stage("model", "--spec", plan.model(name), "--source", source, "--snapshot", folder / "snapshot", "--card", card)
+    source.unlink()
+    return card
+
+
+def _stage(stage: str, *arguments: str | Path, offline: str = "") -> None:
+    """Run a stage. If it fails the tests fail, or with ``offline`` are skipped with the last line of its message."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rationale_eval", stage, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and offline:
+        pytest.skip(f"SmolLM2 {offline}: {done.stderr.strip().splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,12 @@ BUDGETS = {
     "matched_asked": {"kind": "matched", "to": ASKED},
 }
 APPLY = {"random": ["top_var"], "human": ["as_given"], ASKED: ["top_var", "as_given"]}
+# As `task_slice` cuts a prompt file.
 PROMPT = {
     "version": 1,
     "fields": ["text"],
     "classify": f"{SCRIPT} {{text}}",
-    "verbalisers": {"no": "no", HOSTILE: IMAGE},
+    "verbalisers": [["no", "no"], [HOSTILE, IMAGE]],
 }
 # By instance what the model replied and how it was read; instance 3 was not asked.
 REPLIED = {
@@ -138,7 +139,7 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 shared = {"id": row["id"], "method": method, "sample": row["sample"], "budget": budget, "words": 9}
                 shared["selected"] = None if missing else 2
                 values = dict.fromkeys(MEASURES, None if missing else 0.5 + 0.1 * number + 0.1 * trained)
-                alignment.append(shared | {"status": status, "gold": 2} | values)
+                alignment.append(shared | {"status": status, "gold": 2, "metrics": {}} | values)
                 if not missing and number == 3:
                     missing, status = True, "too_long"
                 flip, drop = (None, None) if missing else (number == 1, 0.1)
@@ -155,8 +156,6 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
 def run(results, cells, methods=METHODS, budgets=BUDGETS):
     """The three stages on ``cells`` (corpus, checkpoint); their output lies in ``results/report``."""
     report = results / "report"
-    prompts = results / "prompts.yaml"
-    prompts.write_text(json.dumps(PROMPT), encoding="utf-8")
     reads = ["--results", str(results)]
     reads_tables = [*reads, "--tables", str(report / "tables")]
     named = [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells]
@@ -166,7 +165,7 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS):
     drawn = json.dumps({"methods": methods, "main_budget": "top_var"})
     figures.main(["--spec", drawn, *reads_tables, "--output", str(report / "figures")])
     spec |= {"main_budget": "top_var", "perturbation": {"operator": "replace", "mask": SCRIPT}}
-    spec |= {"tasks": {corpus: str(prompts) for corpus, _ in cells}}
+    spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
     reads_all = [*reads_tables, "--figures", str(report / "figures")]
     page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])
     return report

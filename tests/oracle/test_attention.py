@@ -7,7 +7,7 @@ import pytest
 import torch
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.attention import AttentionRecorder
-from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.measure import Question, measure
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.task import load_task
@@ -25,6 +25,10 @@ VARIANTS = (
     ("qwen2", "byte_level"),
     ("gpt2", "byte_level"),
 )
+
+
+def asked(prompts):
+    return [Question(prompt) for prompt in prompts]
 
 
 def expected_statistics(model, prompt):
@@ -60,7 +64,7 @@ def test_recorded_attention_is_the_models_own(
     )
     prefix = Prefix(loaded, shared_prefix(prompts, before_content=True) if cached else ())
     assert bool(prefix.length) == cached
-    found = measure(loaded, prefix, prompts, gradients=False, attention=True)
+    found = measure(loaded, prefix, asked(prompts), gradients=False, attention=True)
     eager = AutoModelForCausalLM.from_pretrained(tiny_card(*variant).parent / "snapshot", attn_implementation="eager")
     for prompt, row in zip(prompts, found, strict=True):
         expected = expected_statistics(eager.eval(), prompt)

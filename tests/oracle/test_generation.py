@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 import torch
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.errors import UserError
 from rationale_eval.evidence import replies as replies_stage
 from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
@@ -16,6 +15,7 @@ from rationale_eval.memo import Memo
 from rationale_eval.models.generation import LENGTH, LIST_END, STOP, end_tokens, generate
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_tokens
+from rationale_eval.models.task import task_slice
 from rationale_eval.tables import read_table, write_table
 
 TEXTS = ["the garden was warm", "a bleak and hollow novel by the lake", "fine", "such a lovely evening with friends"]
@@ -56,11 +56,9 @@ def test_a_batch_says_what_each_prompt_alone_would(architecture, tokenizer, with
         assert reply.finish == (LENGTH if len(reply.tokens) == NEW else STOP)
 
 
-def test_a_trained_model_says_the_same_in_a_batch(tmp_path):
-    folder = os.environ.get("RATIONALE_EVAL_SMOLLM2", "")
-    if not folder:
-        pytest.skip("set RATIONALE_EVAL_SMOLLM2 to a folder with SmolLM2 in safetensors to compare a trained model too")
-    loaded = load(Path(folder).parent / "card.json", "float32")
+@pytest.mark.xdist_group("smollm2")
+def test_a_trained_model_says_the_same_in_a_batch(smollm2_card):
+    loaded = load(smollm2_card, "float32")
     prompts = prompts_of(loaded.tokenizer)
     found = generate(loaded, Prefix(loaded, shared_tokens(prompts)), prompts, NEW, never)
     assert [reply.tokens for reply in found] == [alone(loaded, prompt) for prompt in prompts]
@@ -82,29 +80,28 @@ PROMPTS = """
 version: 1
 fields: [text]
 classify: "Text: {text}"
-verbalisers: {negative: negative, positive: positive}
+verbalisers: {negative: negative, neutral: mixed, positive: positive}
 explain:
   unbound: "Why {label}? {text}"
   guided: "Which {k} words say {label}? {text}"
+  contrast: "Why {label} rather than {foil}? {text}"
 """
 
 
 @pytest.fixture
 def ask(tmp_path, tiny_card):
-    """``ask(strategy)``: run the stage on three instances; its rows by id."""
+    """``ask(strategy, max_words, pair)``: run the stage on three instances predicted "negative"; its rows by id.
+
+    ``pair`` is their label and their foil.
+    """
     golds = {"two": (True, True, False), "none": (False, False, False), "lost": (True, False, False)}
-    instances = [
-        Instance(name, "positive", {"text": "warm and fine"}, whitespace_words(["warm and fine"]), gold)
-        for name, gold in golds.items()
-    ]
-    write_instances(tmp_path / "test.parquet", instances, {})
     predictions = [
         {
             "id": name,
             "status": "too_long" if name == "lost" else "ok",
             "gold": "positive",
             "predicted": None if name == "lost" else "negative",
-            "labels": ["negative", "positive"],
+            "labels": ["negative", "neutral", "positive"],
             "scores": None,
             "probabilities": None,
             "tokens": 9,
@@ -114,12 +111,20 @@ def ask(tmp_path, tiny_card):
     write_table(tmp_path / "predictions.parquet", predictions, PREDICTIONS, {})
     (tmp_path / "prompts.yaml").write_text(PROMPTS, encoding="utf-8")
 
-    def run(strategy: str, max_words: int = 20) -> dict[str, dict]:
-        spec = {"dtype": "float32", "system_prompt": "Be brief.", "strategy": strategy, "max_words": max_words}
-        command = ["--spec", json.dumps(spec | {"max_new_tokens": 6}), "--test", str(tmp_path / "test.parquet")]
+    def run(strategy: str, max_words: int = 20, pair: tuple[str, str | None] = ("positive", None)) -> dict[str, dict]:
+        (label, foil), text = pair, "warm and fine"
+        instances = [
+            Instance(name, label, {"text": text}, whitespace_words([text]), gold, foil=foil)
+            for name, gold in golds.items()
+        ]
+        write_instances(tmp_path / "test.parquet", instances, {})
+        asking = {"dtype": "float32", "system_prompt": "Be brief.", "prompt_style": "auto"}
+        task = task_slice(tmp_path / "prompts.yaml", None, [strategy])
+        spec = {"asking": asking, "task": task, "strategy": strategy, "max_words": max_words, "max_new_tokens": 6}
+        command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
         command += ["--predictions", str(tmp_path / "predictions.parquet"), "--model", str(tiny_card())]
-        command += ["--prompts", str(tmp_path / "prompts.yaml"), "--memo", str(tmp_path / "memo")]
-        command += ["--batch-tokens", "512", "--batch-rows", "4", "--output", str(tmp_path / "out.parquet")]
+        command += ["--memo", str(tmp_path / "memo"), "--batch-tokens", "512"]
+        command += ["--batch-rows", "4", "--output", str(tmp_path / "out.parquet")]
         replies_stage.main(command)
         return {row["id"]: row for row in read_table(tmp_path / "out.parquet", REPLIES)}
 
@@ -145,6 +150,23 @@ def test_as_many_words_are_asked_for_as_people_marked_up_to_the_cap(ask):
     assert rows["none"]["status"] == "no_gold"
     capped = ask("guided", max_words=1)
     assert (capped["two"]["asked"], capped["two"]["capped"]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("pair", "against"),
+    [(("negative", "neutral"), "mixed"), (("positive", "negative"), "positive"), (("positive", "neutral"), "mixed")],
+    ids=["label-predicted", "foil-predicted", "neither-predicted"],
+)
+def test_a_contrastive_question_names_the_other_label_of_the_pair(ask, pair, against):
+    rows = ask("contrast", pair=pair)
+    content = json.loads(rows["two"]["request"])[1]["content"]
+    assert content == f"Why negative rather than {against}? warm and fine"
+    assert rows["two"]["label"] == "negative"
+
+
+def test_a_contrastive_question_without_a_foil_is_refused(ask):
+    with pytest.raises(UserError, match="instance 'two' has no foil, which the explanation prompt 'contrast' names"):
+        ask("contrast")
 
 
 def test_a_second_run_asks_nothing(ask, monkeypatch):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from pathlib import Path
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
-from rationale_eval.evidence.measure import measure, statistics
+from rationale_eval.evidence.measure import Question, measure, statistics
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
-from rationale_eval.models.scoring import Prefix, shared_prefix
+from rationale_eval.models.scoring import Prefix, can_pack, shared_prefix
 from rationale_eval.models.task import load_task
 from transformers import AutoModelForCausalLM
 
@@ -21,7 +20,11 @@ VERBALISERS = {
     "single": {"no": "negative", "yes": "positive"},
     "mixed": {"no": "a dreadful film", "maybe": "neutral", "yes": "positive"},
 }
-SMOLLM2 = "RATIONALE_EVAL_SMOLLM2"
+TERNARY = {
+    "single": {"no": "negative", "maybe": "light", "yes": "positive"},
+    "mixed": {"no": "negative", "maybe": "neither of them", "yes": "positive indeed"},
+    "several": {"no": "a dreadful film", "maybe": "neither of them", "yes": "positive indeed"},
+}
 
 
 @pytest.fixture
@@ -33,25 +36,40 @@ def prompts_for(prompt_file):
     return prompts
 
 
-def best_label_score(model, prompt):
-    """A function of embeddings (rows, length, hidden): the score of the label that ``model`` predicts for ``prompt``.
-
-    Also the embeddings at which it is to be differentiated.
-    """
+def scores_of(model, prompt):
+    """A function of the prompt's embeddings (rows, length, hidden) and a label: its score, (rows,), in a plain pass."""
     table = model.get_input_embeddings()
 
-    def score(embeddings, answer):
-        logits = model(inputs_embeds=embeddings, use_cache=False).logits.log_softmax(-1)
+    def score(embeddings, label):
+        answer = prompt.labels[label]
+        start = table(torch.tensor([answer[:-1]], dtype=torch.long)).detach().expand(len(embeddings), -1, -1)
+        logits = model(inputs_embeds=torch.cat([embeddings, start], dim=1), use_cache=False).logits.log_softmax(-1)
         first = len(prompt.tokens) - 1
         return sum(logits[:, first + step, token] for step, token in enumerate(answer))
 
-    def embedded(answer):
-        return table(torch.tensor([[*prompt.tokens, *answer[:-1]]])).detach()
+    return score
 
+
+def embedded(model, prompt):
+    return model.get_input_embeddings()(torch.tensor([prompt.tokens])).detach()
+
+
+def predicted_label(model, prompt):
+    """The index of the label that ``model`` predicts."""
+    score, place = scores_of(model, prompt), embedded(model, prompt)
     with torch.no_grad():
-        values = [float(score(embedded(answer), answer)) for answer in prompt.labels]
-    answer = prompt.labels[int(np.argmax(values))]
-    return (lambda embeddings: score(embeddings, answer)), embedded(answer)
+        return int(np.argmax([float(score(place, label)) for label in range(len(prompt.labels))]))
+
+
+def target(model, prompt, against=None):
+    """A function of the prompt's embeddings: the score of the label that ``model`` predicts, minus that of ``against``.
+
+    Also the embeddings at which it is to be differentiated.
+    """
+    score, predicted = scores_of(model, prompt), predicted_label(model, prompt)
+    if against is None:
+        return (lambda embeddings: score(embeddings, predicted)), embedded(model, prompt)
+    return (lambda embeddings: score(embeddings, predicted) - score(embeddings, against)), embedded(model, prompt)
 
 
 def rms_norm(module, hidden):
@@ -59,17 +77,19 @@ def rms_norm(module, hidden):
     return module.weight * hidden / (hidden.pow(2).mean(-1, keepdim=True) + module.variance_epsilon).sqrt()
 
 
-def compare_with_captum(loaded: LoadedModel, prompts, assert_close) -> None:
+def compare_with_captum(loaded: LoadedModel, questions, against, assert_close) -> None:
+    """``against``: for each question the index of the label with which the predicted one is contrasted, or None."""
     from captum.attr import InputXGradient, Saliency
 
-    prefix = Prefix(loaded, shared_prefix(prompts, before_content=True))
+    prefix = Prefix(loaded, shared_prefix([question.prompt for question in questions], before_content=True))
     assert prefix.length > 0
-    found = measure(loaded, prefix, prompts, gradients=True, attention=False)
-    for prompt, row in zip(prompts, found, strict=True):
-        score, embedded = best_label_score(loaded.model, prompt)
+    found = measure(loaded, prefix, questions, gradients=True, attention=False)
+    for question, other, row in zip(questions, against, found, strict=True):
+        prompt = question.prompt
+        score, place = target(loaded.model, prompt, other)
         places = [token.position for token in prompt.content]
-        gradient = Saliency(score).attribute(embedded.requires_grad_(), abs=False)[0, places].detach().numpy()
-        product = InputXGradient(score).attribute(embedded.requires_grad_())[0, places].detach().numpy()
+        gradient = Saliency(score).attribute(place.requires_grad_(), abs=False)[0, places].detach().numpy()
+        product = InputXGradient(score).attribute(place.requires_grad_())[0, places].detach().numpy()
         for name, vectors in (("grad", gradient), ("gxi", product)):
             assert_close(row[f"{name}_l1"], np.abs(vectors).sum(-1))
             assert_close(row[f"{name}_l2"], np.sqrt((vectors**2).sum(-1)))
@@ -81,43 +101,94 @@ def compare_with_captum(loaded: LoadedModel, prompts, assert_close) -> None:
 @pytest.mark.parametrize("verbalisers", VERBALISERS.values(), ids=VERBALISERS.keys())
 def test_statistics_equal_captums_attributions(tiny_card, prompts_for, assert_close, architecture, verbalisers):
     loaded = load(tiny_card(architecture, "byte_level"), "float32")
-    compare_with_captum(loaded, prompts_for(loaded, verbalisers), assert_close)
+    questions = [Question(prompt) for prompt in prompts_for(loaded, verbalisers)]
+    compare_with_captum(loaded, questions, [None] * len(TEXTS), assert_close)
 
 
-def test_statistics_equal_captums_attributions_on_smollm2(prompts_for, assert_close, tmp_path):
-    folder = os.environ.get(SMOLLM2, "")
-    if not folder or not Path(folder, "config.json").exists():
-        pytest.skip(f"set {SMOLLM2} to a folder with SmolLM2 in safetensors to compare a trained model too")
-    from rationale_eval.models.prepare import card, link_folder
-    from rationale_eval.tables import write_json
+# The pair of the corpus, (label, foil), where the model predicts `predicted` and the other labels are `others`.
+PAIRS = {
+    "label-predicted": lambda predicted, others: (predicted, others[0]),
+    "foil-predicted": lambda predicted, others: (others[0], predicted),
+    "neither-predicted": lambda predicted, others: (others[1], others[0]),
+}
 
-    link_folder(Path(folder), tmp_path / "model" / "snapshot")
-    entry = {"name": "smollm2", "source": {}, "licence": "", "citation": ""}
-    write_json(tmp_path / "model" / "card.json", card(entry, tmp_path / "model" / "snapshot"))
-    loaded = load(tmp_path / "model" / "card.json", "float32")
-    compare_with_captum(loaded, prompts_for(loaded, VERBALISERS["single"])[:2], assert_close)
+
+@pytest.mark.parametrize("architecture", ["llama", "mistral", "gpt2", "gemma2"])
+@pytest.mark.parametrize("verbalisers", TERNARY.values(), ids=TERNARY.keys())
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
+def test_contrastive_statistics_equal_captums_attributions(
+    tiny_card, prompts_for, assert_close, architecture, verbalisers, pair
+):
+    """Of the score of the predicted label minus that of the foil, or of the label where the foil is predicted."""
+    loaded = load(tiny_card(architecture, "byte_level"), "float32")
+    questions, against = [], []
+    for prompt in prompts_for(loaded, verbalisers):
+        predicted = predicted_label(loaded.model, prompt)
+        others = [label for label in range(3) if label != predicted]
+        questions.append(Question(prompt, pair(predicted, others)))
+        against.append(others[0])
+    compare_with_captum(loaded, questions, against, assert_close)
+
+
+def test_the_verbalisers_of_three_labels_have_the_lengths_that_the_tests_rely_on(tiny_loaded, prompts_for):
+    loaded = tiny_loaded()
+    lengths = {name: [len(ids) for ids in prompts_for(loaded, words)[0].labels] for name, words in TERNARY.items()}
+    assert lengths["single"] == [1, 1, 1]
+    assert lengths["mixed"][0] == 1 < min(lengths["mixed"][1:])
+    assert min(lengths["several"]) > 1
+    assert not can_pack(tiny_loaded("mistral"), prompts_for(tiny_loaded("mistral"), TERNARY["mixed"]))
+
+
+def test_a_batch_may_mix_questions_with_and_without_contrast(tiny_loaded, prompts_for, assert_close):
+    loaded = tiny_loaded()
+    prompt = prompts_for(loaded, TERNARY["mixed"])[0]
+    predicted = predicted_label(loaded.model, prompt)
+    others = [label for label in range(3) if label != predicted]
+    questions = [Question(prompt), *(Question(prompt, (predicted, other)) for other in others)]
+    compare_with_captum(loaded, questions, [None, *others], assert_close)
+    grads = [row["grad_l2"] for row in measure(loaded, Prefix(loaded, ()), questions, True, False)]
+    for one, other in combinations(grads, 2):
+        assert np.abs(one - other).max() > 1e-2 * np.abs(one).max()
+
+
+@pytest.mark.parametrize(
+    ("contrast", "predicted", "against"),
+    [(None, 1, None), ((0, 2), 0, 2), ((0, 2), 2, 0), ((0, 2), 1, 2), ((2, 0), 1, 0)],
+)
+def test_what_the_predicted_label_is_held_against(tiny_loaded, prompts_for, contrast, predicted, against):
+    (prompt, *_) = prompts_for(tiny_loaded(), TERNARY["single"])
+    assert Question(prompt, contrast).against(predicted) == against
+
+
+@pytest.mark.xdist_group("smollm2")
+@pytest.mark.parametrize("contrast", [None, (0, 1)], ids=["label", "contrast"])
+def test_statistics_equal_captums_attributions_on_smollm2(smollm2_card, prompts_for, assert_close, contrast):
+    loaded = load(smollm2_card, "float32")
+    prompts = prompts_for(loaded, VERBALISERS["single"])[:2]
+    predicted = [predicted_label(loaded.model, prompt) for prompt in prompts]
+    against = [None if contrast is None else 1 - label for label in predicted]
+    compare_with_captum(loaded, [Question(prompt, contrast) for prompt in prompts], against, assert_close)
 
 
 def test_statistics_equal_finite_differences_in_double_precision(tiny_loaded, tiny_card, prompts_for, assert_close):
     loaded = tiny_loaded()
     prompt = prompts_for(loaded, VERBALISERS["mixed"])[1]
-    (found,) = measure(loaded, Prefix(loaded, ()), [prompt], gradients=True, attention=False)
+    (found,) = measure(loaded, Prefix(loaded, ()), [Question(prompt)], gradients=True, attention=False)
     model = AutoModelForCausalLM.from_pretrained(tiny_card().parent / "snapshot", dtype=torch.float64).eval()
     for module in model.modules():
         if type(module).__name__ == "LlamaRMSNorm":  # works in single precision, whose rounding drowns the differences
             module.forward = partial(rms_norm, module)
-    score, embedded = best_label_score(model, prompt)
+    score, place = target(model, prompt)
     chosen = np.linspace(0, len(prompt.content) - 1, 6).astype(int)
     step = 1e-5
     gradients = []
     for index in chosen:
-        place = prompt.content[index].position
-        nudges = torch.zeros(embedded.shape[-1], *embedded.shape[1:], dtype=torch.float64)
-        nudges[:, place] = step * torch.eye(embedded.shape[-1], dtype=torch.float64)
+        nudges = torch.zeros(place.shape[-1], *place.shape[1:], dtype=torch.float64)
+        nudges[:, prompt.content[index].position] = step * torch.eye(place.shape[-1], dtype=torch.float64)
         with torch.no_grad():
-            gradients.append(((score(embedded + nudges) - score(embedded - nudges)) / (2 * step)).numpy())
+            gradients.append(((score(place + nudges) - score(place - nudges)) / (2 * step)).numpy())
     gradient = np.array(gradients)
-    product = gradient * embedded[0, [prompt.content[index].position for index in chosen]].numpy()
+    product = gradient * place[0, [prompt.content[index].position for index in chosen]].numpy()
     for name, vectors in (("grad", gradient), ("gxi", product)):
         assert_close(found[f"{name}_l1"][chosen], np.abs(vectors).sum(-1))
         assert_close(found[f"{name}_l2"][chosen], np.sqrt((vectors**2).sum(-1)))

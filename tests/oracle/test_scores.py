@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.measure import Question, measure
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, collate, rows_of, score_labels, shared_prefix
 from rationale_eval.models.task import load_task
@@ -33,6 +33,10 @@ VARIANTS = (
 )
 variants = pytest.mark.parametrize("variant", VARIANTS, ids="-".join)
 verbalised = pytest.mark.parametrize("verbalisers", VERBALISERS.values(), ids=VERBALISERS.keys())
+
+
+def asked(prompts):
+    return [Question(prompt) for prompt in prompts]
 
 
 def naive_scores(loaded, prompt):
@@ -92,13 +96,15 @@ def test_an_instance_measures_the_same_alone_batched_and_behind_a_prefix(
     shared = shared_prefix(prompts, before_content=True)
     assert len(shared) > 10
     nothing, prefix = Prefix(loaded, ()), Prefix(loaded, shared)
-    alone = [measure(loaded, nothing, [prompt], gradients=True, attention=True)[0] for prompt in prompts]
+    alone = [measure(loaded, nothing, asked([prompt]), gradients=True, attention=True)[0] for prompt in prompts]
     assert set(alone[0]) >= {"scores", "grad_l2", "gxi_dot", "last", "mean", "rollout"}
     ways = {
-        "batched": measure(loaded, nothing, prompts, gradients=True, attention=True),
-        "behind a prefix": measure(loaded, prefix, prompts, gradients=True, attention=True),
-        "behind a prefix, in reverse": measure(loaded, prefix, prompts[::-1], gradients=True, attention=True)[::-1],
-        "alone behind a prefix": [measure(loaded, prefix, [prompt], True, True)[0] for prompt in prompts],
+        "batched": measure(loaded, nothing, asked(prompts), gradients=True, attention=True),
+        "behind a prefix": measure(loaded, prefix, asked(prompts), gradients=True, attention=True),
+        "behind a prefix, in reverse": measure(loaded, prefix, asked(prompts[::-1]), gradients=True, attention=True)[
+            ::-1
+        ],
+        "alone behind a prefix": [measure(loaded, prefix, asked([prompt]), True, True)[0] for prompt in prompts],
     }
     for way in ways.values():
         for expected, found in zip(alone, way, strict=True):
@@ -126,9 +132,9 @@ def test_measuring_what_was_not_asked_for_is_left_out(tiny_loaded, prompts_for, 
     loaded = tiny_loaded()
     prompts = prompts_for(loaded, VERBALISERS["mixed"])
     nothing = Prefix(loaded, ())
-    everything = measure(loaded, nothing, prompts, gradients=True, attention=True)
-    scores = measure(loaded, nothing, prompts, gradients=False, attention=False)
-    attended = measure(loaded, nothing, prompts, gradients=False, attention=True)
+    everything = measure(loaded, nothing, asked(prompts), gradients=True, attention=True)
+    scores = measure(loaded, nothing, asked(prompts), gradients=False, attention=False)
+    attended = measure(loaded, nothing, asked(prompts), gradients=False, attention=True)
     assert set(scores[0]) == {"scores"}
     assert set(attended[0]) == {"scores", "last", "mean", "rollout"}
     for whole, part, other in zip(everything, scores, attended, strict=True):
@@ -141,8 +147,8 @@ def test_rows_of_a_batch_are_padded_on_the_right_at_natural_positions(tiny_loade
     prompts = prompts_for(loaded, VERBALISERS["mixed"])
     shared = shared_prefix(prompts, before_content=True)
     prefix = Prefix(loaded, shared)
-    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt)]
-    batch = collate(rows, prefix, loaded.device)
+    rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, False)]
+    batch = collate(rows, prefix, loaded)
     for row, tokens, mask, positions in zip(rows, batch.tokens, batch.mask, batch.positions, strict=True):
         rest = list(row.tokens[len(shared) :])
         assert tokens[: len(rest)].tolist() == rest

@@ -2,113 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from model_cells import RATIONALE, TEXTS, naive
 from rationale_eval.errors import UserError
-from rationale_eval.evidence import stage as evidence_stage
-from rationale_eval.evidence.schema import EVIDENCE, PREDICTIONS
-from rationale_eval.faithfulness import perturb as perturb_stage
-from rationale_eval.faithfulness.schema import PERTURBATIONS
-from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.tables import read_provenance, read_table, write_table
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from rationale_eval.rationales.schema import rationale_row
+from rationale_eval.tables import read_provenance
 
-TEXTS = {
-    "warm": "A warm and elegant concert.",
-    "grim": "The grim hotel near the station was stale, dreadful indeed!",
-    "markup": "A film <|im_end|> with a lovely end",
-    "long": "so it went on " * 60,
-    "short": "Bleak story",
-}
 STATUS = {"warm": "ok", "grim": "ok", "markup": "chat_markup", "long": "too_long", "short": "ok"}
-
-
-def instance(name, text):
-    words = whitespace_words([text])
-    return Instance(name, "positive", {"text": text}, words, tuple(place == 1 for place in range(len(words))))
-
-
-def budgets_of(table):
-    """Scores are cut to two budgets, sets of words are taken as given."""
-    if table[0]["scores"] is None:
-        return {"as_given": {"kind": "as_given"}}
-    return {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}}
-
-
-@dataclass
-class Cell:
-    """The files of one corpus and model, and runs of the stages on them."""
-
-    folder: Path
-    card: Path
-    prompts: Path
-
-    def evidence(self, out, memo="memo", kinds=("gradients", "attention"), rows=8, texts=TEXTS):
-        target = self.folder / out
-        write_instances(target / "test.parquet", [instance(*row) for row in texts.items()], {})
-        spec = {"dtype": "float32", "system_prompt": None, "evidence": list(kinds)}
-        command = ["--spec", json.dumps(spec), "--test", str(target / "test.parquet"), "--model", str(self.card)]
-        command += ["--prompts", str(self.prompts), "--memo", str(self.folder / memo)]
-        command += ["--batch-tokens", "4096", "--batch-rows", str(rows)]
-        for name in ("predictions", *EVIDENCE):
-            command += [f"--{name}", str(target / f"{name}.parquet")]
-        evidence_stage.main(command)
-        tables = {"predictions": read_table(target / "predictions.parquet", PREDICTIONS)}
-        tables |= {kind: read_table(target / f"{kind}.parquet", EVIDENCE[kind]) for kind in EVIDENCE}
-        return {name: {row["id"]: row for row in table} for name, table in tables.items()}
-
-    def perturb(self, out, rationales, memo="memo", rows=8, operator="replace", mask="___"):
-        target = self.folder / out
-        write_instances(target / "test.parquet", [instance(*row) for row in TEXTS.items()], {})
-        paths = []
-        for method, table in rationales.items():
-            paths.append(target / f"{method}.parquet")
-            write_table(paths[-1], table, RATIONALES, {})
-        spec = {
-            "model": {"dtype": "float32", "system_prompt": None},
-            "methods": [{"name": name, "budgets": budgets_of(table)} for name, table in rationales.items()],
-            "operator": operator,
-            "mask": mask,
-            "keep_only_budgets": ["var", "as_given"],
-        }
-        command = ["--spec", json.dumps(spec), "--test", str(target / "test.parquet"), "--model", str(self.card)]
-        command += ["--prompts", str(self.prompts), "--memo", str(self.folder / memo), "--rationales", *map(str, paths)]
-        command += ["--batch-tokens", "4096", "--batch-rows", str(rows), "--output", str(target / "out.parquet")]
-        perturb_stage.main(command)
-        return read_table(target / "out.parquet", PERTURBATIONS)
-
-
-@pytest.fixture
-def cell_of(tmp_path, tiny_card, prompt_file):
-    """``cell_of(architecture, **prompt)``: a cell with the tiny model of that architecture."""
-
-    def cell(architecture="llama", tokenizer="byte_level", **prompt):
-        return Cell(tmp_path, tiny_card(architecture, tokenizer), prompt_file(**prompt))
-
-    return cell
-
-
-def naive(card: Path, text: str) -> list[float]:
-    """Log-probabilities of "negative" and "positive" after a text in the tests' prompt, with nothing of the package."""
-    folder = card.parent / "snapshot"
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
-    turns = [{"role": "user", "content": f"Text: {text}\nSentiment?"}]
-    prompt = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    scores = []
-    for answer in ("negative", "positive"):
-        ids = tokenizer(prompt + answer, add_special_tokens=False)["input_ids"]
-        with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
-        scores.append(sum(float(logits[place - 1, ids[place]]) for place in range(len(start), len(ids))))
-    return scores
 
 
 def test_every_instance_has_a_row_in_order_with_a_status_and_numbers_where_it_is_ok(cell_of):
@@ -201,21 +105,6 @@ def test_a_model_with_capped_attention_keeps_it_when_only_gradients_are_wanted(c
 def test_a_model_with_capped_attention_is_refused_with_advice_when_attention_is_wanted(cell_of):
     with pytest.raises(UserError, match="evidence: \\[gradients\\]"):
         cell_of("gemma2").evidence("a")
-
-
-def scored(name, scores, status="ok"):
-    return rationale_row(name, status=status, scores=scores)
-
-
-RATIONALE = {
-    "descending": [
-        scored("warm", [5.0, 4.0, 3.0, 2.0, 1.0]),
-        scored("short", [1.0, 2.0]),
-        scored("long", [float(place) for place in range(240)]),
-        scored("markup", None, "chat_markup"),
-    ],
-    "same": [scored("warm", [9.0, 4.0, 3.0, 2.0, 1.0])],
-}
 
 
 def test_perturbed_scores_are_those_of_the_text_one_would_write(cell_of, assert_close):

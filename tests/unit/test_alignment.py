@@ -156,7 +156,8 @@ def test_the_stage_writes_one_row_for_each_cell_and_needs_a_table_for_each_metho
     write_table(tmp_path / "first.parquet", rationales, RATIONALES, {})
     command = ["--test", str(tmp_path / "test.parquet"), "--output", str(tmp_path / "out.parquet")]
     command += ["--rationales", str(tmp_path / "first.parquet")]
-    main(["--spec", json.dumps({"methods": [{"name": "first", "budgets": BUDGETS}]}), *command])
+    spec = {"methods": [{"name": "first", "budgets": BUDGETS}], "metrics": []}
+    main(["--spec", json.dumps(spec), *command])
     rows = read_table(tmp_path / "out.parquet", ALIGNMENT)
     assert [(row["id"], row["budget"], row["status"]) for row in rows] == [
         ("m", "top_var", "ok"),
@@ -164,11 +165,39 @@ def test_the_stage_writes_one_row_for_each_cell_and_needs_a_table_for_each_metho
         ("u", "top_var", "no_gold"),
         ("u", "one", "no_gold"),
     ]
+    spec["methods"] = [{"name": name, "budgets": BUDGETS} for name in ("first", "other")]
     with pytest.raises(UserError, match="1 tables for 2 methods"):
-        main(
-            [
-                "--spec",
-                json.dumps({"methods": [{"name": name, "budgets": BUDGETS} for name in ("first", "other")]}),
-                *command,
-            ]
-        )
+        main(["--spec", json.dumps(spec), *command])
+
+
+METRIC = """
+from rationale_eval.plugins import metric
+
+
+@metric("hits")
+def measure(selected, gold):
+    return sum(a and b for a, b in zip(selected, gold))
+"""
+
+
+def test_a_plugins_metric_is_in_every_row_that_can_be_measured(tmp_path):
+    (tmp_path / "plugin.py").write_text(METRIC)
+    write_instances(tmp_path / "test.parquet", [MARKED, UNMARKED], {})
+    rationales = [rationale_row(name, scores=[4.0, 3.0, 2.0, 1.0]) for name in "mu"]
+    write_table(tmp_path / "first.parquet", rationales, RATIONALES, {})
+    spec = {
+        "methods": [{"name": "first", "budgets": BUDGETS | {"all": {"kind": "top_k", "k": 4}}}],
+        "metrics": ["hits"],
+    }
+    command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
+    command += ["--rationales", str(tmp_path / "first.parquet"), "--plugins", str(tmp_path / "plugin.py")]
+    main([*command, "--output", str(tmp_path / "out.parquet")])
+    found = {
+        (row["id"], row["budget"]): dict(row["metrics"]) for row in read_table(tmp_path / "out.parquet", ALIGNMENT)
+    }
+    assert found == {
+        ("m", "top_var"): {"hits": 1.0},
+        ("m", "one"): {"hits": 1.0},
+        ("m", "all"): {"hits": 2.0},
+        **{("u", budget): {} for budget in ("top_var", "one", "all")},
+    }

@@ -34,6 +34,9 @@ SPEC = {
     "save_steps": None,
     "dtype": "float32",
     "system_prompt": None,
+    "prompt_style": "auto",
+    "task": {"version": 1},
+    "shots": {"count": 0, "seed": 0},
 }
 
 
@@ -152,7 +155,13 @@ def test_full_fine_tuning_needs_no_lora_settings():
 
 def test_how_often_a_job_saves_is_not_part_of_what_it_trains():
     assert Settings.parse(SPEC | {"save_steps": 5}).identity() == Settings.parse(SPEC).identity()
-    assert Settings.parse(SPEC | {"alpha": 9}).identity() != Settings.parse(SPEC).identity()
+    for change in (
+        {"alpha": 9},
+        {"task": {"version": 2}},
+        {"shots": {"count": 2, "seed": 0}},
+        {"prompt_style": "chat"},
+    ):
+        assert Settings.parse(SPEC | change).identity() != Settings.parse(SPEC).identity()
 
 
 def test_a_schedule_warms_up_and_does_not_know_the_end():

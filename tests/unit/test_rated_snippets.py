@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from rationale_eval.corpora.instances import Word
 from rationale_eval.corpora.rated_snippets import read, word_rating
+from rationale_eval.corpora.stage import group_of
 from rationale_eval.errors import UserError
 
 SPEC = {
@@ -24,12 +27,12 @@ LEXICON = (
 
 @pytest.fixture
 def rows_of(tmp_path):
-    """``rows_of(snippets, lexicon, **changes of the spec)``: what the reader yields."""
+    """``rows_of(snippets, lexicon, side, left_out, **changes of the spec)``: what the reader yields."""
 
-    def rows(snippets, lexicon=LEXICON, **changes):
+    def rows(snippets, lexicon=LEXICON, side="train", left_out=None, **changes):
         for name, text in (("snippets.tsv", snippets), ("lexicon.tsv", lexicon)):
             (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        return list(read(tmp_path, SPEC | changes))
+        return list(read(tmp_path, SPEC | changes, side, Counter() if left_out is None else left_out))
 
     return rows
 
@@ -37,7 +40,7 @@ def rows_of(tmp_path):
 def marked(rows):
     return [
         [instance.text(word) for word, mark in zip(instance.words, instance.rationale, strict=True) if mark]
-        for _, instance in rows
+        for instance in rows
     ]
 
 
@@ -58,7 +61,7 @@ def test_typographic_quotes_around_a_word_do_not_hide_it():
 
 
 def test_a_row_becomes_an_instance_with_the_words_that_agree_with_its_label(rows_of):
-    ((_, instance),) = rows_of("17\t2.5\tA Good, not bad film :)\n")
+    (instance,) = rows_of("17\t2.5\tA Good, not bad film :)\n")
     assert (instance.id, instance.label, dict(instance.fields)) == (
         "17",
         "positive",
@@ -71,29 +74,41 @@ def test_a_row_becomes_an_instance_with_the_words_that_agree_with_its_label(rows
 
 def test_negative_rows_mark_negative_words(rows_of):
     rows = rows_of("1\t-1.5\tgood but bad\n")
-    assert [instance.label for _, instance in rows] == ["negative"]
+    assert [instance.label for instance in rows] == ["negative"]
     assert marked(rows) == [["bad"]]
 
 
 def test_thresholds_are_inclusive(rows_of):
     snippets = "1\t0.5\tgood film\n2\t-0.5\tbad film\n3\t0.49\tgood film two\n4\t-0.49\tbad film two\n"
-    assert [instance.id for _, instance in rows_of(snippets)] == ["1", "2"]
+    assert [instance.id for instance in rows_of(snippets)] == ["1", "2"]
     assert marked(rows_of("1\t1\tgood fine\n", min_word_rating=1.9)) == [["good"]]
     assert marked(rows_of("1\t1\tgood fine\n", min_word_rating=0.8)) == [["good", "fine"]]
     lengths = "1\t1\tone\n2\t1\tone two\n3\t1\ta b c\n4\t1\ta b c d\n"
-    assert [instance.id for _, instance in rows_of(lengths, min_words=2, max_words=3)] == ["2", "3"]
+    assert [instance.id for instance in rows_of(lengths, min_words=2, max_words=3)] == ["2", "3"]
+
+
+def test_a_test_row_has_a_marked_word_a_train_row_needs_none_and_what_is_left_out_is_counted(rows_of):
+    snippets = "1\t2\tgood film\n2\t2\tthe film\n3\t0.1\tgood meal\n4\t2\tgood\n5\t-0.2\ta\n"
+    rejected = {"rated_near_zero": 2, "length": 1}
+    for side, ids, counts in (
+        ("train", ["1", "2"], rejected),
+        ("test", ["1"], rejected | {"no_marked_word": 1}),
+    ):
+        left_out = Counter()
+        assert [row.id for row in rows_of(snippets, side=side, left_out=left_out)] == ids
+        assert left_out == counts
 
 
 def test_a_rating_of_zero_is_never_explained_by_words_of_the_other_sign(rows_of):
     """Only with ``min_rating: 0`` can such a row be in: whatever its label is, the marked words must agree with it."""
     rows = rows_of("1\t0.0\tgood and bad\n", min_rating=0)
-    for (_, instance), words in zip(rows, marked(rows), strict=True):
+    for instance, words in zip(rows, marked(rows), strict=True):
         assert words == [{"positive": "good", "negative": "bad"}[instance.label]]
 
 
 def test_rows_that_differ_in_case_and_spacing_alone_are_one_group(rows_of):
     rows = rows_of("1\t1\tGood  film\n2\t1\t good FILM \n3\t1\tgood films\n")
-    groups = [group for group, _ in rows]
+    groups = [group_of(row) for row in rows]
     assert groups[0] == groups[1] != groups[2]
 
 
@@ -139,12 +154,12 @@ def test_the_encoding_of_the_lexicon_is_obeyed_and_a_wrong_one_named(rows_of):
 
 
 def test_a_byte_order_mark_and_windows_line_ends_leave_no_trace(rows_of):
-    ((_, instance),) = rows_of(b"\xef\xbb\xbf1\t1\tgood film\r\n")
+    (instance,) = rows_of(b"\xef\xbb\xbf1\t1\tgood film\r\n")
     assert (instance.id, instance.fields["text"]) == ("1", "good film")
 
 
 def test_unusual_separators_and_tabs_inside_a_text_do_not_end_it(rows_of):
-    ((_, instance),) = rows_of("1\t1\tgood\u2028film\x0bwith\ttab\n")
+    (instance,) = rows_of("1\t1\tgood\u2028film\x0bwith\ttab\n")
     assert instance.fields["text"] == "good\u2028film\x0bwith\ttab"
 
 
@@ -152,11 +167,12 @@ def test_the_smoke_corpus_is_readable_and_keeps_its_rows_when_it_grows(smoke_cor
     import tiny_models
 
     grown = tiny_models.make_smoke_corpus(tmp_path / "grown", rows=150)
-    few, many = (list(read(folder, SPEC | {"min_words": 5, "max_words": 15})) for folder in (smoke_corpus, grown))
+    spec = SPEC | {"min_words": 5, "max_words": 15}
+    few, many = (list(read(folder, spec, "train", Counter())) for folder in (smoke_corpus, grown))
     assert 40 < len(few) <= 60
     assert many[: len(few)] == few
     assert len(many) > 100
-    assert {instance.label for _, instance in few} == {"negative", "positive"}
-    assert all(any(instance.rationale) and not all(instance.rationale) for _, instance in few)
-    assert len({group for group, _ in many}) == len(many)
+    assert {instance.label for instance in few} == {"negative", "positive"}
+    assert all(any(instance.rationale) and not all(instance.rationale) for instance in few)
+    assert len({group_of(row) for row in many}) == len(many)
     assert (tmp_path / "grown" / "lexicon.tsv").read_bytes() == (smoke_corpus / "lexicon.tsv").read_bytes()

@@ -207,6 +207,24 @@ def test_all_fields_are_searched_in_order_and_no_passage_reaches_across():
 @pytest.mark.parametrize(
     ("reply", "outcome", "words", "hallucinated"),
     [
+        ("- Venice\n- sank", "partly_matched", ["sank"], ()),
+        ("- Venice\n- Rome\n- sank", "partly_matched", ["sank"], ("rome",)),
+        ("- Venice is dry", "nothing_matched", [], ()),
+        ("- Venice sank", "partly_matched", ["sank"], ()),
+        ("- Venice sank yesterday", "nothing_matched", [], ("yesterday",)),
+        ("- sank\n- city\n- sank", "ok", ["sank", "city"], ()),
+    ],
+)
+def test_words_of_a_field_without_candidates_are_unmatched_but_not_hallucinated(reply, outcome, words, hallucinated):
+    texts = ("Venice is dry.", "The city sank")
+    row = instance(*texts, words=tuple(word for word in whitespace_words(texts) if word.field == 1))
+    parsed, found = parse(reply, row)
+    assert (parsed.outcome, found, parsed.hallucinated) == (outcome, words, hallucinated)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "words", "hallucinated"),
+    [
         ("", "empty", [], ()),
         (" \n ", "empty", [], ()),
         ("```\n```", "empty", [], ()),

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.corpora import card as card_stage
-from rationale_eval.corpora.instances import Instance, read_instances, whitespace_words
-from rationale_eval.corpora.stage import main, take
-from rationale_eval.errors import UserError
-from rationale_eval.tables import read_provenance
+from rationale_eval.corpora.instances import Instance, whitespace_words
+from rationale_eval.corpora.stage import IN_TEST, REPEATED, group_of, on_side, once, take
 
 
-def row(number, group=None, marked=True):
-    text = f"text number {number}"
-    words = whitespace_words([text])
-    instance = Instance(str(number), "yes", {"text": text}, words, tuple(marked and place == 0 for place in range(3)))
-    return (text if group is None else group), instance
+def row(number, text=None):
+    text = f"text number {number}" if text is None else text
+    return Instance(str(number), "yes", {"text": text}, whitespace_words([text]), None)
 
 
 ROWS = [row(number) for number in range(300)]
 
 
 def split(rows, seed, test_share, train_rows, test_rows):
-    """Both sides."""
-    return (
-        take(rows, "train", seed, test_share, train_rows),
-        take(rows, "test", seed, test_share, test_rows),
+    """Both sides, as the stage takes them from a source that has no split of its own."""
+    return tuple(
+        take(once(on_side(rows, side, seed, test_share), set(), Counter()), seed, count)
+        for side, count in (("train", train_rows), ("test", test_rows))
     )
 
 
@@ -80,67 +74,40 @@ def test_side_and_order_are_independent():
     assert ids(half) != ids(most)
 
 
-def test_a_group_has_one_row_and_one_side():
-    doubled = [row(number, group=f"group {number // 3}") for number in range(150)]
-    train, test = split(doubled, 0, 0.5, 150, 150)
-    groups = [[int(instance.id) // 3 for instance in side] for side in (train, test)]
-    assert len(groups[0]) + len(groups[1]) == 50
-    assert not set(groups[0]) & set(groups[1])
-    assert len(set(groups[0])) == len(groups[0])
-    assert len(set(groups[1])) == len(groups[1])
-
-
-def test_test_rows_have_a_marked_word_and_train_rows_need_none():
-    rows = [row(number, marked=number % 2 == 0) for number in range(200)]
-    train, test = split(rows, 0, 0.5, 200, 200)
+def test_a_text_has_one_row_and_one_side_whatever_its_case_and_spacing():
+    spellings = ("Text {}", " text  {}", "TEXT\t{}\n")
+    tripled = [row(number, spellings[number % 3].format(number // 3)) for number in range(150)]
+    train, test = split(tripled, 0, 0.5, 150, 150)
+    texts = [[int(instance.id) // 3 for instance in side] for side in (train, test)]
+    assert sorted(texts[0] + texts[1]) == list(range(50))
+    assert train
     assert test
-    assert all(any(instance.rationale) for instance in test)
-    assert any(not any(instance.rationale) for instance in train)
+    # Of the spellings it is the first in the file.
+    assert {int(instance.id) % 3 for instance in (*train, *test)} == {0}
 
 
-def spec_of(**changes):
-    return {
-        "name": "smoke",
-        "format": "rated_snippets",
-        "archive": [],
-        "snippets": "snippets.tsv",
-        "lexicon": "lexicon.tsv",
-        "lexicon_encoding": "utf-8",
-        "min_rating": 0.5,
-        "min_word_rating": 0.5,
-        "min_words": 5,
-        "max_words": 15,
-        "seed": 0,
-        "test_share": 0.5,
-        "rows": 12,
-        **changes,
-    }
+def test_no_more_rows_than_there_are():
+    assert len(take(ROWS, 0, 1000)) == 300
+    assert take([], 0, 5) == take(ROWS, 0, 0) == []
 
 
-def run_stage(source, folder, side, **changes):
-    command = ["--spec", json.dumps(spec_of(**changes)), "--source", str(source), "--side", side]
-    main([*command, "--output", str(folder / f"{side}.parquet")])
+@given(st.lists(st.integers(0, 12), max_size=40), st.sets(st.integers(0, 12)))
+def test_every_text_is_kept_once_in_order_and_what_is_not_is_counted(texts, elsewhere):
+    rows = [row(place, f"text {number}") for place, number in enumerate(texts)]
+    left_out = Counter()
+    kept = list(once(rows, {group_of(row(0, f"Text  {number}")) for number in elsewhere}, left_out))
+    assert [instance.fields["text"] for instance in kept] == [
+        f"text {number}" for number in dict.fromkeys(texts) if number not in elsewhere
+    ]
+    assert left_out[IN_TEST] == sum(number in elsewhere for number in texts)
+    assert len(kept) + left_out.total() == len(texts)
+    assert set(left_out) <= {IN_TEST, REPEATED}
 
 
-def test_the_stages_write_both_sides_and_a_card_that_fits_them(smoke_corpus, tmp_path):
-    run_stage(smoke_corpus, tmp_path, "train", rows=10)
-    run_stage(smoke_corpus, tmp_path, "test")
-    train, test = (read_instances(tmp_path / f"{name}.parquet") for name in ("train", "test"))
-    assert (len(train), len(test)) == (10, 12)
-    assert read_provenance(tmp_path / "test.parquet")["spec"] == spec_of()
-    command = ["--train", str(tmp_path / "train.parquet"), "--test", str(tmp_path / "test.parquet")]
-    command += ["--card", str(tmp_path / "card.json")]
-    card_stage.main(["--spec", json.dumps({"name": "smoke", "annotation": "a lexicon"}), *command])
-    card = json.loads((tmp_path / "card.json").read_text())
-    assert (card["name"], card["annotation"]) == ("smoke", "a lexicon")
-    assert (card["train_rows"], card["test_rows"]) == (10, 12)
-    assert sum(card["test_labels"].values()) == 12
-    assert card["words_per_row"] == pytest.approx(sum(len(row.words) for row in test) / 12)
-    assert card["marked_per_row"] == pytest.approx(sum(sum(row.rationale) for row in test) / 12)
-    assert card["share_marked"] == pytest.approx(card["marked_per_row"] / card["words_per_row"])
-
-
-def test_the_stage_names_the_key_when_there_are_too_few_rows(smoke_corpus, tmp_path):
-    with pytest.raises(UserError, match=r"corpora.smoke.test_rows: 1000 rows were asked for"):
-        run_stage(smoke_corpus, tmp_path, "test", rows=1000)
-    assert list(tmp_path.iterdir()) == []
+def test_texts_are_told_apart_by_field():
+    one, other = ({"premise": "a b", "hypothesis": "c"}, {"premise": "a", "hypothesis": "b c"})
+    rows = [
+        Instance(str(k), "yes", fields, whitespace_words(fields.values()), None)
+        for k, fields in enumerate((one, other))
+    ]
+    assert list(once(rows, set(), Counter())) == rows

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import random
 import signal
 import time
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 from rationale_eval import tables
 from rationale_eval.errors import UserError
-from rationale_eval.tables import TableSchema, read_provenance, read_table, write_json, write_table, write_text
+from rationale_eval.tables import (
+    TableSchema,
+    iter_table,
+    read_provenance,
+    read_table,
+    write_json,
+    write_table,
+    write_text,
+)
 
 SCHEMA = TableSchema(
     name="example",
@@ -93,7 +103,7 @@ def test_rows_that_break_the_schema_are_refused_and_leave_nothing(path, rows, me
     assert files_of(path) == []
 
 
-@pytest.mark.parametrize("failing", ["write_table", "fsync", "replace"])
+@pytest.mark.parametrize("failing", ["write_table", "close", "fsync", "replace"])
 def test_a_failure_in_mid_write_leaves_the_old_table_and_no_other_file(path, monkeypatch, failing):
     write_table(path, [ROW], SCHEMA, {})
     before = path.read_bytes()
@@ -101,25 +111,142 @@ def test_a_failure_in_mid_write_leaves_the_old_table_and_no_other_file(path, mon
     def fail(*args, **kwargs):
         raise OSError("no space left on device")
 
-    if failing == "write_table":
+    if failing in ("write_table", "close"):
+        whole = getattr(tables.pq.ParquetWriter, failing)
 
-        def half_written(table, where, **kwargs):
-            where.write_bytes(b"PAR1 half")
+        def half_written(*args):
+            whole(*args)
+            (partial,) = set(files_of(path)) - {"table.parquet"}
+            assert (path.parent / partial).stat().st_size > 0
             fail()
 
-        monkeypatch.setattr(tables.pq, "write_table", half_written)
+        monkeypatch.setattr(tables.pq.ParquetWriter, failing, half_written)
     elif failing == "fsync":
         monkeypatch.setattr(tables.os, "fsync", fail)
     else:
         monkeypatch.setattr(type(path), "replace", fail)
     with pytest.raises(OSError, match="no space left"):
         write_table(path, [OTHER], SCHEMA, {})
-    if failing != "write_table":
+    if failing in ("fsync", "replace"):
         with pytest.raises(OSError, match="no space left"):
             write_text(path.parent / "card", "text")
     monkeypatch.undo()
     assert path.read_bytes() == before
     assert files_of(path) == ["table.parquet"]
+
+
+@pytest.fixture
+def small_groups(monkeypatch):
+    """Row groups of ten rows."""
+    monkeypatch.setattr(tables, "ROW_GROUP", 10)
+
+
+def numbered(count):
+    return [ROW | {"id": f"row {number}", "scores": [float(number)]} for number in range(count)]
+
+
+def test_many_rows_are_written_group_by_group_in_their_order(path):
+    rows = numbered(2 * tables.ROW_GROUP + 5)
+    assert write_table(path, iter(rows), SCHEMA, {}) == len(rows)
+    with pq.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert groups == [tables.ROW_GROUP, tables.ROW_GROUP, 5]
+    assert read_table(path, SCHEMA) == rows == list(iter_table(path, SCHEMA))
+
+
+class CountedRow(dict):
+    """A row that can be counted as long as something holds it."""
+
+    __hash__ = object.__hash__
+
+
+def test_rows_of_a_generator_are_let_go_as_they_are_written(path, small_groups):
+    alive, most = weakref.WeakSet(), [0]
+
+    def rows():
+        for row in numbered(500):
+            counted = CountedRow(row)
+            alive.add(counted)
+            most[0] = max(most[0], len(alive))
+            yield counted
+
+    assert write_table(path, rows(), SCHEMA, {}) == 500
+    assert 10 <= most[0] <= 2 * tables.ROW_GROUP + 1
+
+
+@pytest.mark.parametrize("place", [0, 9, 10, 34])
+def test_a_key_of_an_earlier_group_is_refused_and_named(path, small_groups, place):
+    rows = [*numbered(35), ROW | {"id": f"row {place}"}]
+    with pytest.raises(
+        UserError, match=rf"several rows with the same id, sample: id 'row {place}', sample 0$"
+    ) as caught:
+        write_table(path, iter(rows), SCHEMA, {})
+    assert str(path) in str(caught.value)
+    assert files_of(path) == []
+    rows[-1] |= {"sample": 1}
+    assert write_table(path, iter(rows), SCHEMA, {}) == 36
+
+
+def test_provenance_holds_what_was_counted_while_the_rows_were_made(path, small_groups):
+    counts = {"even": 0, "odd": 0}
+
+    def rows():
+        for number, row in enumerate(numbered(35)):
+            counts["odd" if number % 2 else "even"] += 1
+            yield row
+
+    write_table(path, rows(), SCHEMA, {"counts": counts})
+    assert read_provenance(path)["counts"] == {"even": 18, "odd": 17}
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (ROW | {"extra": 1}, UserError, "wrong columns"),
+        (ROW | {"status": None}, UserError, "has an empty value"),
+        (ROW | {"scores": "high"}, UserError, "a value does not fit"),
+        (None, RuntimeError, "the source broke"),
+    ],
+)
+@pytest.mark.parametrize("before", [False, True], ids=["fresh", "over-an-old-table"])
+def test_a_fault_in_a_late_row_leaves_what_was_there(path, small_groups, bad, error, message, before):
+    if before:
+        write_table(path, [OTHER], SCHEMA, {})
+
+    def rows():
+        yield from numbered(35)
+        if bad is None:
+            raise RuntimeError("the source broke")
+        yield bad
+
+    with pytest.raises(error, match=message):
+        write_table(path, rows(), SCHEMA, {})
+    assert files_of(path) == ["table.parquet"] * before
+    if before:
+        assert read_table(path, SCHEMA) == [OTHER]
+
+
+def test_rows_are_read_one_by_one_and_each_part_is_checked(path, small_groups):
+    write_table(path, numbered(35), SCHEMA, {})
+    assert [row["id"] for row in itertools.islice(iter_table(path, SCHEMA), 12)] == [f"row {n}" for n in range(12)]
+    late = [*numbered(25), ROW | {"id": "row 3"}, ROW | {"status": None}]
+    pq.write_table(pa.Table.from_pylist(late, schema=SCHEMA.columns), path)
+    rows = iter_table(path, SCHEMA)
+    assert [next(rows)["id"] for _ in range(20)] == [f"row {n}" for n in range(20)]
+    with pytest.raises(UserError, match="column 'status' of the example table has an empty value"):
+        next(rows)
+
+
+def test_what_is_no_table_is_refused_when_its_first_row_is_asked_for(path):
+    with pytest.raises(UserError, match=r"table.parquet: there is no such table"):
+        next(iter_table(path, SCHEMA))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 not a table PAR1")
+    with pytest.raises(UserError, match="delete it and run again"):
+        next(iter_table(path, SCHEMA))
+    pq.write_table(pa.table({"id": ["a"]}), path)
+    with pytest.raises(UserError, match="example table has columns"):
+        next(iter_table(path, SCHEMA))
 
 
 def test_text_and_json_are_written_whole_and_readable(tmp_path):

@@ -35,22 +35,21 @@ atexit.register(record)
 
 @dataclass
 class Workspace:
-    """A copy of the project in which Snakemake runs."""
+    """A copy of the project in which Snakemake runs, with these configuration files over config.yaml."""
 
     folder: Path
+    config: tuple[str, ...] = ("configs/smoke.yaml",)
 
-    def snakemake(self, *arguments: str, config: str = "configs/smoke.yaml", **environment: str) -> str:
+    def snakemake(self, *arguments: str, **environment: str) -> str:
         """Run Snakemake; its output. Fails the test if Snakemake fails."""
-        done = self.try_snakemake(*arguments, config=config, **environment)
+        done = self.try_snakemake(*arguments, **environment)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def try_snakemake(
-        self, *arguments: str, config: str = "configs/smoke.yaml", **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def try_snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake, output and errors in one text, whatever comes of it."""
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", config, *arguments],
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", *self.config, *arguments],
             cwd=self.folder,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
@@ -60,9 +59,9 @@ class Workspace:
             check=False,
         )
 
-    def due(self, *arguments: str) -> dict[str, int]:
+    def due(self, *arguments: str, **environment: str) -> dict[str, int]:
         """How many jobs of each rule a run would start now (without the target rule)."""
-        output = self.snakemake("-n", *arguments)
+        output = self.snakemake("-n", *arguments, **environment)
         if "Nothing to be done" in output:
             return {}
         table = output[output.rindex("Job stats:") :]
@@ -85,7 +84,7 @@ class Workspace:
     def copy(self, target: Path) -> Workspace:
         """A copy with the modification times of the original, as `cp -a` makes it."""
         shutil.copytree(self.folder, target, symlinks=True)
-        return Workspace(target)
+        return Workspace(target, self.config)
 
 
 def new_workspace(folder: Path) -> Workspace:
@@ -108,18 +107,18 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which the jobs of ``finished`` write what they imported."""
-    return tmp_path_factory.mktemp("imported")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables with which each job writes down what it imported, for ``modules_of``."""
+    recorder = tmp_path_factory.mktemp("recorder")
+    (recorder / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
+    return {"PYTHONPATH": str(recorder), "RECORD_MODULES": str(tmp_path_factory.mktemp("imported"))}
 
 
 @pytest.fixture(scope="session")
-def finished(fresh: Workspace, imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def finished(fresh: Workspace, recording: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace in which the smoke study has run to its report. Not to be changed: copy it."""
-    recorder = tmp_path_factory.mktemp("recorder")
-    (recorder / "sitecustomize.py").write_text(RECORDER, encoding="utf-8")
     workspace = fresh.copy(tmp_path_factory.mktemp("finished") / "project")
-    workspace.snakemake(PYTHONPATH=str(recorder), RECORD_MODULES=str(imported))
+    workspace.snakemake(**recording)
     return workspace
 
 
@@ -130,12 +129,12 @@ def study(finished: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def modules_of(finished: Workspace, imported: Path) -> Callable[[str], set[str]]:
-    """``modules_of(stage)``: all modules that the jobs of a stage had imported at their end."""
+def modules_of(recording: dict[str, str]) -> Callable[[str], set[str]]:
+    """``modules_of(stage)``: all modules that the recorded jobs of a stage had imported at their end."""
 
     def read(stage: str) -> set[str]:
-        files = list(imported.glob(f"{stage}.*.json"))
-        assert files, f"no job of stage {stage} has run in {finished.folder}"
+        files = list(Path(recording["RECORD_MODULES"]).glob(f"{stage}.*.json"))
+        assert files, f"no job of stage {stage} was recorded"
         return {module for file in files for module in json.loads(file.read_text())}
 
     return read

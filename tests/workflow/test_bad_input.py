@@ -49,7 +49,8 @@ CONFIG_FAULTS = {
         "workflow/prompts/sentiment.yaml",
         "Text: {text}",
         "Text: {txt}",
-        "workflow/prompts/sentiment.yaml: classify must use each of ['text'] once as {name}; it uses ['txt']",
+        "workflow/prompts/sentiment.yaml: classify must use each of ['text'] once as {name}, and may use "
+        "{labels}; it uses ['txt']",
     ),
 }
 
@@ -103,5 +104,5 @@ def test_weights_other_than_safetensors_are_refused(fresh: Workspace, tmp_path: 
     weights.rename(weights.with_name("pytorch_model.bin"))
     done = workspace.try_snakemake("--", "results-smoke/models/tiny-llama/card.json")
     assert done.returncode != 0
-    assert "the model folder has no .safetensors file; other formats are not loaded" in done.stdout
+    assert "the weights are pickles (pytorch_model.bin), which can run code and are not loaded" in done.stdout
     assert "Traceback" not in done.stdout

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from rationale_eval.tables import read_provenance
 
 from .conftest import CELL, Workspace
 
@@ -109,6 +110,37 @@ EDITS = {
         {"finetune": 2, "evidence": 1, "rationale": 6, "replies": 2, "prompted_rationale": 2}
         | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
     ),
+    "explanation prompt": (
+        "workflow/prompts/sentiment.yaml",
+        "exactly {k} in all",
+        "exactly {k} words",
+        {"replies": 2, "prompted_rationale": 2, **JUDGING},
+    ),
+    "solved examples": (
+        "config.yaml",
+        "shots: 0",
+        "shots: 2",
+        {"finetune": 1, "evidence": 2, "rationale": 6, **ASKED, **JUDGING},
+    ),
+    "solved examples of another task": ("config.yaml", "prompts/nli.yaml", "prompts/nli.yaml\n    shots: 2", {}),
+    "code of another format's reader": (
+        "workflow/rationale_eval/corpora/esnli.py",
+        "from __future__ import annotations",
+        "from __future__ import annotations\n\nUNUSED = 1",
+        {},
+    ),
+    "code of this format's reader": (
+        "workflow/rationale_eval/corpora/rated_snippets.py",
+        "from __future__ import annotations",
+        "from __future__ import annotations\n\nUNUSED = 1",
+        READ,
+    ),
+    "code of the downloads": (
+        "workflow/rationale_eval/sources/url.py",
+        "from __future__ import annotations",
+        "from __future__ import annotations\n\nUNUSED = 1",
+        {},
+    ),
     "length of replies": ("config.yaml", "max_new_tokens: 64", "max_new_tokens: 32", {**ASKED, **JUDGING}),
     "code of the reply parser": (
         "workflow/rationale_eval/rationales/replies.py",
@@ -186,6 +218,27 @@ def test_rows_cost_only_themselves(study: Workspace) -> None:
     after = {row["id"]: row["scores"] for row in _predictions(study)}
     assert len(after) == 16
     assert {name: after[name] for name in scores} == scores
+
+
+def test_solved_examples_stand_before_each_classification(study: Workspace) -> None:
+    predictions = study.folder / f"{CELL}/predictions.parquet"
+    assert "shots" in read_provenance(predictions)["spec"]
+    plain = read_provenance(predictions)["example_prompt"]
+    study.edit("config.yaml", "shots: 0", "shots: 2")
+    study.snakemake("--", f"{CELL}/predictions.parquet")
+    train = pq.ParquetFile(study.folder / "results-smoke/corpora/smoke_sentences/train.parquet").read().to_pylist()
+    prompt = read_provenance(predictions)["example_prompt"]
+    places = {prompt.find(row["field_texts"][0]): row["label"] for row in train if row["field_texts"][0] in prompt}
+    assert sorted(places.values()) == ["negative", "positive"]
+    first, second = sorted(places)
+    for start, end in ((first, second), (second, len(prompt))):
+        answer = prompt[start:end].split("<|im_start|>assistant\n")[1]
+        assert answer.startswith(f"{places[start]}<|im_end|>")
+    # the instance itself is asked last, in the words of the plain prompt
+    text = plain.split("Text: ")[1]
+    assert prompt.endswith(text)
+    assert prompt.count("Text: ") == 3
+    assert {row["status"] for row in _predictions(study)} == {"ok"}
 
 
 def test_results_come_back_from_the_memo_alone(study: Workspace) -> None:

@@ -64,17 +64,8 @@ TAKEN = {
     ),
     METRIC: frozenset(
         {"precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance"}
-        | {
-            "id",
-            "method",
-            "sample",
-            "budget",
-            "status",
-            "words",
-            "gold",
-            "selected",
-            "metrics",
-        }  # other columns of that table
+        # Other columns of that table.
+        | {"id", "method", "sample", "budget", "status", "words", "gold", "selected", "metrics"}
     ),
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

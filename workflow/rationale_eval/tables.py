@@ -83,8 +83,8 @@ def write_table(
 ) -> int:
     """Check ``rows`` against ``schema`` and write them as one Parquet file; the number of rows.
 
-    Rows may come from a generator: no more than twice ``ROW_GROUP`` of them are held. ``provenance`` is read after the last
-    row, so that it may hold counts that grow meanwhile. Raises ``UserError`` when a row lacks a column, breaks the
+    Rows may come from a generator: no more than twice ``ROW_GROUP`` of them are held. ``provenance`` is read after the
+    last row, so that it may hold counts that grow meanwhile. Raises ``UserError`` when a row lacks a column, breaks the
     schema or repeats a key.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
