@@ -164,7 +164,11 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS):
     tables.main(["--spec", collected, *reads, "--output", str(report / "tables")])
     drawn = json.dumps({"methods": methods, "main_budget": "top_var"})
     figures.main(["--spec", drawn, *reads_tables, "--output", str(report / "figures")])
-    spec |= {"main_budget": "top_var", "perturbation": {"operator": "replace", "mask": SCRIPT}}
+    spec |= {
+        "title": f"A study {SCRIPT}",
+        "main_budget": "top_var",
+        "perturbation": {"operator": "replace", "mask": SCRIPT},
+    }
     spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
     reads_all = [*reads_tables, "--figures", str(report / "figures")]
     page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])

@@ -11,8 +11,8 @@ from .conftest import CELL, Workspace
 CONFIG_FAULTS = {
     "misspelt key": (
         "config.yaml",
-        "operator: replace",
-        "opertor: replace",
+        "operator: replace # or",
+        "opertor: replace # or",
         "perturbation.opertor: unknown key; did you mean",
     ),
     "corpus that is not there": (

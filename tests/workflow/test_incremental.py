@@ -52,7 +52,7 @@ def test_nothing_is_due_in_a_fresh_clone_with_carried_results(
 EDITS = {
     "comment in code": ("workflow/rationale_eval/rationales/budgets.py", "import math", "import math  # a comment", {}),
     "docstring": ("workflow/rationale_eval/models/scoring.py", '"""Label scores:', '"""Scores of labels:', {}),
-    "comment in config": ("config.yaml", "operator: replace", "operator: replace # said again", {}),
+    "comment in config": ("config.yaml", "operator: replace # or: delete", "operator: replace # said again", {}),
     "batch size": ("config.yaml", "batch_rows: 16", "batch_rows: 4", {}),
     "memo folder": ("config.yaml", "memo_dir: memo", "memo_dir: elsewhere", {}),
     "a corpus that is not in the study": ("config.yaml", "test_rows: 48", "test_rows: 49", {}),
@@ -63,7 +63,7 @@ EDITS = {
         {"rationale": 2, **JUDGING},
     ),
     "budget": ("config.yaml", "ratio: 0.2", "ratio: 0.5", JUDGING),
-    "mask": ("config.yaml", "mask: ___", 'mask: "[MASK]"', {"perturb": 2, "faithfulness": 2, **REPORT}),
+    "mask": ("config.yaml", "\n  mask: ___", '\n  mask: "[MASK]"', {"perturb": 2, "faithfulness": 2, **REPORT}),
     "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", REPORT),
     "title": ("configs/smoke.yaml", "title: Smoke study", "title: Smoke", {"report_page": 1}),
     "method over existing evidence": (

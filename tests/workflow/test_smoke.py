@@ -17,7 +17,7 @@ from .conftest import CELL, ROOT, Workspace
 
 pytestmark = pytest.mark.xdist_group("finished")
 
-WITH_MODEL = {"finetune", "evidence", "replies", "perturb"}
+WITH_MODEL = {"finetune", "evidence", "attributions", "replies", "perturb"}
 DOWNLOADS = {"fetch", "fetch_url", "fetch_hub"}  # nothing of the smoke study comes from elsewhere
 RUN_BY_SMOKE = set(STAGES) - DOWNLOADS
 
@@ -50,8 +50,8 @@ def test_the_code_map_lists_what_the_stage_imports(
     imported = {name.removeprefix(prefix).replace(".", "/") for name in modules_of(stage) if name.startswith(prefix)}
     packages = {name for name in imported if (ROOT / "workflow/rationale_eval" / name / "__init__.py").exists()}
     listed = set(STAGES[stage])
-    if stage == "corpus":  # plugins are loaded for a format of theirs alone
-        listed = listed - {"plugins"} | set(READERS["rated_snippets"])
+    if stage == "corpus":
+        listed |= set(READERS["rated_snippets"])
     assert imported - packages - UNTRACKED == listed
 
 

@@ -41,7 +41,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "fetch_url": ("sources/url",),
     "fetch_hub": (),
-    "corpus": ("corpora/stage", "plugins", *_INSTANCES),  # and the modules of the format: READERS
+    "corpus": ("corpora/stage", *_INSTANCES),  # and what the format needs: READERS
     "corpus_card": ("corpora/agreement", "corpora/card", *_INSTANCES),
     "model": ("models/prepare", "tables"),
     "finetune": (
@@ -211,9 +211,10 @@ def _digest(modules: tuple[str, ...]) -> str:
 def stage_code(stage: str, reader: str | None = None) -> str:
     """The digest of the code that ``stage`` uses; changes with the code, not with comments or docstrings.
 
-    ``reader`` is the format of the corpus that the stage ``corpus`` reads, if the package itself reads it.
+    ``reader`` is the format of the corpus that the stage ``corpus`` reads; None if a plugin reads it.
     """
-    return _digest(STAGES[stage] + (READERS[reader] if reader else ()))
+    needs = ("plugins",) if reader is None else READERS[reader]
+    return _digest(STAGES[stage] + (needs if stage == "corpus" else ()))
 
 
 def memo_code(stage: str) -> str:

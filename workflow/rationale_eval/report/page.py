@@ -155,6 +155,7 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         for name in dict.fromkeys(cell.corpus for cell in cells)
     ]
     return {
+        "title": spec["title"],
         "study": {
             "cells": cells,
             "corpora": cards,
@@ -215,8 +216,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: prompts}}',
+        help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: '
+        'entry}, "main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: prompts}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
