@@ -216,8 +216,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: '
-        'entry}, "main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: prompts}}',
+        help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, '
+        '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: task}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
