@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import json
+
 import pytest
+from prompt_texts import ANSWERS, SHOTS
 
 
 @pytest.fixture
@@ -35,3 +40,30 @@ def training(tmp_path, tiny_card, prompt_file):
         return Training(tmp_path, tiny_card(architecture, "byte_level"), prompt_file(verbalisers=verbalisers))
 
     return made
+
+
+@pytest.fixture(scope="module")
+def tokenizer_of(tiny_card):
+    """``tokenizer_of(kind)``: the tokenizer as a model's folder gives it, a fresh copy that may be changed."""
+    from transformers import AutoTokenizer
+
+    load = functools.cache(lambda kind: AutoTokenizer.from_pretrained(tiny_card("llama", kind).parent / "snapshot"))
+    return lambda kind: copy.deepcopy(load(kind))
+
+
+@pytest.fixture(scope="module")
+def encoder_of(tokenizer_of, tmp_path_factory):
+    """``encoder_of(kind, classify, fields, ...)``, made once: examples of hypothesis share it."""
+    from rationale_eval.models.encoding import PromptEncoder
+    from rationale_eval.models.task import load_task
+
+    folder = tmp_path_factory.mktemp("prompts")
+
+    @functools.cache
+    def encoder(kind, classify="Text: {text}\nSentiment?", fields=("text",), system="Be brief.", style="auto", shots=0):
+        path = folder / "prompt.yaml"
+        entry = {"version": 1, "fields": list(fields), "classify": classify, "verbalisers": ANSWERS}
+        path.write_text(json.dumps(entry), encoding="utf-8")
+        return PromptEncoder(tokenizer_of(kind), load_task(path), system, style, SHOTS[:shots])
+
+    return encoder
