@@ -1,0 +1,211 @@
+"""The study as the rules see it: what plugins add, and for each step the slice of the configuration that it reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from config_faults import MINE, faults_of
+from rationale_eval.config_checks import parse
+from rationale_eval.errors import UserError
+from rationale_eval.study import StudyPlan
+
+ROOT = Path(__file__).parents[2]
+
+PLUGIN = """
+from rationale_eval.plugins import corpus_format, method, metric
+
+
+@corpus_format("mine")
+def read(source, options, side, left_out):
+    return iter(())
+
+
+@method("of_gradients", evidence="gradients")
+def of_gradients(instance, evidence, options):
+    return [0.0 for _ in instance.words]
+
+
+@metric("hit")
+def hit(selected, gold):
+    return 0.0
+"""
+
+
+@pytest.fixture
+def plugged(raw: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """The configuration with a plugin of each kind in its registries."""
+    (tmp_path / "plugin.py").write_text(PLUGIN, encoding="utf-8")
+    raw["plugins"] = [str(tmp_path / "plugin.py")]
+    raw["corpora"]["mine"] = MINE | {"options": {"anything": [1]}}
+    raw["methods"]["own"] = {"kind": "of_gradients"}
+    return raw
+
+
+def test_what_a_plugin_registers_may_be_used(plugged: dict[str, Any]) -> None:
+    plugged["study"] |= {"corpora": ["mine"], "methods": ["own"], "metrics": ["hit"], "budgets": ["top_var"]}
+    plan = StudyPlan(parse(plugged))
+    assert json.loads(plan.corpus("mine", "test"))["options"] == {"anything": [1]}
+    assert plan.evidence_of("own") == "gradients"
+    assert json.loads(plan.alignment())["metrics"] == ["hit"]
+    assert [plugin.name for plugin in (*plan.corpus_plugins("mine"), *plan.method_plugins("own"))] == [
+        "mine",
+        "of_gradients",
+    ]
+
+
+def test_a_plugins_method_needs_its_evidence(plugged: dict[str, Any]) -> None:
+    plugged["models"]["smollm2-135m-instruct"]["evidence"] = ["attention"]
+    plugged["study"] |= {"methods": ["random", "own"], "budgets": ["top_var"]}
+    with pytest.raises(UserError) as caught:
+        StudyPlan(parse(plugged))
+    assert str(caught.value).splitlines()[1:] == [
+        "  study.methods[1]: 'own' needs gradients, which model 'smollm2-135m-instruct' cannot give "
+        "(models.smollm2-135m-instruct.evidence is ['attention'])"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (
+            ["study", "metrics"],
+            ["hti"],
+            "study.metrics[0]: 'hti' is no metric of the package or of a plugin; did you mean 'hit'?",
+        ),
+        (
+            ["corpora", "mine", "format"],
+            "mien",
+            "corpora.mine.format: 'mien' is no corpus format of the package or of a plugin; did you mean 'mine'?",
+        ),
+        (
+            ["methods", "own", "kind"],
+            "of_gradient",
+            "methods.own.kind: 'of_gradient' is no method of the package or of a plugin; did you mean 'of_gradients'?",
+        ),
+    ],
+)
+def test_a_misspelt_name_of_a_plugin_is_told_with_the_right_one(
+    path: list[str], value: Any, message: str, plugged: dict[str, Any]
+) -> None:
+    plugged["corpora"]["mine"] = dict(plugged["corpora"]["mine"])
+    assert faults_of(plugged, path, value).splitlines()[1:] == [f"  {message}"]
+
+
+MODEL = "smollm2-135m-instruct"
+
+
+def slices(config: dict[str, Any]) -> dict[str, str]:
+    """What each step reads of a configuration."""
+    plan = StudyPlan(parse(config))
+    return {
+        "train": plan.corpus("movie_reviews", "train"),
+        "test": plan.corpus("movie_reviews", "test"),
+        "card": plan.corpus_card("movie_reviews"),
+        "model": plan.model(MODEL),
+        "finetuning": plan.finetuning("movie_reviews", MODEL),
+        "evidence": plan.evidence("movie_reviews", MODEL),
+        "unbound": plan.replies("movie_reviews", MODEL, "prompt_unbound"),
+        "guided": plan.replies("movie_reviews", MODEL, "prompt_guided"),
+        "saliency": plan.method("saliency_l2"),
+        "alignment": plan.alignment(),
+        "perturbation": plan.perturbation("movie_reviews", MODEL),
+        "tables": plan.tables(),
+        "figures": plan.figures(),
+        "page": plan.page(),
+    }
+
+
+ASKED = {"finetuning", "evidence", "unbound", "guided", "perturbation"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        (["perturbation", "mask"], "[MASK]", {"perturbation", "page"}),
+        (["models", MODEL, "system_prompt"], "Be brief.", ASKED),
+        (["models", MODEL, "prompt_style"], "completion", ASKED),
+        (["models", MODEL, "licence"], "MIT", {"model"}),
+        # A question about words is put without solved examples.
+        (["tasks", "sentiment", "shots"], 2, {"finetuning", "evidence", "perturbation"}),
+        (["tasks", "sentiment", "shots_seed"], 1, {"finetuning", "evidence", "perturbation"}),
+        (["tasks", "nli", "shots"], 2, set()),
+        (["corpora", "movie_reviews", "privacy"], "None.", {"card"}),
+        (["corpora", "movie_reviews", "test_rows"], 50, {"test"}),
+        (["corpora", "movie_reviews", "local"], "reviews", set()),
+        (["corpora", "e_snli", "aggregation"], "union", set()),
+        (["methods", "prompt_guided", "max_words"], 10, {"guided", "tables", "figures", "page"}),
+        (["finetuning", "rank"], 4, {"finetuning"}),
+        (["study", "title"], "Another", {"page"}),
+        (["data_root"], "elsewhere", set()),
+    ],
+    ids=lambda value: ".".join(value) if isinstance(value, list) else None,
+)
+def test_each_step_reads_only_its_slice(path: list[str], value: Any, changed: set[str], raw: dict[str, Any]) -> None:
+    before = slices(raw)
+    section = raw
+    for key in path[:-1]:
+        section = section[key]
+    section[path[-1]] = value
+    assert {name for name, text in slices(raw).items() if text != before[name]} == changed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("Classify the sentiment", "Judge the sentiment", ASKED | {"page"}),
+        ("positive: positive", "positive: good", ASKED | {"page"}),
+        ("explain.unbound", "Look again.", {"unbound"}),
+        ("explain.guided", "Look again.", {"guided"}),
+        ("# ", "# Note: ", set()),
+    ],
+)
+def test_an_edit_of_a_prompt_changes_what_asks_it(
+    old: str, new: str, changed: set[str], raw: dict[str, Any], tmp_path: Path
+) -> None:
+    text = (ROOT / "workflow/prompts/sentiment.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "sentiment.yaml"
+    file.write_text(text, encoding="utf-8")
+    raw["tasks"]["sentiment"]["prompts"] = str(file)
+    before = slices(raw)
+    if old.startswith("explain."):
+        prompts = yaml.safe_load(text)
+        strategy = old.removeprefix("explain.")
+        prompts["explain"][strategy] = f"{prompts['explain'][strategy]} {new}"
+        edited = yaml.safe_dump(prompts, sort_keys=False)
+    else:
+        assert old in text
+        edited = text.replace(old, new)
+    file.write_text(edited, encoding="utf-8")
+    assert {name for name, text in slices(raw).items() if text != before[name]} == changed
+
+
+def test_swapping_two_numbers_changes_the_slice(raw: dict[str, Any]) -> None:
+    before = StudyPlan(parse(raw)).corpus("tweets", "test")
+    corpus = raw["corpora"]["tweets"] = dict(raw["corpora"]["tweets"])
+    corpus["min_rating"], corpus["min_word_rating"] = corpus["min_word_rating"], corpus["min_rating"]
+    after = StudyPlan(parse(raw)).corpus("tweets", "test")
+    assert after != before
+    assert sorted(map(str, json.loads(after).values())) == sorted(map(str, json.loads(before).values()))
+
+
+def test_cells_are_the_grid_in_the_order_of_the_configuration(raw: dict[str, Any]) -> None:
+    raw["study"] |= {"corpora": ["tweets"], "checkpoints": ["base", 3], "seeds": [7, 8]}
+    assert [cell.path for cell in StudyPlan(parse(raw)).cells] == [
+        "tweets/smollm2-135m-instruct/base",
+        "tweets/smollm2-135m-instruct/epoch-03-seed-7",
+        "tweets/smollm2-135m-instruct/epoch-03-seed-8",
+    ]
+
+
+def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
+    spec = json.loads(StudyPlan(parse(raw)).alignment())
+    budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}
+    assert budgets["saliency_l2"] == {"top_var", "top_ratio_20", "matched_unbound", "matched_guided"}
+    assert budgets["random"] == {"top_var"}
+    assert budgets["human"] == budgets["all_words"] == budgets["prompt_unbound"] == {"as_given"}
+    # it is asked for as many words as people marked, and names them in an order
+    assert budgets["prompt_guided"] == {"as_given", "top_var"}
