@@ -1,0 +1,71 @@
+"""The paper's grid, the paper's corpora on the embedded model, a corpus of full size: the last two take minutes."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT, new_workspace
+
+DATA = ROOT.parent / "shared" / "data"
+needs_data = pytest.mark.skipif(
+    not (DATA / "e-snli").is_dir(), reason=f"{DATA}: there are no local copies of the paper's corpora"
+)
+MINUTES = 40
+
+
+@pytest.mark.long
+@needs_data
+def test_the_papers_corpora_run_to_their_report_in_time(tmp_path: Path) -> None:
+    workspace = new_workspace(tmp_path / "project")
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--configfile", "configs/paper-corpora-small.yaml"]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*command, "--config", f"data_root={DATA}"],
+        cwd=workspace.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert time.monotonic() - start < 60 * MINUTES
+    report = workspace.folder / "results-paper-corpora-small/report"
+    with (report / "tables/accuracy.csv").open(encoding="utf-8") as stream:
+        found = {(row["corpus"], row["checkpoint"]): int(row["instances"]) for row in csv.DictReader(stream)}
+    rows = {"e_snli": 40, "fever": 12, "medical_bios": 40}
+    expected = {(name, point): count for name, count in rows.items() for point in ("base", "epoch-01-seed-0")}
+    assert found == expected
+    assert "coastalcph" not in done.stdout  # nothing was fetched from elsewhere
+    assert (report / "index.html").stat().st_size > 0
+
+
+def test_the_papers_grid_can_be_planned_in_seconds(tmp_path: Path) -> None:
+    workspace = new_workspace(tmp_path / "project")
+    workspace.config = ("configs/paper.yaml",)
+    start = time.monotonic()
+    due = workspace.due()
+    assert time.monotonic() - start < 30
+    models, corpora, epochs = 3, 3, 10
+    cells = models * corpora * (epochs + 1)
+    assert due["finetune"] == models * corpora * epochs
+    assert due["evidence"] == due["perturb"] == due["alignment"] == cells
+    assert due["replies"] == due["prompted_rationale"] == 2 * cells
+    assert due["fetch_hub"] == models + 1
+
+
+@pytest.mark.long
+def test_a_corpus_of_full_size_is_read_in_two_gigabytes() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks/corpora.py"], capture_output=True, text=True, timeout=1200, check=True
+    )
+    peaks = [float(peak) for peak in re.findall(r"([\d.]+) GB at most", done.stdout)]
+    assert len(peaks) == 4
+    assert max(peaks) < 2, done.stdout
+    assert "549367 train rows" in done.stdout
