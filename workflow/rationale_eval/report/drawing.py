@@ -116,8 +116,11 @@ def inscribe(axes: Axes, columns: int, title: Sequence[str], below: str) -> None
     axes.set_xlabel(textwrap.fill(below, width), fontsize=9)
 
 
-def panels(cells: Sequence[Cell], names: Mapping[float, str], draw: Drawing) -> Figure:
-    """A panel for each of ``cells``, filled by ``draw``; ``names`` are those of the rows in it, by height."""
+def panels(cells: Sequence[Cell], names: Mapping[float, str], draw: Drawing, from_zero: bool = False) -> Figure:
+    """A panel for each of ``cells``, filled by ``draw``; ``names`` are those of the rows in it, by height.
+
+    All have one scale; ``from_zero`` starts it there.
+    """
     columns = columns_of(cells)
     rows = -(-len(cells) // columns)
     lowest = min(names, default=0.0)
@@ -134,6 +137,8 @@ def panels(cells: Sequence[Cell], names: Mapping[float, str], draw: Drawing) -> 
         draw(axes, cell)
     for axes in grid.flat[len(cells) :]:
         axes.set_visible(False)
+    if from_zero:
+        grid[0, 0].set_xlim(left=0)  # last: it ends the growing of the scale, which all panels share
     return figure
 
 

@@ -53,13 +53,12 @@ def alignment_figure(
         mine = cell.rows(rows)
         points(axes, mine, "f1", methods)
         axes.scatter(mine["f1_chance"], mine["height"], marker="|", s=190, color="black", linewidths=1.4, zorder=1)
-        axes.set_xlim(left=0)
         card = cards[cell.corpus]
         marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words marked per text"
         below = f"token F1, mean over instances with {level_text(level)} interval"
         inscribe(axes, columns_of(cells), [titles[cell], f"{count_text(mine)}; {marked}"], below)
 
-    figure = panels(cells, names, draw)
+    figure = panels(cells, names, draw, from_zero=True)
     chance = Line2D([], [], color="black", marker="|", markersize=10, markeredgewidth=1.6, linestyle="none")
     chance.set_label("expected F1 of a random set of this size")
     legend(figure, methods, rows, [chance])
@@ -85,7 +84,6 @@ def faithfulness_figure(
             color, dashes, _ = LINES[row["kind"]]
             axes.axvline(row["flip_rate"], color=color, linestyle=dashes, linewidth=1.3, zorder=1)
         points(axes, mine, "flip_rate", methods)
-        axes.set_xlim(left=0)
         model = cell.rows(accuracy).iloc[0]
         right = percent(model["accuracy"], model["n"])
         one_label = percent(model["majority_predicted_share"], model["n"])
@@ -93,7 +91,7 @@ def faithfulness_figure(
         below = f"flipped predictions (% of n) with {level_text(level)} interval"
         inscribe(axes, columns_of(cells), [titles[cell], about], below)
 
-    figure = panels(cells, names, draw)
+    figure = panels(cells, names, draw, from_zero=True)
     handles = []
     for kind, (color, dashes, text) in LINES.items():
         if (rows["kind"] == kind).any():
