@@ -187,14 +187,14 @@ def test_max_words_keeps_evidence_and_fills_with_whole_sentences_from_the_start(
     (instance,), left_out = instances(corpus([row()]), max_words=max_words)
     assert instance.fields["evidence"] == expected
     assert marked(instance) == ["It", "is", "deep", "."]
-    assert left_out == Counter({"sentence": sentences_left_out})
+    assert left_out == Counter({"sentences_of_long_documents": sentences_left_out})
 
 
 def test_filling_stops_at_the_first_sentence_that_does_not_fit(corpus):
     source = corpus([row(docids=["d"], evidences=[[span("d", 1, 2)]])], {"d": "a e .\nb b b b b b .\nc .\n"})
     (instance,), left_out = instances(source, max_words=6)
     assert instance.fields["evidence"] == "a e."
-    assert left_out == Counter({"sentence": 2})
+    assert left_out == Counter({"sentences_of_long_documents": 2})
 
 
 @pytest.mark.parametrize("evidence_groups", ["union", "first"])
@@ -216,7 +216,7 @@ def test_rows_without_evidence_stay_in_train_only(corpus):
     assert left_out == Counter({"no_evidence": 2})
     found, left_out = instances(source, "train", max_words=4)
     assert [instance.id for instance in found] == ["row-3"]
-    assert left_out == Counter({"first_sentence_too_long": 2, "sentence": 2})
+    assert left_out == Counter({"first_sentence_too_long": 2, "sentences_of_long_documents": 2})
 
 
 BAD_ROWS = {
@@ -369,7 +369,7 @@ def test_shortened_real_rows_keep_all_their_evidence():
     whole = {instance.id: instance for instance in instances(REAL)[0]}
     found, left_out = instances(REAL, max_words=120)
     assert len(found) + left_out["evidence_too_long"] == len(whole)
-    assert left_out["sentence"] > len(found)
+    assert left_out["sentences_of_long_documents"] > len(found)
     for instance in found:
         assert len(instance.words) <= 120
         assert marked(instance) == marked(whole[instance.id])

@@ -30,7 +30,7 @@ from rationale_eval.corpora.rows import NO_TEXT, jsonl_rows
 from rationale_eval.corpora.treebank import detokenise
 from rationale_eval.errors import UserError
 
-BAD_ROW, NO_EVIDENCE, SENTENCE = "bad_row", "no_evidence", "sentence"
+BAD_ROW, NO_EVIDENCE, SENTENCE = "bad_row", "no_evidence", "sentences_of_long_documents"
 EVIDENCE_TOO_LONG, SENTENCE_TOO_LONG = "evidence_too_long", "first_sentence_too_long"
 
 
@@ -79,7 +79,8 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
 
     Counted in ``left_out``: ``no_evidence`` (test rows; train rows stay without a rationale), ``evidence_too_long``
     and ``first_sentence_too_long`` (rows of which ``max_words`` leaves nothing), ``bad_row`` if ``bad_rows`` is
-    "leave_out", and ``sentence``: not rows, but the sentences that ``max_words`` cost the rows that stay.
+    "leave_out", and ``sentences_of_long_documents``: not rows, but the sentences that ``max_words`` cost the rows that
+    stay.
     Raises ``UserError`` for a file that is no such JSONL, for documents that are not there at all or not UTF-8, and,
     if ``bad_rows`` is "error", for a bad row. The side's documents are held in memory; the rows are read twice.
     """
