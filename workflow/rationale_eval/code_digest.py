@@ -84,6 +84,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_SCORING,
     ),
     "replies": (
+        "evidence/conversations",
         "evidence/list_end",
         "evidence/replies",
         "evidence/reply_schema",

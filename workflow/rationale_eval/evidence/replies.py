@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.code_digest import memo_code
-from rationale_eval.corpora.instances import Instance, read_instances
+from rationale_eval.corpora.instances import read_instances
 from rationale_eval.errors import UserError
+from rationale_eval.evidence.conversations import Conversation, conversation
 from rationale_eval.evidence.list_end import list_ended
-from rationale_eval.evidence.reply_schema import NO_GOLD, OK, REPLIES, TOO_LONG
+from rationale_eval.evidence.reply_schema import REPLIES, TOO_LONG
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.memo import Memo, digest
 from rationale_eval.models.asking import asking
@@ -25,7 +25,7 @@ from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_tokens
 from rationale_eval.models.stage_input import add_model_arguments
-from rationale_eval.models.task import Task, task_from_slice
+from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import read_table, write_table
@@ -33,41 +33,19 @@ from rationale_eval.tables import read_table, write_table
 
 @dataclass(frozen=True)
 class Request:
-    """One request: the row of the table without its reply, and the prompt's tokens (empty where nothing is asked)."""
+    """A conversation and the tokens of its rendered prompt (empty where nothing is asked)."""
 
     row: dict[str, Any]
     tokens: tuple[int, ...]
 
 
-def question(
-    instance: Instance, prediction: Mapping[str, Any], task: Task, chat: Chat | Completion, spec: Mapping[str, Any]
-) -> Request:
-    """What is asked of one instance.
-
-    With a strategy that names a number of words it is what people marked, at most ``spec["max_words"]``; where they
-    marked none there is no number to ask for (status ``no_gold``). An instance without a prediction keeps its status.
-    """
-    row: dict[str, Any] = dict.fromkeys(REPLIES.columns.names)
-    row |= {"id": instance.id, "sample": 0, "status": prediction["status"], "label": prediction["predicted"]}
-    if prediction["status"] != OK:
-        return Request(row, ())
-    strategy = spec["strategy"]
-    if task.takes_size(strategy):
-        marked = sum(instance.rationale or ())
-        if not marked:
-            return Request(row | {"status": NO_GOLD}, ())
-        row |= {"asked": min(marked, spec["max_words"]), "capped": marked > spec["max_words"]}
-    foil = None
-    if task.takes_foil(strategy):
-        if instance.foil is None:
-            raise UserError(f"instance {instance.id!r} has no foil, which the explanation prompt {strategy!r} names")
-        # Where the model predicts the foil, it is asked why not the other label of the pair.
-        foil = instance.label if prediction["predicted"] == instance.foil else instance.foil
-    message = task.explanation(strategy, instance.fields, prediction["predicted"], row["asked"], foil)
-    text = chat.text(message)
-    tokens = tuple(chat.tokenizer(text, add_special_tokens=False)["input_ids"])
-    row |= {"request": json.dumps(chat.messages(message), ensure_ascii=False), "prompt_tokens": len(tokens)}
-    return Request(row, tokens)
+def rendered(asked: Conversation, chat: Chat | Completion) -> Request:
+    """The conversation as this model sees it."""
+    if asked.message is None:
+        return Request(asked.row, ())
+    tokens = tuple(chat.tokenizer(chat.text(asked.message), add_special_tokens=False)["input_ids"])
+    request = json.dumps(chat.messages(asked.message), ensure_ascii=False)
+    return Request(asked.row | {"request": request, "prompt_tokens": len(tokens)}, tokens)
 
 
 def main(argv: list[str]) -> None:
@@ -92,7 +70,7 @@ def main(argv: list[str]) -> None:
     for instance in read_instances(args.test):
         if instance.id not in predictions:
             raise UserError(f"{args.predictions}: has no row for instance {instance.id!r}")
-        asked = question(instance, predictions[instance.id], task, chat, spec)
+        asked = rendered(conversation(instance, predictions[instance.id], task, spec), chat)
         if len(asked.tokens) + spec["max_new_tokens"] > loaded.max_length:
             asked = Request(asked.row | {"status": TOO_LONG}, ())
         questions.append(asked)
