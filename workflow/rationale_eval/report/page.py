@@ -27,9 +27,8 @@ from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
-    claim_sentence,
+    claim_sentences,
     shown_claim,
-    tuning_sentences,
 )
 from rationale_eval.report.examples import Example, examples
 from rationale_eval.report.findings import findings
@@ -137,11 +136,7 @@ def prompts(found: Sequence[Record]) -> dict[Cell, str]:
 
 
 def courses(
-    cells: Mapping[Cell, Measured],
-    trajectory: pd.DataFrame,
-    claims: Sequence[Mapping[str, Any]],
-    spec: Mapping[str, Any],
-    interval: Mapping[str, Any],
+    cells: Mapping[Cell, Measured], trajectory: pd.DataFrame, spec: Mapping[str, Any], interval: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """For each corpus and model with a base and an epoch: what changed, and its table."""
     found = []
@@ -149,7 +144,7 @@ def courses(
     for position, (title, part) in enumerate(by_course(cells).items()):
         first = next(iter(part))
         mine = rows[(rows["corpus"] == first.corpus) & (rows["model"] == first.model)]
-        sentences = accuracy_change(part, interval) + tuning_sentences(claims, first.corpus, first.model)
+        sentences = accuracy_change(part, interval)
         table = trajectory_table(mine, f"trajectory-{position}")
         found.append({"title": title, "findings": sentences, "table": table})
     return found
@@ -222,7 +217,7 @@ def context(
         "ceilings": {card.name: card.ceiling for card in cards},
         "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
         "claims": [shown_claim(claim) for claim in tested["claims"]],
-        "claim_sentences": [claim_sentence(claim) for claim in tested["claims"] if claim["pooled"] is not None],
+        "claim_sentences": claim_sentences(tested["claims"]),
         "judged": tested["settings"],
         "claims_file": link(claims_file, page),
         "collapsed": collapsed,
@@ -230,7 +225,7 @@ def context(
         "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
-        "courses": courses(by_instance, tables["trajectory"], tested["claims"], spec, interval),
+        "courses": courses(by_instance, tables["trajectory"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
         "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},
