@@ -170,6 +170,7 @@ _FILES = ("corpora/aggregate", "corpora/archive", "corpora/containers", "corpora
 # What the stage ``corpus`` uses besides, by the format of the corpus.
 READERS: dict[str, tuple[str, ...]] = {
     "rated_snippets": ("corpora/archive", "corpora/containers", "corpora/rated_snippets"),
+    "planted": ("corpora/planted",),
     "esnli": ("corpora/esnli", *_FILES),
     "eraser": ("corpora/archive", "corpora/containers", "corpora/eraser", "corpora/rows", "corpora/treebank"),
     "medical_bios": ("corpora/archive", "corpora/containers", "corpora/medical_bios", "corpora/rows"),
