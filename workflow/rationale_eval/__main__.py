@@ -25,6 +25,7 @@ STAGES = {
     "perturb": ("faithfulness.perturb", "score the instances again with words masked or kept"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
     "tables": ("report.tables", "collect the study's cells into tables"),
+    "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
     "figures": ("report.figures", "draw the study's figures"),
     "page": ("report.page", "write the report page"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),

@@ -137,6 +137,13 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/trajectory",
         *_CELLS,
     ),
+    "calibration": (
+        "report/aggregate",
+        "report/calibration",
+        "report/statistics",
+        "report/table_files",
+        *_CELLS,
+    ),
     "figures": (
         "report/course_figures",
         "report/drawing",

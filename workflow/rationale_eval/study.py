@@ -24,7 +24,7 @@ from rationale_eval.config import (
     RandomMethod,
 )
 from rationale_eval.config_checks import check_plugins
-from rationale_eval.config_corpora import FORMATS, PluginCorpus
+from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
 from rationale_eval.errors import UserError
 from rationale_eval.models.task import Task, load_task, task_slice
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
@@ -294,6 +294,22 @@ class StudyPlan:
                 "cells": [vars(cell) for cell in self.cells],
                 "methods": self._methods(),
                 "budgets": self._budgets(),
+                "interval": self.config.interval.model_dump(),
+            }
+        )
+
+    @property
+    def planted_cells(self) -> list[Cell]:
+        """The cells of corpora whose deciding words are known by construction."""
+        return [cell for cell in self.cells if isinstance(self.config.corpora[cell.corpus], Planted)]
+
+    def calibration(self) -> str:
+        """Slice of the calibration on planted corpora."""
+        return canonical(
+            {
+                "cells": [vars(cell) for cell in self.planted_cells],
+                "methods": self._methods(),
+                "budget": self.study.main_budget,
                 "interval": self.config.interval.model_dump(),
             }
         )
