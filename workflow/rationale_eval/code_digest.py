@@ -24,6 +24,17 @@ _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _INPUT = ("models/shots", "models/stage_input")
+_APIS = (
+    "apis/asking",
+    "apis/classification",
+    "apis/client",
+    "apis/labels",
+    "apis/ledger",
+    "apis/request",
+    "memo",
+    "models/shots",
+    "models/task",
+)
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _CELLS = (
     "alignment",
@@ -118,12 +129,40 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "alignment": ("alignment", "plugins", *_SELECTING, *_INSTANCES),
     "perturb": (
+        "faithfulness/inputs",
         "faithfulness/masking",
         "faithfulness/perturb",
         "faithfulness/schema",
         "memo",
         *_INPUT,
         *_SCORING,
+        *_SELECTING,
+        *_INSTANCES,
+    ),
+    "model_api": ("apis/card", "tables"),
+    "predictions_api": (
+        "apis/answer_schema",
+        "apis/predictions",
+        "evidence/schema",
+        "models/stage_input",
+        *_APIS,
+        *_INSTANCES,
+    ),
+    "replies_api": (
+        "apis/replies",
+        "evidence/conversations",
+        "evidence/reply_schema",
+        "evidence/schema",
+        *_APIS,
+        *_INSTANCES,
+    ),
+    "perturb_api": (
+        "apis/perturb",
+        "faithfulness/inputs",
+        "faithfulness/masking",
+        "faithfulness/schema",
+        "models/stage_input",
+        *_APIS,
         *_SELECTING,
         *_INSTANCES,
     ),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from rationale_eval.config_apis import ApiModel, model_kind
 from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
 
 
@@ -55,6 +56,12 @@ class Model(Strict):
     )
     licence: str = Field(default="", description="Licence of the model.")
     citation: str = Field(default="", description="Publication to cite.")
+
+
+AnyModel = Annotated[
+    Annotated[Model, Tag("(local)")] | Annotated[ApiModel, Tag("(api)")],
+    Discriminator(model_kind),
+]
 
 
 class Task(Strict):
@@ -291,6 +298,10 @@ class Study(Strict):
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
     metrics: list[Name] = Field(default=[], description="Further measures of alignment, registered by plugins.")
+    not_available: Literal["refuse", "show"] = Field(
+        default="refuse",
+        description="A method whose evidence a model cannot give: refused, or shown as not available in the tables.",
+    )
 
 
 class Config(Strict):
@@ -304,7 +315,7 @@ class Config(Strict):
     )
     plugins: list[str] = Field(default=[], description="Python files that register corpora, methods and metrics.")
     corpora: dict[Name, Corpus] = Field(description="Corpora by name.")
-    models: dict[Name, Model] = Field(description="Models by name.")
+    models: dict[Name, AnyModel] = Field(description="Models by name.")
     tasks: dict[Name, Task] = Field(description="Tasks by name.")
     methods: dict[Name, Method] = Field(description="Rationale methods by name.")
     budgets: dict[Name, Budget] = Field(description="Budgets by name.")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rationale_eval.config import (
     METHODS,
+    AblationMethod,
     AttentionMethod,
     Config,
     GradientMethod,
@@ -18,10 +19,13 @@ from rationale_eval.config import (
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_corpora import FORMATS, Eraser, PluginCorpus, TableCorpus
 from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
+
+ABLATION = "scores of single words left out"  # what the method of that kind needs, in words
 
 
 def parse(raw: Mapping[str, Any]) -> Config:
@@ -82,12 +86,20 @@ def check_plugins(config: Config, registry: Registry) -> None:
 
 def _evidence_faults(config: Config, index: int, method: str, needs: str) -> Iterable[str]:
     """The models of the study that cannot give the evidence that a method ``needs``."""
+    if config.study.not_available == "show":
+        return
+    way_out = "leave one of them out, or set study.not_available: show"
     for name in config.study.models:
         model = config.models.get(name)
-        if model and needs not in model.evidence:
+        if isinstance(model, ApiModel):
+            yield (
+                f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} behind an API cannot give: "
+                f"{way_out}"
+            )
+        elif model and needs != ABLATION and needs not in model.evidence:
             yield (
                 f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} cannot give "
-                f"(models.{name}.evidence is {model.evidence})"
+                f"(models.{name}.evidence is {model.evidence}): {way_out}"
             )
 
 
@@ -136,3 +148,5 @@ def _references(config: Config) -> Iterable[str]:
             yield from _evidence_faults(config, index, method_name, asked.kind)
         if isinstance(asked, IntegratedGradientsMethod):
             yield from _evidence_faults(config, index, method_name, "gradients")
+        if isinstance(asked, AblationMethod):
+            yield from _evidence_faults(config, index, method_name, ABLATION)

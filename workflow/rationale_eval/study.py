@@ -19,10 +19,12 @@ from rationale_eval.config import (
     FixedMethod,
     GradientMethod,
     IntegratedGradientsMethod,
+    Model,
     PluginMethod,
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
 from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
 from rationale_eval.errors import UserError
@@ -87,8 +89,19 @@ class StudyPlan:
             Cell(corpus, model, checkpoint)
             for corpus in self.study.corpora
             for model in self.study.models
-            for checkpoint in checkpoints
+            # What is behind an API cannot be fine-tuned here.
+            for checkpoint in ([BASE] if model in self.apis else checkpoints)
         ]
+
+    @property
+    def apis(self) -> dict[str, ApiModel]:
+        """The models behind an API, by name."""
+        return {name: entry for name, entry in self.config.models.items() if isinstance(entry, ApiModel)}
+
+    @property
+    def opened(self) -> dict[str, Model]:
+        """All other models, by name."""
+        return {name: entry for name, entry in self.config.models.items() if isinstance(entry, Model)}
 
     def fetch(self, artifact: str) -> str:
         """Slice of the download of one package file."""
@@ -96,9 +109,9 @@ class StudyPlan:
 
     @property
     def entries(self) -> list[Any]:
-        """The corpora and models of the study."""
+        """The corpora and models of the study that have files."""
         corpora = [self.config.corpora[name] for name in self.study.corpora]
-        return [*corpora, *(self.config.models[name] for name in self.study.models)]
+        return [*corpora, *(self.opened[name] for name in self.study.models if name in self.opened)]
 
     def reader(self, corpus: str) -> str | None:
         """The format of a corpus if the package itself reads it; None for a plugin's."""
@@ -177,30 +190,50 @@ class StudyPlan:
                     )
 
     def model(self, name: str) -> str:
-        """Slice of the preparation of a model."""
+        """Slice of the preparation of a model, or of the card of one behind an API."""
         entry = self.config.models[name]
+        if isinstance(entry, ApiModel):
+            source: dict[str, Any] = entry.source.model_dump(include={"api", "model"})
+        else:
+            source = self.sources.described(entry)
         return canonical(
             {
                 "name": name,
-                "source": self.sources.described(entry),
+                "source": source,
                 "licence": entry.licence,
                 "citation": entry.citation,
             }
         )
 
     def _asking(self, model: str) -> dict[str, Any]:
-        return self.config.models[model].model_dump(include={"dtype", "system_prompt", "prompt_style"})
+        entry = self.config.models[model]
+        if isinstance(entry, ApiModel):
+            source = entry.source
+            api = {"address": source.api, **source.model_dump(include={"model", "token_limit", "options"})}
+            return {"api": api, "system_prompt": entry.system_prompt}
+        return {"asking": entry.model_dump(include={"dtype", "system_prompt", "prompt_style"})}
+
+    def _classifying(self, corpus: str, model: str) -> dict[str, Any]:
+        """The part of a slice that says how a model is asked to classify."""
+        asking = self._asking(model)
+        entry = self.config.models[model]
+        if isinstance(entry, ApiModel):
+            asking["api"] |= {"predict": entry.predict}
+        return asking | {"task": self._task(corpus), "shots": self._shots(corpus)}
+
+    def limits(self, model: str) -> str:
+        """How a model behind an API may be asked: nothing that a result depends on."""
+        entry = self.apis[model]
+        parts = {"budget": entry.budget.model_dump(), "price": entry.price and entry.price.model_dump()}
+        return canonical({"name": model, "key": entry.source.key, **entry.limits.model_dump(), **parts})
 
     def evidence(self, corpus: str, model: str) -> str:
         """Slice of predictions and evidence."""
-        return canonical(
-            {
-                "asking": self._asking(model),
-                "task": self._task(corpus),
-                "shots": self._shots(corpus),
-                "evidence": self.config.models[model].evidence,
-            }
-        )
+        return canonical(self._classifying(corpus, model) | {"evidence": self.opened[model].evidence})
+
+    def predictions(self, corpus: str, model: str) -> str:
+        """Slice of the predictions of a model behind an API."""
+        return canonical(self._classifying(corpus, model))
 
     @property
     def attributed(self) -> list[str]:
@@ -211,8 +244,7 @@ class StudyPlan:
     def attributions(self, corpus: str, model: str, method: str) -> str:
         """Slice of the attributions of such a method: not how its words are chosen."""
         settings = self.config.methods[method].model_dump(exclude={"statistic", "aggregation"})
-        asked = {"asking": self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
-        return canonical(asked | settings)
+        return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:
         """The kind of evidence that ``method`` reads, if any."""
@@ -221,8 +253,18 @@ class StudyPlan:
             return self.registry.get(METHOD, entry.kind).evidence
         return entry.kind if isinstance(entry, GradientMethod | AttentionMethod) else None
 
-    def method(self, name: str) -> str:
+    def available(self, method: str, model: str) -> bool:
+        """Whether a model can give what a method needs."""
+        entry = self.config.methods[method]
+        kind = "gradients" if isinstance(entry, IntegratedGradientsMethod) else self.evidence_of(method)
+        if model in self.apis:
+            return kind is None and not isinstance(entry, AblationMethod)
+        return kind is None or kind in self.opened[model].evidence
+
+    def method(self, name: str, model: str) -> str:
         """Slice of one method's rationales."""
+        if not self.available(name, model):
+            return canonical({"kind": "not_available"})
         return canonical(self.config.methods[name].model_dump())
 
     @property
@@ -234,12 +276,12 @@ class StudyPlan:
         """Slice of the replies of a prompted method."""
         entry = self.config.methods[method]
         assert isinstance(entry, PromptMethod)
-        asked = {"asking": self._asking(model), "task": self._task(corpus, entry.strategy)}
+        asked = self._asking(model) | {"task": self._task(corpus, entry.strategy)}
         return canonical(asked | entry.model_dump(exclude={"kind"}))
 
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
-        asked = {**self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
+        asked = {**self._asking(model)["asking"], "task": self._task(corpus), "shots": self._shots(corpus)}
         return canonical(asked | self.config.finetuning.model_dump())
 
     def _budgets(self) -> dict[str, Any]:
@@ -277,10 +319,8 @@ class StudyPlan:
     def perturbation(self, corpus: str, model: str) -> str:
         """Slice of the perturbation scores."""
         return canonical(
-            {
-                "asking": self._asking(model),
-                "task": self._task(corpus),
-                "shots": self._shots(corpus),
+            self._classifying(corpus, model)
+            | {
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
                 **self.config.perturbation.model_dump(),

@@ -79,6 +79,8 @@ def external_file(wildcards):
 
 def evidence_table(wildcards):
     """The evidence that a method reads, or nothing (a prompted method's replies have a rule of their own)."""
+    if not plan.available(wildcards.method, wildcards.model):
+        return []
     if wildcards.method in plan.attributed:
         return [f"{CELL}/evidence/attributions/{{method}}.parquet".format(**wildcards)]
     kind = plan.evidence_of(wildcards.method)

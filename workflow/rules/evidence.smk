@@ -15,6 +15,8 @@ rule evidence:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/evidence.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/evidence.tsv"
+    wildcard_constraints:
+        model=one_of(plan.opened),
     conda:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
@@ -50,6 +52,7 @@ rule attributions:
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{method}}.tsv"
     wildcard_constraints:
+        model=one_of(plan.opened),
         method=one_of(plan.attributed),
     conda:
         "../../envs/gpu.yaml"
@@ -85,6 +88,7 @@ rule replies:
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/replies/{{method}}.tsv"
     wildcard_constraints:
+        model=one_of(plan.opened),
         method=one_of(plan.prompted),
     conda:
         "../../envs/gpu.yaml"

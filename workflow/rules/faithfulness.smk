@@ -14,6 +14,8 @@ rule perturb:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/perturb.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/perturb.tsv"
+    wildcard_constraints:
+        model=one_of(plan.opened),
     conda:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS

@@ -29,6 +29,14 @@ def softmax(scores: Any) -> Any:
     return exponentials / exponentials.sum()
 
 
+def drop(prediction: Mapping[str, Any], perturbed: Mapping[str, Any]) -> float | None:
+    """By how much the probability of the predicted label falls; None where there are no scores, but labels alone."""
+    if prediction["scores"] is None or perturbed["scores"] is None:
+        return None
+    label = prediction["labels"].index(prediction["predicted"])
+    return float(softmax(prediction["scores"])[label] - softmax(perturbed["scores"])[label])
+
+
 def measure(prediction: Mapping[str, Any], perturbed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The faithfulness row of one rationale from its perturbation rows by operation."""
     masked, kept = perturbed[MASK], perturbed.get(KEEP)
@@ -36,14 +44,12 @@ def measure(prediction: Mapping[str, Any], perturbed: Mapping[str, Mapping[str, 
     row |= dict.fromkeys(("flip", "comprehensiveness", "sufficiency", "flip_when_kept"))
     if prediction["status"] != OK:
         return row | {"status": prediction["status"]}
-    label = int(np.argmax(prediction["scores"]))
-    before = softmax(prediction["scores"])[label]
     if masked["status"] == OK:
-        row["flip"] = int(np.argmax(masked["scores"])) != label
-        row["comprehensiveness"] = before - softmax(masked["scores"])[label]
+        row["flip"] = masked["predicted"] != prediction["predicted"]
+        row["comprehensiveness"] = drop(prediction, masked)
     if kept is not None and kept["status"] == OK:
-        row["flip_when_kept"] = int(np.argmax(kept["scores"])) != label
-        row["sufficiency"] = before - softmax(kept["scores"])[label]
+        row["flip_when_kept"] = kept["predicted"] != prediction["predicted"]
+        row["sufficiency"] = drop(prediction, kept)
     return row
 
 

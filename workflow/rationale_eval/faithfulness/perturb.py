@@ -9,14 +9,15 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import read_instances
+from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
-from rationale_eval.faithfulness.schema import KEEP, MASK, OK, PERTURBATIONS
+from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
 from rationale_eval.memo import Memo, digest
 from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt
@@ -26,18 +27,7 @@ from rationale_eval.models.stage_input import add_model_arguments, add_shots_arg
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.rationales.choices import Choice, choices
 from rationale_eval.tables import write_table
-
-
-def requests(choice: Choice, keep_only: Collection[str]) -> Iterator[tuple[dict[str, Any], tuple[bool, ...] | None]]:
-    """Yield a row of the table without its scores, and which words its input masks (None where it has no input)."""
-    for operation in (MASK, KEEP) if choice.budget in keep_only else (MASK,):
-        row = {**choice.key, "operation": operation, "scores": None}
-        if choice.selected is None:
-            yield row, None
-        else:
-            yield row, tuple(chosen == (operation == MASK) for chosen in choice.selected)
 
 
 def main(argv: list[str]) -> None:
@@ -57,13 +47,8 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
     instances = {instance.id: instance for instance in read_instances(args.test)}
-    wanted = [
-        request
-        for choice in choices(spec["methods"], args.rationales, instances)
-        for request in requests(choice, spec["keep_only_budgets"])
-    ]
+    wanted = perturbed_inputs(spec, args.rationales, instances)
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
-    say(f"{len(wanted)} perturbations ask for {len(inputs)} different inputs")
 
     task = task_from_slice(spec["task"])
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
@@ -99,7 +84,10 @@ def main(argv: list[str]) -> None:
                 prompt = prompts[row["id"], masked]
                 key = digest([prompt.tokens, prompt.labels])
                 # A mask of several tokens can make a text longer than it was.
-                row |= {"scores": memo[key]} if key in fitting else {"status": "too_long"}
+                if key in fitting:
+                    row |= {"scores": memo[key], "predicted": task.labels[int(np.argmax(memo[key]))]}
+                else:
+                    row |= {"status": "too_long"}
             rows.append(row)
     sources = {"test": args.test, "model": args.model}
     sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
