@@ -111,7 +111,7 @@ def test_scores_do_not_depend_on_how_rows_are_cut(
 
 def test_each_token_in_its_context_is_computed_once(tiny_loaded, encoder_for, monkeypatch):
     monkeypatch.setattr(variants, "ROW_TOKENS", 10_000)
-    prompts = masked(encoder_for(tiny_loaded()))
+    prompts = list(dict.fromkeys(masked(encoder_for(tiny_loaded()))))
     start = len(shared_prefix(prompts, before_content=False))
     (row,) = rows_of_prompts(prompts, start, 10_000)
     tree = tree_of(prompts, row, start)
