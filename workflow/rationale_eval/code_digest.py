@@ -23,6 +23,7 @@ UNTRACKED = frozenset(
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
+_VARIANTS = ("memo", "models/variants", *_SCORING)
 _INPUT = ("models/shots", "models/stage_input")
 _APIS = (
     "apis/asking",
@@ -89,10 +90,9 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/questions",
         "evidence/schema",
         "faithfulness/masking",
-        "memo",
         *_INPUT,
         *_INSTANCES,
-        *_SCORING,
+        *_VARIANTS,
     ),
     "replies": (
         "evidence/conversations",
@@ -133,11 +133,10 @@ STAGES: dict[str, tuple[str, ...]] = {
         "faithfulness/masking",
         "faithfulness/perturb",
         "faithfulness/schema",
-        "memo",
         *_INPUT,
-        *_SCORING,
         *_SELECTING,
         *_INSTANCES,
+        *_VARIANTS,
     ),
     "model_api": ("apis/card", "tables"),
     "predictions_api": (
@@ -229,7 +228,7 @@ MEMO = {
     "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
     "replies": ("evidence/list_end", "models/generation", *_SCORING),
     "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
-    "perturb": _SCORING,
+    "perturb": ("models/variants", *_SCORING),
 }
 
 

@@ -23,11 +23,11 @@ from rationale_eval.evidence.measure import Question
 from rationale_eval.evidence.questions import contrast_of, prompt_status, question_key
 from rationale_eval.evidence.schema import OK, TOO_LONG
 from rationale_eval.faithfulness.masking import mask_words
-from rationale_eval.memo import Memo, digest
+from rationale_eval.memo import Memo
 from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt, PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
-from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
+from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.stage_input import (
     add_model_arguments,
     add_shots_argument,
@@ -36,6 +36,7 @@ from rationale_eval.models.stage_input import (
     shots_of,
 )
 from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -109,32 +110,17 @@ def ablation_rows(
             for word in words
         ]
         prompts.append([question.prompt, *encoder.encode(without)] if state == OK else [])
-    fitting = {
-        digest([prompt.tokens, prompt.labels]): prompt
-        for mine in prompts
-        for prompt in mine
-        if prompt_status(prompt, loaded) != TOO_LONG
-    }
-    shared = shared_prefix(list(fitting.values()), before_content=False)
-    prefix = Prefix(loaded, shared)
-    # What the perturbation of rationales has scored is found here, and the other way round.
-    with Memo(args.memo, "perturb", {"code": memo_code("perturb"), **loaded.context()}) as memo:
-        run(
-            ABLATION,
-            fitting,
-            lambda prompt: len(prompt.tokens) - len(shared),
-            lambda batch: list(score_labels(loaded, prefix, batch).cpu().numpy()),
-            memo,
-            args.batch_tokens,
-            args.batch_rows,
+    # What the perturbation of rationales has scored is found in the memo, and the other way round.
+    scores = iter(score_variants(ABLATION, [prompt for mine in prompts for prompt in mine], loaded, args))
+    rows = []
+    for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
+        given = [next(scores) for _ in mine]
+        # A mask of several tokens can make a text longer than it was.
+        fitting = [found for found in given if found is not None]
+        fits = state if len(fitting) == len(given) else TOO_LONG
+        rows.append(
+            {"id": instance.id, "status": fits, "words": word_scores(question, fitting) if fits == OK else None}
         )
-        rows = []
-        for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
-            keys = [digest([prompt.tokens, prompt.labels]) for prompt in mine]
-            # A mask of several tokens can make a text longer than it was.
-            fits = state if all(key in fitting for key in keys) else TOO_LONG
-            found = word_scores(question, [memo[key] for key in keys]) if fits == OK else None
-            rows.append({"id": instance.id, "status": fits, "words": found})
     return rows
 
 
