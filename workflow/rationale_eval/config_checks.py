@@ -9,8 +9,10 @@ from pydantic import ValidationError
 
 from rationale_eval.config import (
     METHODS,
+    TARGETED,
     AttentionMethod,
     Config,
+    GradientAttentionMethod,
     GradientMethod,
     IntegratedGradientsMethod,
     Matched,
@@ -18,7 +20,7 @@ from rationale_eval.config import (
     PromptMethod,
     RandomMethod,
 )
-from rationale_eval.config_corpora import FORMATS, Eraser, PluginCorpus, TableCorpus
+from rationale_eval.config_corpora import FORMATS, Corpus, Eraser, MedicalBios, PluginCorpus, TableCorpus
 from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
@@ -91,6 +93,11 @@ def _evidence_faults(config: Config, index: int, method: str, needs: str) -> Ite
             )
 
 
+def _may_have_foils(corpus: Corpus) -> bool:
+    """Whether instances of a corpus can name a foil; what a plugin reads is only known when it is read."""
+    return isinstance(corpus, PluginCorpus) or (isinstance(corpus, MedicalBios) and corpus.setting == "contrastive")
+
+
 def _references(config: Config) -> Iterable[str]:
     """Faults between sections: names that are in no registry, methods that a model cannot serve."""
     study = config.study
@@ -134,5 +141,14 @@ def _references(config: Config) -> Iterable[str]:
         asked = config.methods.get(method_name)
         if isinstance(asked, GradientMethod | AttentionMethod):
             yield from _evidence_faults(config, index, method_name, asked.kind)
-        if isinstance(asked, IntegratedGradientsMethod):
+        if isinstance(asked, IntegratedGradientsMethod | GradientAttentionMethod):
             yield from _evidence_faults(config, index, method_name, "gradients")
+        if isinstance(asked, GradientAttentionMethod):
+            yield from _evidence_faults(config, index, method_name, "attention")
+        if isinstance(asked, TARGETED) and asked.target == "foil":
+            for name in study.corpora:
+                if (entry := config.corpora.get(name)) and not _may_have_foils(entry):
+                    yield (
+                        f"methods.{method_name}.target: foil is for contrastive corpora; {name!r} of the study is none "
+                        f"(auto, predicted, gold and runner_up are for every corpus)"
+                    )

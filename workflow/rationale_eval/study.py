@@ -17,6 +17,7 @@ from rationale_eval.config import (
     Config,
     ExternalMethod,
     FixedMethod,
+    GradientAttentionMethod,
     GradientMethod,
     IntegratedGradientsMethod,
     PluginMethod,
@@ -202,15 +203,33 @@ class StudyPlan:
             }
         )
 
-    @property
-    def attributed(self) -> list[str]:
-        """The methods whose attributions are a job of their own, that the configuration names."""
-        kinds = (IntegratedGradientsMethod, AblationMethod)
-        return [name for name, entry in self.config.methods.items() if isinstance(entry, kinds)]
+    def attribution_table(self, method: str) -> str | None:
+        """The name of the table of attributions that ``method`` reads, if it reads one.
 
-    def attributions(self, corpus: str, model: str, method: str) -> str:
-        """Slice of the attributions of such a method: not how its words are chosen."""
-        settings = self.config.methods[method].model_dump(exclude={"statistic", "aggregation"})
+        A table serves all methods that differ in the reduction alone where its name says all else: the kind, and after
+        the @, which no method's name has, the target.
+        """
+        entry = self.config.methods[method]
+        if isinstance(entry, IntegratedGradientsMethod | AblationMethod):
+            return method
+        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_probability"):
+            return None  # comes with the predictions
+        if isinstance(entry, GradientMethod | GradientAttentionMethod):
+            return f"{entry.kind}@{entry.target}-{entry.of}"
+        return None
+
+    @property
+    def attributed(self) -> dict[str, str]:
+        """The tables of attributions that the configuration's methods read, each with the first of them."""
+        found: dict[str, str] = {}
+        for method in self.config.methods:
+            if table := self.attribution_table(method):
+                found.setdefault(table, method)
+        return found
+
+    def attributions(self, corpus: str, model: str, table: str) -> str:
+        """Slice of a table of attributions: not how words are chosen by them."""
+        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation"})
         asked = {"asking": self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
         return canonical(asked | settings)
 

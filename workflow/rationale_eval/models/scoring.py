@@ -172,6 +172,13 @@ def forward(
 
     ``embeddings`` (rows, width, hidden) stand in for the embedded ``batch.tokens``.
     """
+    return forward_with_logits(loaded, prefix, batch, prompts, labels, embeddings)[0]
+
+
+def forward_with_logits(
+    loaded: LoadedModel, prefix: Prefix, batch: Batch, prompts: int, labels: int, embeddings: Tensor | None = None
+) -> Tensor:
+    """Label scores and, in the same way, the sums of the verbalisers' logits: (2, prompts, labels), as ``forward``."""
     device = loaded.device
     places = [(index, *target) for index, row in enumerate(batch.rows) for target in row.targets]
     kept = sorted({position - prefix.length for _, _, position, _ in places})
@@ -189,16 +196,23 @@ def forward(
     row = torch.tensor([place[0] for place in places], device=device)
     keep = torch.tensor([column[place[2] - prefix.length] for place in places], device=device)
     token = torch.tensor([place[3] for place in places], device=device)
-    found = logits[row, keep].float().log_softmax(-1).gather(1, token[:, None]).squeeze(1)
+    raw = logits[row, keep].float()
+    found = torch.stack([values.gather(1, token[:, None]).squeeze(1) for values in (raw.log_softmax(-1), raw)])
     owner = torch.tensor([batch.rows[place[0]].owner for place in places], device=device)
     label = torch.tensor([place[1] for place in places], device=device)
-    scores = torch.zeros((prompts, labels), dtype=torch.float32, device=device)
-    return scores.index_put((owner, label), found, accumulate=True)
+    sums = torch.zeros((prompts, labels, 2), dtype=torch.float32, device=device)
+    return sums.index_put((owner, label), found.T, accumulate=True).permute(2, 0, 1)
 
 
 def score_labels(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
     """Label scores of ``prompts``, shape (prompts, labels), without gradients."""
+    return score_labels_with_logits(loaded, prefix, prompts)[0]
+
+
+def score_labels_with_logits(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
+    """Label scores and sums of logits of ``prompts``, shape (2, prompts, labels), without gradients."""
     packed = can_pack(loaded, prompts)
     rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, packed)]
     with torch.no_grad():
-        return forward(loaded, prefix, collate(rows, prefix, loaded), len(prompts), len(prompts[0].labels))
+        batch = collate(rows, prefix, loaded)
+        return forward_with_logits(loaded, prefix, batch, len(prompts), len(prompts[0].labels))
