@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rationale_eval.evidence.measure import Question, measure
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.targets import Question
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, collate, rows_of, score_labels, shared_prefix
 from rationale_eval.models.task import load_task

@@ -106,7 +106,7 @@ def test_scores_do_not_depend_on_how_rows_are_cut(
     loaded = tiny_loaded()
     prompts = masked(encoder_for(loaded))
     prefix = Prefix(loaded, shared_prefix(prompts, before_content=False) if behind_prefix else ())
-    assert_close(score_trees(loaded, prefix, prompts, longest_row), plain(loaded, prompts))
+    assert_close(score_trees(loaded, prefix, prompts, longest_row)[0], plain(loaded, prompts))
 
 
 def test_each_token_in_its_context_is_computed_once(tiny_loaded, encoder_for, monkeypatch):

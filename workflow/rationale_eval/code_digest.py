@@ -76,6 +76,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/questions",
         "evidence/schema",
         "evidence/stage",
+        "evidence/targets",
         "memo",
         *_INPUT,
         *_INSTANCES,
@@ -85,10 +86,12 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/attention",
         "evidence/attribution_schema",
         "evidence/attributions",
+        "evidence/gradient_x_attention",
         "evidence/integrated",
         "evidence/measure",
         "evidence/questions",
         "evidence/schema",
+        "evidence/targets",
         "faithfulness/masking",
         *_INPUT,
         *_INSTANCES,
@@ -222,12 +225,13 @@ READERS: dict[str, tuple[str, ...]] = {
     "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 
+_MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
 # is the other part of the memo's key.
 MEMO = {
-    "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
+    "evidence": (*_MEASURING, *_SCORING),
     "replies": ("evidence/list_end", "models/generation", *_SCORING),
-    "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
+    "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
     "perturb": ("models/variants", *_SCORING),
 }
 

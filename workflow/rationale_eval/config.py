@@ -77,14 +77,32 @@ class Task(Strict):
     shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
 
 
+Target = Annotated[
+    Literal["auto", "predicted", "gold", "runner_up", "foil"],
+    Field(
+        description="The label that is explained: the predicted or the gold one, or the predicted one against the "
+        "runner-up or the instance's foil; auto: against the foil if there is one, else the predicted one alone."
+    ),
+]
+Scale = Annotated[
+    Literal["log_probability", "probability", "logit"],
+    Field(description="What of the label: of its whole verbaliser, summed over tokens, or their product."),
+]
+
+
 class GradientMethod(Strict):
-    """One reduction of the gradient of the predicted label's score with respect to the input embeddings."""
+    """One reduction of the gradient of a label's score with respect to the input embeddings.
+
+    With another target or scale than the default, a job of its own for each.
+    """
 
     kind: Literal["gradients"] = Field(description="The evidence it reads.")
     statistic: Literal["grad_l1", "grad_l2", "grad_sum", "gxi_l1", "gxi_l2", "gxi_dot"] = Field(
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AttentionMethod(Strict):
@@ -95,6 +113,18 @@ class AttentionMethod(Strict):
         description="Of the last layer, the mean over layers, or attention rollout."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+
+
+class GradientAttentionMethod(Strict):
+    """Attention from the last prompt position times the gradient of a label's score with respect to it."""
+
+    kind: Literal["gradient_x_attention"] = Field(description="Gradient x attention; a job of its own.")
+    statistic: Literal["last", "mean", "relevancy"] = Field(
+        default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
+    )
+    aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class IntegratedGradientsMethod(Strict):
@@ -109,6 +139,8 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AblationMethod(Strict):
@@ -117,6 +149,8 @@ class AblationMethod(Strict):
     kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
     mask: str = Field(default="___", min_length=1, description="What stands for the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class RandomMethod(Strict):
@@ -170,6 +204,7 @@ class PluginMethod(Strict):
 METHODS: dict[str, type[Strict]] = {
     "gradients": GradientMethod,
     "attention": AttentionMethod,
+    "gradient_x_attention": GradientAttentionMethod,
     "integrated_gradients": IntegratedGradientsMethod,
     "ablation": AblationMethod,
     "prompt": PromptMethod,
@@ -179,14 +214,30 @@ METHODS: dict[str, type[Strict]] = {
 }
 
 
+# Not a kind of evidence that a model's entry names: any model that is opened can give it.
+ABLATION_SCORES = "scores of single words left out"
+# What a method of each type needs a model to give.
+NEEDS: dict[type[Strict], tuple[str, ...]] = {
+    GradientMethod: ("gradients",),
+    AttentionMethod: ("attention",),
+    GradientAttentionMethod: ("gradients", "attention"),
+    IntegratedGradientsMethod: ("gradients",),
+    AblationMethod: (ABLATION_SCORES,),
+}
+
+
 def _method_kind(raw: Any) -> str:
     kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
     return f"({METHODS[kind].__name__ if isinstance(kind, str) and kind in METHODS else PluginMethod.__name__})"
 
 
+# Those that explain a target.
+TARGETED = (GradientMethod, GradientAttentionMethod, IntegratedGradientsMethod, AblationMethod)
+
 Method = Annotated[
     Annotated[GradientMethod, Tag("(GradientMethod)")]
     | Annotated[AttentionMethod, Tag("(AttentionMethod)")]
+    | Annotated[GradientAttentionMethod, Tag("(GradientAttentionMethod)")]
     | Annotated[IntegratedGradientsMethod, Tag("(IntegratedGradientsMethod)")]
     | Annotated[AblationMethod, Tag("(AblationMethod)")]
     | Annotated[PromptMethod, Tag("(PromptMethod)")]

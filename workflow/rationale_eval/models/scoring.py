@@ -182,6 +182,13 @@ def forward(
 
     ``embeddings`` (rows, width, hidden) stand in for the embedded ``batch.tokens``.
     """
+    return forward_with_logits(loaded, prefix, batch, prompts, labels, embeddings)[0]
+
+
+def forward_with_logits(
+    loaded: LoadedModel, prefix: Prefix, batch: Batch, prompts: int, labels: int, embeddings: Tensor | None = None
+) -> Tensor:
+    """Label scores and, in the same way, the sums of the verbalisers' logits: (2, prompts, labels), as ``forward``."""
     targets = [
         Target(index, place - prefix.length, row.owner, label, token)
         for index, row in enumerate(batch.rows)
@@ -191,7 +198,7 @@ def forward(
 
 
 class Target(NamedTuple):
-    """The log-probability of ``token`` after the position ``column`` of a batch's ``row``, a summand of a score."""
+    """``token`` after the position ``column`` of a batch's ``row``: its log-probability is a summand of a score."""
 
     row: int
     column: int
@@ -208,7 +215,10 @@ def read_targets(
     shape: tuple[int, int],
     embeddings: Tensor | None = None,
 ) -> Tensor:
-    """The sums of ``targets`` in a float32 tensor of ``shape`` (owners, labels), after one forward pass."""
+    """The sums of ``targets`` and, in the same way, of the tokens' logits: float32, (2, owners, labels) with ``shape``.
+
+    One forward pass.
+    """
     device = loaded.device
     places = {place: index for index, place in enumerate(dict.fromkeys((one.row, one.column) for one in targets))}
     inputs = {"input_ids": batch.tokens} if embeddings is None else {"inputs_embeds": embeddings}
@@ -222,10 +232,12 @@ def read_targets(
         ).logits[0]
     kept = torch.tensor([places[one.row, one.column] for one in targets], device=device)
     token = torch.tensor([one.token for one in targets], device=device)
-    found = logits.float().log_softmax(-1)[kept, token]
+    raw = logits.float()
+    found = torch.stack([raw.log_softmax(-1)[kept, token], raw[kept, token]], dim=-1)
     owner = torch.tensor([one.owner for one in targets], device=device)
     label = torch.tensor([one.label for one in targets], device=device)
-    return torch.zeros(shape, dtype=torch.float32, device=device).index_put((owner, label), found, accumulate=True)
+    sums = torch.zeros((*shape, 2), dtype=torch.float32, device=device)
+    return sums.index_put((owner, label), found, accumulate=True).permute(2, 0, 1)
 
 
 @contextmanager
@@ -247,7 +259,13 @@ def _projecting(loaded: LoadedModel, places: Tensor) -> Iterator[None]:
 
 def score_labels(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
     """Label scores of ``prompts``, shape (prompts, labels), without gradients."""
+    return score_labels_with_logits(loaded, prefix, prompts)[0]
+
+
+def score_labels_with_logits(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
+    """Label scores and sums of logits of ``prompts``, shape (2, prompts, labels), without gradients."""
     packed = can_pack(loaded, prompts)
     rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, packed)]
     with torch.no_grad():
-        return forward(loaded, prefix, collate(rows, prefix, loaded), len(prompts), len(prompts[0].labels))
+        batch = collate(rows, prefix, loaded)
+        return forward_with_logits(loaded, prefix, batch, len(prompts), len(prompts[0].labels))

@@ -10,7 +10,7 @@ row is a stretch of that order.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ from rationale_eval.models.scoring import (
     additive,
     can_pack,
     read_targets,
-    score_labels,
+    score_labels_with_logits,
     shared_prefix,
 )
 from rationale_eval.progress import say
@@ -111,7 +111,7 @@ def tree_of(prompts: Sequence[Prompt], row: Sequence[int], start: int) -> Tree:
 
 
 def score_trees(loaded: LoadedModel, prefix: Prefix, prompts: Sequence[Prompt], max_tokens: int) -> torch.Tensor:
-    """Label scores of ``prompts``, float32 of shape (prompts, labels), from one forward pass. See ``can_pack``."""
+    """Label scores and sums of logits, float32 (2, prompts, labels), from one forward pass. See ``can_pack``."""
     trees = [tree_of(prompts, row, prefix.length) for row in rows_of_prompts(prompts, prefix.length, max_tokens)]
     width = max(len(tree.tokens) for tree in trees)
     tokens = np.zeros((len(trees), width), dtype=np.int64)
@@ -143,9 +143,11 @@ def fits(prompt: Prompt, loaded: LoadedModel) -> bool:
 
 
 def score_variants(
-    what: str, prompts: Sequence[Prompt], loaded: LoadedModel, args: argparse.Namespace
+    what: str, prompts: Sequence[Prompt], loaded: LoadedModel, args: argparse.Namespace, logits: bool = False
 ) -> list[np.ndarray | None]:
     """Label scores (labels,) of each of ``prompts``, None where it is too long for the model.
+
+    With ``logits`` label scores and sums of the verbalisers' logits, (2, labels).
 
     Prompts that occur several times are scored once, and those not at all that the memo holds, for whichever stage they
     were scored. ``args`` are those of ``add_model_arguments``.
@@ -155,21 +157,29 @@ def score_variants(
     shared = shared_prefix(list(unique.values()), before_content=False)
     prefix = Prefix(loaded, shared)
     context: dict[str, Any] = {"code": memo_code("perturb"), **loaded.context()}
+    if logits:
+        context["of"] = "logits"
+
+    def kept(found: torch.Tensor) -> list[np.ndarray]:
+        return list((found.transpose(0, 1) if logits else found[0]).cpu().numpy())
+
     with Memo(args.memo, "perturb", context) as memo:
         if can_pack(loaded, list(unique.values())):
-            _in_trees(what, len(prompts), unique, loaded, prefix, memo, args)
+            _in_trees(what, len(prompts), unique, loaded, prefix, memo, args, kept)
         else:
             say(f"{what}: {len(prompts)} inputs asked for, {len(unique)} different ones")
             run(
                 what,
                 unique,
                 lambda prompt: len(prompt.tokens) - len(shared),
-                lambda batch: list(score_labels(loaded, prefix, batch).cpu().numpy()),
+                lambda batch: kept(score_labels_with_logits(loaded, prefix, batch)),
                 memo,
                 args.batch_tokens,
                 args.batch_rows,
             )
-        return [memo[key] if key in unique else None for key in keys]
+        # The memo keeps arrays flat.
+        shape = (2, -1) if logits else (-1,)
+        return [memo[key].reshape(shape) if key in unique else None for key in keys]
 
 
 def _in_trees(
@@ -180,6 +190,7 @@ def _in_trees(
     prefix: Prefix,
     memo: Memo,
     args: argparse.Namespace,
+    kept: Callable[[torch.Tensor], list[np.ndarray]],
 ) -> None:
     keys, prompts = list(unique), list(unique.values())
     rows = rows_of_prompts(prompts, prefix.length, args.batch_tokens)
@@ -204,6 +215,6 @@ def _in_trees(
         what,
         unique,
         batches,
-        lambda batch: list(score_trees(loaded, prefix, batch, args.batch_tokens).cpu().numpy()),
+        lambda batch: kept(score_trees(loaded, prefix, batch, args.batch_tokens)),
         memo,
     )
