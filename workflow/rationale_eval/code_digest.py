@@ -23,7 +23,8 @@ UNTRACKED = frozenset(
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
-_INPUT = ("models/shots", "models/stage_input")
+_SHOTS = ("models/shots", "models/task_input")
+_INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
     "apis/asking",
     "apis/classification",
@@ -66,7 +67,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "finetuning/whole_folder",
         "models/scoring",
         *_ASKING,
-        *_INPUT,
+        *_SHOTS,
         *_INSTANCES,
     ),
     "evidence": (
@@ -102,7 +103,8 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/schema",
         "memo",
         "models/generation",
-        *_INPUT,
+        "models/shots",
+        "models/stage_input",
         *_INSTANCES,
         *_SCORING,
     ),
@@ -144,7 +146,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "apis/answer_schema",
         "apis/predictions",
         "evidence/schema",
-        "models/stage_input",
+        "models/task_input",
         *_APIS,
         *_INSTANCES,
     ),
@@ -161,7 +163,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "faithfulness/inputs",
         "faithfulness/masking",
         "faithfulness/schema",
-        "models/stage_input",
+        "models/task_input",
         *_APIS,
         *_SELECTING,
         *_INSTANCES,

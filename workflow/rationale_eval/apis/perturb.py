@@ -13,8 +13,8 @@ from rationale_eval.corpora.instances import read_instances
 from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import PERTURBATIONS
-from rationale_eval.models.stage_input import add_shots_argument, shots_of
 from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table

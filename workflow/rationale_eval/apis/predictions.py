@@ -16,8 +16,8 @@ from rationale_eval.apis.asking import ask_all
 from rationale_eval.apis.classification import Classifier, add_api_arguments, served, settings_of
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence.schema import PREDICTIONS
-from rationale_eval.models.stage_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.models.task import Task, task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table

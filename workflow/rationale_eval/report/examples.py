@@ -45,13 +45,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Example:
-    """One instance with its prediction and the readings of people and of methods."""
+    """One instance with its prediction and the readings of people and of methods.
+
+    ``probability`` is None where a label was read from an API's answer.
+    """
 
     cell: Cell
     id: str
     gold: str
     predicted: str
-    probability: str
+    probability: str | None
     correct: bool
     readings: Sequence[Reading]
 
@@ -179,7 +182,7 @@ def examples(
         shown = [Reading(PEOPLE, "" if any(people) else "marked nothing", pieces(instance, people))]
         shown += [of_method[instance.id] for of_method in readings if instance.id in of_method]
         right = row["predicted"] == row["gold"]
-        probability = number(max(row["probabilities"]))
+        probability = None if row["probabilities"] is None else number(max(row["probabilities"]))
         found.append(Example(cell, instance.id, row["gold"], row["predicted"], probability, right, shown))
     return found
 
