@@ -84,13 +84,17 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_SCORING,
     ),
     "replies": (
+        "evidence/answers",
         "evidence/conversations",
         "evidence/list_end",
         "evidence/replies",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
         "memo",
         "models/generation",
+        "models/growing_cache",
+        "models/sampling",
         *_INPUT,
         *_INSTANCES,
         *_SCORING,
@@ -102,6 +106,8 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/replies",
         "rationales/reply_syntax",
         "rationales/schema",
+        "rationales/scored_replies",
+        "rationales/voting",
         *_INSTANCES,
     ),
     "rationale": (
@@ -180,7 +186,7 @@ READERS: dict[str, tuple[str, ...]] = {
 # is the other part of the memo's key.
 MEMO = {
     "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
     "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
     "perturb": _SCORING,
 }
