@@ -139,7 +139,8 @@ def test_replies_are_those_of_the_same_weights(cell, oracle):
     rows = read_table(cell.folder / "predictions.parquet", PREDICTIONS)
     made = [row | {"status": "ok", "predicted": row["gold"]} for row in rows]
     write_table(cell.folder / "given.parquet", made, PREDICTIONS, {})
-    spec = {"strategy": "unbound", "max_words": 20, "max_new_tokens": REPLY_TOKENS}
+    spec = {"strategy": "unbound", "gives": "words", "order": "after", "chat": "separate", "samples": 1, "seed": 0}
+    spec |= {"max_words": 20, "max_new_tokens": REPLY_TOKENS, "temperature": None, "top_p": 1.0}
     arguments = ("--predictions", cell.folder / "given.parquet", "--output", cell.folder / "replies.parquet")
     cell(replies, spec, *arguments)
     for row in read_table(cell.folder / "replies.parquet", REPLIES):

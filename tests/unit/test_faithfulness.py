@@ -28,7 +28,7 @@ def requests_of(rationale, budgets):
     return [
         request
         for budget, status, mask in selections(rationale, gold, budgets, {})
-        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask), KEEP_ONLY)
+        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask, False), KEEP_ONLY)
     ]
 
 

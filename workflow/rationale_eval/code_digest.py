@@ -96,15 +96,19 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_SCORING,
     ),
     "replies": (
+        "evidence/answers",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/list_end",
         "evidence/replies",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
         "memo",
         "models/generation",
-        "models/shots",
-        "models/stage_input",
+        "models/growing_cache",
+        "models/sampling",
+        *_INPUT,
         *_INSTANCES,
         *_SCORING,
     ),
@@ -115,6 +119,8 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/replies",
         "rationales/reply_syntax",
         "rationales/schema",
+        "rationales/scored_replies",
+        "rationales/voting",
         *_INSTANCES,
     ),
     "rationale": (
@@ -152,9 +158,12 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "replies_api": (
         "apis/replies",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
+        "models/task_input",
         *_APIS,
         *_INSTANCES,
     ),
@@ -221,7 +230,7 @@ READERS: dict[str, tuple[str, ...]] = {
 # is the other part of the memo's key.
 MEMO = {
     "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
     "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
     "perturb": _SCORING,
 }
