@@ -145,7 +145,9 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 flip, drop = (None, None) if missing else (number == 1, 0.1)
                 measured = {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
                 faithfulness.append(shared | {"status": status} | measured)
-                perturbations.append(shared | {"status": status, "operation": "mask", "scores": None})
+                perturbations.append(
+                    shared | {"status": status, "operation": "mask", "predicted": None, "scores": None}
+                )
     write_replies(folder / "evidence" / "replies" / f"{ASKED}.parquet", instances, made)
     write_table(folder / "predictions.parquet", predictions, PREDICTIONS, made)
     write_table(folder / "alignment.parquet", alignment, ALIGNMENT, made)

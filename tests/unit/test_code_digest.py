@@ -64,7 +64,12 @@ def test_taking_a_docstring_away_changes_no_digest(package):
     [
         ("rationales/aggregation", '== "max"', '== "min"', {"rationale"}),
         ("evidence/measure", "dim=-1", "dim=-2", {"evidence", "attributions", "memo evidence", "memo attributions"}),
-        ("faithfulness/masking", 'operator == "replace"', 'operator != "replace"', {"perturb", "attributions"}),
+        (
+            "faithfulness/masking",
+            'operator == "replace"',
+            'operator != "replace"',
+            {"perturb", "perturb_api", "attributions"},
+        ),
         (
             "models/scoring",
             "log_softmax(-1)",
@@ -81,7 +86,7 @@ def test_taking_a_docstring_away_changes_no_digest(package):
                 "memo perturb",
             },
         ),
-        ("faithfulness/measures", "!= label", "== label", {"faithfulness"}),
+        ("faithfulness/measures", 'masked["predicted"] !=', 'masked["predicted"] ==', {"faithfulness"}),
         ("corpora/stage", "casefold()", "lower()", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),
         ("fetch", "--no-deps", "--deps", {"fetch"}),

@@ -9,8 +9,8 @@ import pytest
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.schema import PREDICTIONS
+from rationale_eval.faithfulness.inputs import requests
 from rationale_eval.faithfulness.measures import main, measure, softmax
-from rationale_eval.faithfulness.perturb import requests
 from rationale_eval.faithfulness.schema import FAITHFULNESS, PERTURBATIONS
 from rationale_eval.rationales.budgets import selections
 from rationale_eval.rationales.choices import Choice
@@ -19,6 +19,7 @@ from rationale_eval.tables import read_table, write_table
 INSTANCE = Instance("i", "yes", {"text": "a b c d"}, whitespace_words(["a b c d"]), (True, False, True, False))
 BUDGETS = {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}}
 KEEP_ONLY = ["var", "as_given"]
+LABELS = ["no", "yes", "maybe"]
 
 
 def requests_of(rationale, budgets):
@@ -27,7 +28,7 @@ def requests_of(rationale, budgets):
     return [
         request
         for budget, status, mask in selections(rationale, gold, budgets, {})
-        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask), KEEP_ONLY)
+        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask, False), KEEP_ONLY)
     ]
 
 
@@ -46,6 +47,7 @@ def row(operation, status="ok", values=(0.5, 0.5), **changes):
         "status": status,
         "words": 4,
         "selected": 2,
+        "predicted": LABELS[values.index(max(values))] if status == "ok" else None,
         "scores": scores(*values) if status == "ok" else None,
         **changes,
     }
@@ -57,8 +59,8 @@ def prediction(values=(0.2, 0.7, 0.1), status="ok"):
         "id": "i",
         "status": status,
         "gold": "no",
-        "predicted": None,
-        "labels": ["no", "yes", "maybe"],
+        "predicted": LABELS[values.index(max(values))] if status == "ok" else None,
+        "labels": LABELS,
         "scores": found,
         "probabilities": None,
         "tokens": 9,
@@ -78,6 +80,14 @@ def test_a_flip_with_its_drops():
     assert found["comprehensiveness"] == pytest.approx(0.7 - 0.3)
     assert found["sufficiency"] == pytest.approx(0.7 - 0.8)
     assert (found["status"], found["words"], found["selected"]) == ("ok", 4, 2)
+
+
+def test_a_label_without_scores_can_flip_but_has_no_drop():
+    asked = prediction() | {"scores": None}
+    masked, kept = row("mask", values=(0.6, 0.3, 0.1), scores=None), row("keep", values=(0.1, 0.8, 0.1), scores=None)
+    found = measure(asked, {"mask": masked, "keep": kept})
+    assert (found["flip"], found["flip_when_kept"]) == (True, False)
+    assert (found["comprehensiveness"], found["sufficiency"]) == (None, None)
 
 
 def test_drops_are_of_the_predicted_label_not_of_the_gold_or_the_new_one():

@@ -24,7 +24,8 @@ _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
-_INPUT = ("models/shots", "models/stage_input")
+_SHOTS = ("models/shots", "models/task_input")
+_INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
     "apis/asking",
     "apis/classification",
@@ -67,7 +68,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "finetuning/whole_folder",
         "models/scoring",
         *_ASKING,
-        *_INPUT,
+        *_SHOTS,
         *_INSTANCES,
     ),
     "evidence": (
@@ -98,13 +99,18 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_VARIANTS,
     ),
     "replies": (
+        "evidence/answers",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/list_end",
         "evidence/replies",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
         "memo",
         "models/generation",
+        "models/growing_cache",
+        "models/sampling",
         *_INPUT,
         *_INSTANCES,
         *_SCORING,
@@ -116,6 +122,8 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/replies",
         "rationales/reply_syntax",
         "rationales/schema",
+        "rationales/scored_replies",
+        "rationales/voting",
         *_INSTANCES,
     ),
     "rationale": (
@@ -146,15 +154,18 @@ STAGES: dict[str, tuple[str, ...]] = {
         "apis/answer_schema",
         "apis/predictions",
         "evidence/schema",
-        "models/stage_input",
+        "models/task_input",
         *_APIS,
         *_INSTANCES,
     ),
     "replies_api": (
         "apis/replies",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
+        "models/task_input",
         *_APIS,
         *_INSTANCES,
     ),
@@ -163,7 +174,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "faithfulness/inputs",
         "faithfulness/masking",
         "faithfulness/schema",
-        "models/stage_input",
+        "models/task_input",
         *_APIS,
         *_SELECTING,
         *_INSTANCES,
@@ -230,7 +241,7 @@ _MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # is the other part of the memo's key.
 MEMO = {
     "evidence": (*_MEASURING, *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
     "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
     "perturb": ("models/variants", *_SCORING),
 }

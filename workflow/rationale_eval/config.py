@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from rationale_eval.config_apis import ApiModel, model_kind
 from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
+from rationale_eval.models.task import RANKED, SCORED
 
 
 class LocalModel(LocalPath):
@@ -164,7 +165,7 @@ class RandomMethod(Strict):
 
 
 class PromptMethod(Strict):
-    """The model is asked which words made it decide, in a chat of its own, given its predicted label."""
+    """The model is asked which words made it decide."""
 
     kind: Literal["prompt"] = Field(description="A prompted rationale.")
     strategy: Name = Field(description="Which of the explanation prompts in the task's prompt file is put.")
@@ -172,6 +173,46 @@ class PromptMethod(Strict):
         default=20, ge=1, description="Most words asked for by a prompt that names a number; the cap is counted."
     )
     max_new_tokens: int = Field(default=96, ge=1, description="A reply is cut off after so many tokens.")
+    gives: Literal["words", "ranking", "scores"] | None = Field(
+        default=None,
+        description="What a reply is read as: words, words in order of importance, or a number for each word; null: "
+        "ranking for the strategy `ranked`, scores for `scored`, else words.",
+    )
+    order: Literal["after", "before"] = Field(
+        default="after",
+        description="After the classification, told the predicted label; or before, told none, and the label is then "
+        "asked for in the same chat.",
+    )
+    chat: Literal["separate", "same"] = Field(
+        default="separate", description="After: in a chat of its own, or in that of the classification."
+    )
+    shots: int = Field(
+        default=0, ge=0, description="Solved examples with words that people marked, drawn from the train rows."
+    )
+    shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
+    samples: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Replies to a question; of several, a word's score is its share of votes.",
+    )
+    temperature: float | None = Field(
+        default=None, gt=0, description="Replies are sampled at this temperature; null: greedy."
+    )
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="Sampled from the likeliest tokens that together have this probability."
+    )
+    seed: Seed = Field(default=0, description="Seed of the sampling.")
+
+    @property
+    def reads(self) -> str:
+        """What a reply is read as: words, ranking or scores."""
+        return self.gives or {RANKED: "ranking", SCORED: "scores"}.get(self.strategy, "words")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether budgets cut what the method gives: an order or scores. Else it gives a set of words."""
+        return self.reads != "words" or self.samples > 1
 
 
 class FixedMethod(Strict):

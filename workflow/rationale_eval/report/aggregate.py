@@ -40,7 +40,7 @@ def means(values: pd.DataFrame) -> Row:
 
 def with_interval(name: str, values: pd.Series, interval: Mapping[str, Any]) -> Row:
     """The bounds of the bootstrap interval of the mean of ``values``, as ``…_low`` and ``…_high``."""
-    low, high = mean_interval(values.to_list(), interval)
+    low, high = mean_interval(values.dropna().to_list(), interval)
     return {f"{name}_low": low, f"{name}_high": high}
 
 

@@ -105,8 +105,9 @@ def main_rows(table: pd.DataFrame, methods: Mapping[str, Mapping[str, Any]], mai
 
 
 def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
-    """``main_rows`` with prompted methods as given only, where one can also be cut to the main budget."""
-    return rows[(rows["kind"] != PROMPT) | (rows["budget"] == AS_GIVEN)]
+    """``main_rows`` with sets of words as given only, where one can also be cut to the main budget."""
+    sets = set(rows.loc[rows["budget"] == AS_GIVEN, "method"])
+    return rows[~rows["method"].isin(sets) | (rows["budget"] == AS_GIVEN)]
 
 
 def read_summary(path: Path) -> pd.DataFrame:
