@@ -26,10 +26,13 @@ class Answer:
         return self.log_probability.exp()
 
 
-def answer(model: Any, prompt: Any, label: int) -> Answer:
-    """The pass of one label over prompt and verbaliser."""
+def answer(model: Any, prompt: Any, label: int, content: Tensor | None = None) -> Answer:
+    """The pass of one label over prompt and verbaliser; ``content`` (hidden,) stands in for all content tokens."""
     ids = prompt.labels[label]
-    embeddings = model.get_input_embeddings()(torch.tensor([[*prompt.tokens, *ids[:-1]]])).detach().requires_grad_()
+    embeddings = model.get_input_embeddings()(torch.tensor([[*prompt.tokens, *ids[:-1]]])).detach()
+    if content is not None:
+        embeddings[0, [token.position for token in prompt.content]] = content
+    embeddings.requires_grad_()
     output = model(inputs_embeds=embeddings, output_attentions=True, use_cache=False)
     logits = output.logits[0, len(prompt.tokens) - 1 :]
     places = range(len(ids))
@@ -42,10 +45,10 @@ def answer(model: Any, prompt: Any, label: int) -> Answer:
     )
 
 
-def label_scores(model: Any, prompt: Any, of: str = "log_probability") -> list[float]:
-    """What each label has on the scale ``of``."""
+def label_scores(model: Any, prompt: Any, of: str = "log_probability", content: Tensor | None = None) -> list[float]:
+    """What each label has on the scale ``of``; ``content`` as in ``answer``."""
     with torch.no_grad():
-        return [float(getattr(answer(model, prompt, label), of)) for label in range(len(prompt.labels))]
+        return [float(getattr(answer(model, prompt, label, content), of)) for label in range(len(prompt.labels))]
 
 
 def statistics(
