@@ -50,6 +50,8 @@ _CELLS = (
     *_INSTANCES,
 )
 
+_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/resampling")
+
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "fetch_url": ("sources/url",),
@@ -183,17 +185,33 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tables": (
         "report/aggregate",
         "report/prompting",
-        "report/statistics",
         "report/table_files",
         "report/tables",
         "report/trajectory",
+        "report/validity",
+        *_INTERVALS,
+        *_CELLS,
+    ),
+    "claims": (
+        "claims/association",
+        "claims/contrasts",
+        "claims/estimates",
+        "claims/ranking",
+        "claims/registry",
+        "claims/stage",
+        "claims/verdicts",
+        "report/aggregate",
+        "report/table_files",
+        "report/validity",
+        "statistics/comparison",
+        *_INTERVALS,
         *_CELLS,
     ),
     "calibration": (
         "report/aggregate",
         "report/calibration",
-        "report/statistics",
         "report/table_files",
+        *_INTERVALS,
         *_CELLS,
     ),
     "figures": (
@@ -219,8 +237,9 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/page",
         "report/prompting",
         "report/record",
-        "report/statistics",
         "report/wording",
+        "statistics/comparison",
+        *_INTERVALS,
         *_CELLS,
     ),
 }

@@ -360,11 +360,39 @@ class Perturbation(Strict):
 
 
 class Interval(Strict):
-    """Bootstrap intervals over instances."""
+    """Intervals over instances."""
 
     resamples: int = Field(default=2000, ge=100, description="Number of bootstrap resamples.")
     level: float = Field(default=0.95, gt=0, lt=1, description="Confidence level.")
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
+
+
+class Validity(Strict):
+    """When a model's answers are too one-sided for its flip rates to say anything."""
+
+    max_majority_share: float = Field(
+        default=0.95, gt=0, le=1, description="A cell whose most predicted label has this share or more is collapsed."
+    )
+
+
+class Margins(Strict):
+    """Differences smaller than these count as none in claims of equivalence."""
+
+    f1_corrected: float = Field(default=0.05, gt=0, lt=1, description="Of F1 above chance.")
+    flip: float = Field(default=0.05, gt=0, lt=1, description="Of flip rates.")
+
+
+class Claims(Strict):
+    """How the paper's claims are judged; what is claimed is fixed in the code."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Level of the tests, after Holm's correction.")
+    margins: Margins = Field(default=Margins(), description="Margins of equivalence, by measure.")
+    min_instances: int = Field(
+        default=30, ge=2, description="With fewer instances a cell has no verdict but inconclusive."
+    )
+    same_ranking: float = Field(
+        default=0.8, gt=0, le=1, description="Rankings whose Kendall's tau is surely this or more count as the same."
+    )
 
 
 class Compute(Strict):
@@ -414,5 +442,7 @@ class Config(Strict):
     finetuning: Finetuning = Field(default=Finetuning(), description="How checkpoints are trained.")
     perturbation: Perturbation = Field(default=Perturbation(), description="How words are masked.")
     interval: Interval = Field(default=Interval(), description="Intervals in tables and figures.")
+    validity: Validity = Field(default=Validity(), description="When a cell says nothing.")
+    claims: Claims = Field(default=Claims(), description="How the paper's claims are judged.")
     compute: Compute = Field(default=Compute(), description="Batch sizes and what a cluster is asked for.")
     study: Study = Field(description="The grid that is run.")

@@ -374,16 +374,23 @@ class StudyPlan:
             }
         )
 
+    def _compared(self) -> dict[str, Any]:
+        return {
+            "cells": [vars(cell) for cell in self.cells],
+            "methods": self._methods(),
+            "budgets": self._budgets(),
+            "main_budget": self.study.main_budget,
+            "interval": self.config.interval.model_dump(),
+            "validity": self.config.validity.model_dump(),
+        }
+
     def tables(self) -> str:
         """Slice of the report's tables."""
-        return canonical(
-            {
-                "cells": [vars(cell) for cell in self.cells],
-                "methods": self._methods(),
-                "budgets": self._budgets(),
-                "interval": self.config.interval.model_dump(),
-            }
-        )
+        return canonical(self._compared())
+
+    def claims(self) -> str:
+        """Slice of the claims."""
+        return canonical(self._compared() | {"claims": self.config.claims.model_dump()})
 
     @property
     def planted_cells(self) -> list[Cell]:

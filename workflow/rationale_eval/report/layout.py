@@ -120,6 +120,22 @@ def read_summary(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: not a whole Parquet file ({error}); delete it and run again") from None
 
 
+def read_claims(path: Path) -> dict[str, Any]:
+    """What the stage ``claims`` wrote. Raises ``UserError`` where there is none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; the stage `claims` writes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not whole ({error}); delete it and run again") from None
+    return found
+
+
+def flagged(text: str, collapsed: bool) -> str:
+    """``text`` with a dagger if it names a collapsed cell, whose values are inconclusive."""
+    return f"{text}\N{NO-BREAK SPACE}\N{DAGGER}" if collapsed else text
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a corpus or model. Raises ``UserError`` where there is none."""
     path = folder / "card.json"
