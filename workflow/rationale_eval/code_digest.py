@@ -136,11 +136,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
     "tables": (
         "report/aggregate",
+        "report/label_spread",
         "report/prompting",
         "report/statistics",
         "report/table_files",
         "report/tables",
         "report/trajectory",
+        "report/word_agreement",
         *_CELLS,
     ),
     "figures": (
@@ -158,6 +160,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "page": (
         "models/task",
         "report/aggregate",
+        "report/asking_tables",
         "report/cards",
         "report/comparisons",
         "report/examples",

@@ -194,6 +194,8 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "exactly so many": percent(row["exact"], row["n_asked"]),
                 "asked for fewer than people marked": str(row["capped"]) if row["n_asked"] else MISSING,
                 "tokens": number(row["reply_tokens"]),
+                "votes per text": number(row["votes"]),
+                "label given then is the predicted one": percent(row["answers_agree"], row["n_answers"]),
             }
         )
     return render(rows, name, "method", "cell")

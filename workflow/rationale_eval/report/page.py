@@ -23,6 +23,7 @@ from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured, read_measured
+from rationale_eval.report.asking_tables import agreement_table, labels_table
 from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     by_course,
@@ -56,7 +57,7 @@ from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.wording import budget_text, level_text, settings, visible
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "trajectory")
+TABLES = ("accuracy", "labels", "alignment", "faithfulness", "prompting", "agreement", "trajectory")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
@@ -183,6 +184,9 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         "matched_summary": matched_summary([one for found in matched.values() for one in found]),
         "matched": {cell: matched_findings(found) for cell, found in matched.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "labels": labels_table(tables["labels"], "labels"),
+        "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
+        "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
         "courses": courses(by_instance, tables["trajectory"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),

@@ -13,7 +13,9 @@ from rationale_eval.report.aggregate import Row
 from rationale_eval.report.layout import CELL
 from rationale_eval.tables import TableSchema, write_table, write_text
 
-_TEXT = frozenset({*CELL, "family", "method", "kind", "budget", "majority_predicted", "majority_gold"})
+_TEXT = frozenset(
+    {*CELL, "family", "method", "other", "label", "kind", "budget", "majority_predicted", "majority_gold"}
+)
 _COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "capped"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
@@ -31,7 +33,7 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
     """The schema of a report table: ``columns``, a count for each status and finish and the metrics in ``rows``."""
     more = sorted({key for row in rows for key in row if key.startswith(_OPEN)})
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
-    key = tuple(column for column in (*CELL, "epoch", "method", "budget") if column in columns)
+    key = tuple(column for column in (*CELL, "epoch", "label", "method", "other", "budget") if column in columns)
     required = tuple(column for column in ("instances", "n", "seeds") if column in columns)
     return TableSchema(name, pa.schema(fields), key, required)
 
