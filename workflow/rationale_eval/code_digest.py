@@ -184,11 +184,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
     "tables": (
         "report/aggregate",
+        "report/label_spread",
         "report/prompting",
         "report/table_files",
         "report/tables",
         "report/trajectory",
         "report/validity",
+        "report/word_agreement",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -229,6 +231,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "page": (
         "models/task",
         "report/aggregate",
+        "report/asking_tables",
         "report/cards",
         "report/comparisons",
         "report/examples",
