@@ -23,6 +23,7 @@ UNTRACKED = frozenset(
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
+_VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
@@ -48,6 +49,8 @@ _CELLS = (
     *_SELECTING,
     *_INSTANCES,
 )
+
+_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
@@ -76,6 +79,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/questions",
         "evidence/schema",
         "evidence/stage",
+        "evidence/targets",
         "memo",
         *_INPUT,
         *_INSTANCES,
@@ -85,15 +89,16 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/attention",
         "evidence/attribution_schema",
         "evidence/attributions",
+        "evidence/gradient_x_attention",
         "evidence/integrated",
         "evidence/measure",
         "evidence/questions",
         "evidence/schema",
+        "evidence/targets",
         "faithfulness/masking",
-        "memo",
         *_INPUT,
         *_INSTANCES,
-        *_SCORING,
+        *_VARIANTS,
     ),
     "replies": (
         "evidence/answers",
@@ -141,11 +146,10 @@ STAGES: dict[str, tuple[str, ...]] = {
         "faithfulness/masking",
         "faithfulness/perturb",
         "faithfulness/schema",
-        "memo",
         *_INPUT,
-        *_SCORING,
         *_SELECTING,
         *_INSTANCES,
+        *_VARIANTS,
     ),
     "model_api": ("apis/card", "tables"),
     "predictions_api": (
@@ -181,10 +185,33 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tables": (
         "report/aggregate",
         "report/prompting",
-        "report/statistics",
         "report/table_files",
         "report/tables",
         "report/trajectory",
+        "report/validity",
+        *_INTERVALS,
+        *_CELLS,
+    ),
+    "claims": (
+        "claims/association",
+        "claims/contrasts",
+        "claims/estimates",
+        "claims/ranking",
+        "claims/registry",
+        "claims/stage",
+        "claims/verdicts",
+        "report/aggregate",
+        "report/table_files",
+        "report/validity",
+        "statistics/comparison",
+        *_INTERVALS,
+        *_CELLS,
+    ),
+    "calibration": (
+        "report/aggregate",
+        "report/calibration",
+        "report/table_files",
+        *_INTERVALS,
         *_CELLS,
     ),
     "figures": (
@@ -210,8 +237,9 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/page",
         "report/prompting",
         "report/record",
-        "report/statistics",
         "report/wording",
+        "statistics/comparison",
+        *_INTERVALS,
         *_CELLS,
     ),
 }
@@ -220,19 +248,21 @@ _FILES = ("corpora/aggregate", "corpora/archive", "corpora/containers", "corpora
 # What the stage ``corpus`` uses besides, by the format of the corpus.
 READERS: dict[str, tuple[str, ...]] = {
     "rated_snippets": ("corpora/archive", "corpora/containers", "corpora/rated_snippets"),
+    "planted": ("corpora/planted",),
     "esnli": ("corpora/esnli", *_FILES),
     "eraser": ("corpora/archive", "corpora/containers", "corpora/eraser", "corpora/rows", "corpora/treebank"),
     "medical_bios": ("corpora/archive", "corpora/containers", "corpora/medical_bios", "corpora/rows"),
     "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 
+_MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
 # is the other part of the memo's key.
 MEMO = {
-    "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
+    "evidence": (*_MEASURING, *_SCORING),
     "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
-    "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
-    "perturb": _SCORING,
+    "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
+    "perturb": ("models/variants", *_SCORING),
 }
 
 

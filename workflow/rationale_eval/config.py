@@ -78,14 +78,32 @@ class Task(Strict):
     shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
 
 
+Target = Annotated[
+    Literal["auto", "predicted", "gold", "runner_up", "foil"],
+    Field(
+        description="The label that is explained: the predicted or the gold one, or the predicted one against the "
+        "runner-up or the instance's foil; auto: against the foil if there is one, else the predicted one alone."
+    ),
+]
+Scale = Annotated[
+    Literal["log_probability", "probability", "logit"],
+    Field(description="What of the label: of its whole verbaliser, summed over tokens, or their product."),
+]
+
+
 class GradientMethod(Strict):
-    """One reduction of the gradient of the predicted label's score with respect to the input embeddings."""
+    """One reduction of the gradient of a label's score with respect to the input embeddings.
+
+    With another target or scale than the default, a job of its own for each.
+    """
 
     kind: Literal["gradients"] = Field(description="The evidence it reads.")
     statistic: Literal["grad_l1", "grad_l2", "grad_sum", "gxi_l1", "gxi_l2", "gxi_dot"] = Field(
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AttentionMethod(Strict):
@@ -96,6 +114,18 @@ class AttentionMethod(Strict):
         description="Of the last layer, the mean over layers, or attention rollout."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+
+
+class GradientAttentionMethod(Strict):
+    """Attention from the last prompt position times the gradient of a label's score with respect to it."""
+
+    kind: Literal["gradient_x_attention"] = Field(description="Gradient x attention; a job of its own.")
+    statistic: Literal["last", "mean", "relevancy"] = Field(
+        default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
+    )
+    aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class IntegratedGradientsMethod(Strict):
@@ -110,6 +140,8 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AblationMethod(Strict):
@@ -118,6 +150,8 @@ class AblationMethod(Strict):
     kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
     mask: str = Field(default="___", min_length=1, description="What stands for the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class RandomMethod(Strict):
@@ -211,6 +245,7 @@ class PluginMethod(Strict):
 METHODS: dict[str, type[Strict]] = {
     "gradients": GradientMethod,
     "attention": AttentionMethod,
+    "gradient_x_attention": GradientAttentionMethod,
     "integrated_gradients": IntegratedGradientsMethod,
     "ablation": AblationMethod,
     "prompt": PromptMethod,
@@ -220,14 +255,30 @@ METHODS: dict[str, type[Strict]] = {
 }
 
 
+# Not a kind of evidence that a model's entry names: any model that is opened can give it.
+ABLATION_SCORES = "scores of single words left out"
+# What a method of each type needs a model to give.
+NEEDS: dict[type[Strict], tuple[str, ...]] = {
+    GradientMethod: ("gradients",),
+    AttentionMethod: ("attention",),
+    GradientAttentionMethod: ("gradients", "attention"),
+    IntegratedGradientsMethod: ("gradients",),
+    AblationMethod: (ABLATION_SCORES,),
+}
+
+
 def _method_kind(raw: Any) -> str:
     kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
     return f"({METHODS[kind].__name__ if isinstance(kind, str) and kind in METHODS else PluginMethod.__name__})"
 
 
+# Those that explain a target.
+TARGETED = (GradientMethod, GradientAttentionMethod, IntegratedGradientsMethod, AblationMethod)
+
 Method = Annotated[
     Annotated[GradientMethod, Tag("(GradientMethod)")]
     | Annotated[AttentionMethod, Tag("(AttentionMethod)")]
+    | Annotated[GradientAttentionMethod, Tag("(GradientAttentionMethod)")]
     | Annotated[IntegratedGradientsMethod, Tag("(IntegratedGradientsMethod)")]
     | Annotated[AblationMethod, Tag("(AblationMethod)")]
     | Annotated[PromptMethod, Tag("(PromptMethod)")]
@@ -309,11 +360,39 @@ class Perturbation(Strict):
 
 
 class Interval(Strict):
-    """Bootstrap intervals over instances."""
+    """Intervals over instances."""
 
     resamples: int = Field(default=2000, ge=100, description="Number of bootstrap resamples.")
     level: float = Field(default=0.95, gt=0, lt=1, description="Confidence level.")
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
+
+
+class Validity(Strict):
+    """When a model's answers are too one-sided for its flip rates to say anything."""
+
+    max_majority_share: float = Field(
+        default=0.95, gt=0, le=1, description="A cell whose most predicted label has this share or more is collapsed."
+    )
+
+
+class Margins(Strict):
+    """Differences smaller than these count as none in claims of equivalence."""
+
+    f1_corrected: float = Field(default=0.05, gt=0, lt=1, description="Of F1 above chance.")
+    flip: float = Field(default=0.05, gt=0, lt=1, description="Of flip rates.")
+
+
+class Claims(Strict):
+    """How the paper's claims are judged; what is claimed is fixed in the code."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Level of the tests, after Holm's correction.")
+    margins: Margins = Field(default=Margins(), description="Margins of equivalence, by measure.")
+    min_instances: int = Field(
+        default=30, ge=2, description="With fewer instances a cell has no verdict but inconclusive."
+    )
+    same_ranking: float = Field(
+        default=0.8, gt=0, le=1, description="Rankings whose Kendall's tau is surely this or more count as the same."
+    )
 
 
 class Compute(Strict):
@@ -363,5 +442,7 @@ class Config(Strict):
     finetuning: Finetuning = Field(default=Finetuning(), description="How checkpoints are trained.")
     perturbation: Perturbation = Field(default=Perturbation(), description="How words are masked.")
     interval: Interval = Field(default=Interval(), description="Intervals in tables and figures.")
+    validity: Validity = Field(default=Validity(), description="When a cell says nothing.")
+    claims: Claims = Field(default=Claims(), description="How the paper's claims are judged.")
     compute: Compute = Field(default=Compute(), description="Batch sizes and what a cluster is asked for.")
     study: Study = Field(description="The grid that is run.")

@@ -14,12 +14,14 @@ from pydantic_core import ErrorDetails
 
 from rationale_eval.config import (
     METHODS,
+    Claims,
     Compute,
     Config,
     Finetuning,
     HubModel,
     Interval,
     LocalModel,
+    Margins,
     Matched,
     Model,
     Perturbation,
@@ -29,6 +31,7 @@ from rationale_eval.config import (
     TopK,
     TopRatio,
     TopVar,
+    Validity,
 )
 from rationale_eval.config_apis import API_ADDRESS, VARIABLE, ApiBudget, ApiLimits, ApiModel, ApiSource, Price
 from rationale_eval.config_corpora import (
@@ -194,6 +197,8 @@ def _allowed(loc: Loc) -> list[str]:
         "finetuning": Finetuning,
         "perturbation": Perturbation,
         "interval": Interval,
+        "validity": Validity,
+        "claims": Margins if len(loc) > 1 else Claims,
         "compute": Compute,
         "study": Study,
     }

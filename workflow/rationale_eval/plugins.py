@@ -48,10 +48,11 @@ ARGUMENTS = {
 EVIDENCE = ("gradients", "attention")
 # Names that the package itself has.
 TAKEN = {
-    CORPUS_FORMAT: frozenset({"rated_snippets", "esnli", "eraser", "medical_bios", "table"}),
+    CORPUS_FORMAT: frozenset({"rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table"}),
     METHOD: frozenset(
         {
             *EVIDENCE,
+            "gradient_x_attention",
             "prompt",
             "random",
             "first_words",

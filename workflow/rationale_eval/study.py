@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rationale_eval.config import (
+    ABLATION_SCORES,
+    NEEDS,
     AblationMethod,
     AttentionMethod,
     Config,
     ExternalMethod,
     FixedMethod,
+    GradientAttentionMethod,
     GradientMethod,
     IntegratedGradientsMethod,
     Model,
@@ -26,7 +29,7 @@ from rationale_eval.config import (
 )
 from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
-from rationale_eval.config_corpora import FORMATS, PluginCorpus
+from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
 from rationale_eval.models.task import EXPLAIN, Task, load_task, task_slice
@@ -239,15 +242,33 @@ class StudyPlan:
         """Slice of the predictions of a model behind an API."""
         return canonical(self._classifying(corpus, model))
 
-    @property
-    def attributed(self) -> list[str]:
-        """The methods whose attributions are a job of their own, that the configuration names."""
-        kinds = (IntegratedGradientsMethod, AblationMethod)
-        return [name for name, entry in self.config.methods.items() if isinstance(entry, kinds)]
+    def attribution_table(self, method: str) -> str | None:
+        """The name of the table of attributions that ``method`` reads, if it reads one.
 
-    def attributions(self, corpus: str, model: str, method: str) -> str:
-        """Slice of the attributions of such a method: not how its words are chosen."""
-        settings = self.config.methods[method].model_dump(exclude={"statistic", "aggregation"})
+        A table serves all methods that differ in the reduction alone where its name says all else: the kind, and after
+        the @, which no method's name has, the target.
+        """
+        entry = self.config.methods[method]
+        if isinstance(entry, IntegratedGradientsMethod | AblationMethod):
+            return method
+        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_probability"):
+            return None  # comes with the predictions
+        if isinstance(entry, GradientMethod | GradientAttentionMethod):
+            return f"{entry.kind}@{entry.target}-{entry.of}"
+        return None
+
+    @property
+    def attributed(self) -> dict[str, str]:
+        """The tables of attributions that the configuration's methods read, each with the first of them."""
+        found: dict[str, str] = {}
+        for method in self.config.methods:
+            if table := self.attribution_table(method):
+                found.setdefault(table, method)
+        return found
+
+    def attributions(self, corpus: str, model: str, table: str) -> str:
+        """Slice of a table of attributions: not how words are chosen by them."""
+        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation"})
         return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:
@@ -260,10 +281,11 @@ class StudyPlan:
     def available(self, method: str, model: str) -> bool:
         """Whether a model can give what a method needs."""
         entry = self.config.methods[method]
-        kind = "gradients" if isinstance(entry, IntegratedGradientsMethod) else self.evidence_of(method)
+        plugin = self.evidence_of(method) if isinstance(entry, PluginMethod) else None
+        needs = {*NEEDS.get(type(entry), ()), plugin} - {None}
         if model in self.apis:
-            return kind is None and not isinstance(entry, AblationMethod)
-        return kind is None or kind in self.opened[model].evidence
+            return not needs
+        return needs <= {*self.opened[model].evidence, ABLATION_SCORES}
 
     def method(self, name: str, model: str) -> str:
         """Slice of one method's rationales."""
@@ -352,13 +374,36 @@ class StudyPlan:
             }
         )
 
+    def _compared(self) -> dict[str, Any]:
+        return {
+            "cells": [vars(cell) for cell in self.cells],
+            "methods": self._methods(),
+            "budgets": self._budgets(),
+            "main_budget": self.study.main_budget,
+            "interval": self.config.interval.model_dump(),
+            "validity": self.config.validity.model_dump(),
+        }
+
     def tables(self) -> str:
         """Slice of the report's tables."""
+        return canonical(self._compared())
+
+    def claims(self) -> str:
+        """Slice of the claims."""
+        return canonical(self._compared() | {"claims": self.config.claims.model_dump()})
+
+    @property
+    def planted_cells(self) -> list[Cell]:
+        """The cells of corpora whose deciding words are known by construction."""
+        return [cell for cell in self.cells if isinstance(self.config.corpora[cell.corpus], Planted)]
+
+    def calibration(self) -> str:
+        """Slice of the calibration on planted corpora."""
         return canonical(
             {
-                "cells": [vars(cell) for cell in self.cells],
+                "cells": [vars(cell) for cell in self.planted_cells],
                 "methods": self._methods(),
-                "budgets": self._budgets(),
+                "budget": self.study.main_budget,
                 "interval": self.config.interval.model_dump(),
             }
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.attribution_schema import ABLATION, INTEGRATED_GRADIENTS, SCHEMAS
+from rationale_eval.evidence.attribution_schema import ABLATION, SCHEMAS
 from rationale_eval.evidence.schema import EVIDENCE
 from rationale_eval.plugins import METHOD, Plugin, load, run_method
 from rationale_eval.progress import say
@@ -111,10 +111,10 @@ def main(argv: list[str]) -> None:
     instances = read_instances(args.test)
     inputs = {"test": args.test, **({"evidence": args.evidence[0]} if args.evidence else {})}
     kind = method["kind"]
-    if kind in EVIDENCE or kind == INTEGRATED_GRADIENTS:
-        rows = list(from_evidence(instances, _evidence(args.evidence, kind), method))
-    elif kind == ABLATION:
+    if kind == ABLATION:
         rows = list(from_words(instances, _evidence(args.evidence, kind)))
+    elif kind in EVIDENCE | SCHEMAS:
+        rows = list(from_evidence(instances, _evidence(args.evidence, kind), method))
     elif kind == "external":
         if len(args.external) != 1:
             raise UserError("--external: a method of kind 'external' needs one file")

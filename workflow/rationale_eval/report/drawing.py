@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import NOT_AVAILABLE
-from rationale_eval.report.layout import REFERENCE, Cell, family
+from rationale_eval.report.layout import REFERENCE, Cell, family, flagged
 from rationale_eval.report.wording import visible
 
 Methods = Mapping[str, Mapping[str, Any]]
@@ -157,6 +158,30 @@ def panels(cells: Sequence[Cell], names: Mapping[float, str], draw: Drawing, fro
     return figure
 
 
+def hatch(axes: Axes, left: float | None = None, right: float | None = None) -> None:
+    """Hatch the panel of a collapsed cell, or the part of it from ``left`` to ``right``: inconclusive."""
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": "#bbbbbb", "hatch": "///", "linewidth": 0.0, "zorder": 0}
+    if left is None or right is None:
+        axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **style))
+    else:
+        axes.axvspan(left, right, **style)
+
+
+def hatched(rows: pd.DataFrame) -> list[Patch]:
+    """The legend's entry of ``hatch`` if any of ``rows`` is of a collapsed cell."""
+    text = "\N{DAGGER} collapsed: inconclusive"
+    entry = Patch(facecolor="none", edgecolor="#999999", hatch="///", linewidth=0.0, label=text)
+    return [entry] if rows["collapsed"].any() else []
+
+
+def collapsed_panel(axes: Axes, title: str, rows: pd.DataFrame) -> str:
+    """Hatch the panel of a cell whose ``rows`` say that it has collapsed; its title, then with a dagger."""
+    collapsed = bool(rows["collapsed"].any())
+    if collapsed:
+        hatch(axes)
+    return flagged(title, collapsed)
+
+
 def count_text(rows: pd.DataFrame) -> str:
     """The number of instances behind ``rows``, those aside that are not available."""
     rows = rows[~not_available(rows)]
@@ -164,7 +189,9 @@ def count_text(rows: pd.DataFrame) -> str:
     return f"n = {high}" if low == high else f"n = {low} to {high}"
 
 
-def legend(figure: Figure, methods: Methods, drawn: pd.DataFrame, lines: Sequence[Line2D], sets: bool = True) -> None:
+def legend(
+    figure: Figure, methods: Methods, drawn: pd.DataFrame, lines: Sequence[Line2D | Patch], sets: bool = True
+) -> None:
     """A legend below the panels: the families among the rows ``drawn``, what is hollow (``sets``), and ``lines``."""
     shown = {family(kind) for kind in drawn["kind"]}
     handles = [

@@ -19,6 +19,8 @@ CELL = ["corpus", "model", "checkpoint"]
 REFERENCE, PROMPTING = "reference", "prompting"
 REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
 PROMPT = "prompt"
+# The family of kinds that are named otherwise.
+EVIDENCE_OF = {"integrated_gradients": "gradients", "gradient_x_attention": "attention"}
 BASE = "base"
 _EPOCH = re.compile(r"epoch-(\d+)-seed-(\d+)")
 
@@ -61,8 +63,8 @@ def family(kind: str) -> str:
     """The family of a method: the evidence that it reads, ``prompting``, ``reference``, ``external`` or ``plugin``."""
     if kind in REFERENCE_KINDS:
         return REFERENCE
-    if kind == "integrated_gradients":
-        return "gradients"
+    if kind in EVIDENCE_OF:
+        return EVIDENCE_OF[kind]
     own = ("gradients", "attention", "ablation", "external")
     return PROMPTING if kind == PROMPT else kind if kind in own else "plugin"
 
@@ -116,6 +118,22 @@ def read_summary(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: there is no such table; the stage `tables` writes it") from None
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a whole Parquet file ({error}); delete it and run again") from None
+
+
+def read_claims(path: Path) -> dict[str, Any]:
+    """What the stage ``claims`` wrote. Raises ``UserError`` where there is none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; the stage `claims` writes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not whole ({error}); delete it and run again") from None
+    return found
+
+
+def flagged(text: str, collapsed: bool) -> str:
+    """``text`` with a dagger if it names a collapsed cell, whose values are inconclusive."""
+    return f"{text}\N{NO-BREAK SPACE}\N{DAGGER}" if collapsed else text
 
 
 def read_card(folder: Path) -> dict[str, Any]:
