@@ -187,7 +187,9 @@ class Client:
     def _judged(self, error: openai.APIStatusError) -> Exception:
         """What an error status means: for this request, for all, or for now."""
         code, status = error.code or "", error.status_code
-        message = self._clean(f"HTTP {status}: {error.message}")
+        body = error.body
+        said = body.get("message") or json.dumps(body) if isinstance(body, dict) else body or error.message
+        message = self._clean(f"HTTP {status}: {said}")
         where = f"models.{self._settings['name']}"
         if code == "content_filter":
             return NoReplyError(message, FILTERED)
