@@ -215,6 +215,16 @@ def test_samples_and_the_label_after_the_reply(mixed: Workspace, api: loopback_a
     assert [message["role"] for message in follow_ups[0]["messages"]] == ["user", "assistant", "user"]
 
 
+def test_a_study_of_the_api_alone_has_a_report_too(mixed: Workspace, tmp_path: Path) -> None:
+    workspace = mixed.copy(tmp_path / "project")
+    workspace.edit("api.yaml", "models: [tiny-llama, asked]", "models: [asked]")
+    workspace.snakemake("--config", "memo_dir=memo-api")
+    page = (workspace.folder / "results-smoke/report/index.html").read_text(encoding="utf-8")
+    assert "predicted: " in page
+    assert "(probability" not in page
+    assert "12 not available" in page
+
+
 def test_without_leave_to_show_it_the_study_is_refused(mixed: Workspace, tmp_path: Path) -> None:
     workspace = mixed.copy(tmp_path / "project")
     workspace.edit("api.yaml", "not_available: show", "not_available: refuse")
