@@ -227,6 +227,14 @@ class Client:
         return text if len(text) <= 300 else text[:300] + "…"
 
 
+def without_logprobs(settings: Mapping[str, Any]) -> UserError:
+    """What is said where log-probabilities were asked for and none came."""
+    return UserError(
+        f"models.{settings['name']}.predict: the API at {settings['address']} gives no log-probabilities of "
+        f"{settings['model']!r}; set predict: text"
+    )
+
+
 _backoff = tenacity.wait_random_exponential(multiplier=0.5, max=60)
 
 
