@@ -173,6 +173,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "perturb_api": (
         "apis/perturb",
+        "evidence/schema",
         "faithfulness/inputs",
         "faithfulness/masking",
         "faithfulness/schema",

@@ -331,7 +331,7 @@ class StudyPlan:
     def _budgets(self) -> dict[str, Any]:
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
 
-    def _budgets_of(self, method: str) -> dict[str, Any]:
+    def budgets_of(self, method: str) -> dict[str, Any]:
         """The budgets that apply to a method: scores and rankings are cut to the study's, sets are taken as given.
 
         A reply names its words in an order, so that one that was asked for as many words as people marked can also be
@@ -354,7 +354,7 @@ class StudyPlan:
         return budgets
 
     def _evaluated(self) -> list[dict[str, Any]]:
-        return [{"name": name, "budgets": self._budgets_of(name)} for name in self.study.methods]
+        return [{"name": name, "budgets": self.budgets_of(name)} for name in self.study.methods]
 
     def _methods(self) -> dict[str, Any]:
         return {name: self.config.methods[name].model_dump() for name in self.study.methods}
