@@ -28,6 +28,7 @@ _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _CELLS = (
     "alignment",
     "plugins",
+    "evidence/attribution_schema",
     "evidence/reply_schema",
     "evidence/schema",
     "faithfulness/schema",
@@ -133,6 +134,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
     "tables": (
         "report/aggregate",
+        "report/completeness",
         "report/prompting",
         "report/statistics",
         "report/table_files",

@@ -1,8 +1,9 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
-REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "prompting", "trajectory"]
+REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory"]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
+INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
@@ -11,6 +12,7 @@ rule report_tables:
         predictions=cells("predictions.parquet"),
         rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
         replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
+        integrated=[table for cell in plan.cells for table in tables_of(cell, "evidence/attributions", INTEGRATED)],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -38,6 +40,12 @@ rule report_tables:
             caption="../report/prompting_table.rst",
             category="Tables",
             labels={"table": "replies and how they were read"},
+        ),
+        completeness=report(
+            f"{REPORT}/tables/completeness.csv",
+            caption="../report/completeness_table.rst",
+            category="Tables",
+            labels={"table": "completeness of integrated gradients"},
         ),
         trajectory=report(
             f"{REPORT}/tables/trajectory.csv",

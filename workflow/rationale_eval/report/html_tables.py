@@ -21,6 +21,7 @@ from rationale_eval.report.wording import (
     number_with_interval,
     percent,
     percent_with_interval,
+    two_digits,
     visible,
 )
 
@@ -194,6 +195,28 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "exactly so many": percent(row["exact"], row["n_asked"]),
                 "asked for fewer than people marked": str(row["capped"]) if row["n_asked"] else MISSING,
                 "tokens": number(row["reply_tokens"]),
+            }
+        )
+    return render(rows, name, "method", "cell")
+
+
+def completeness_table(table: pd.DataFrame, name: str) -> Markup:
+    """How complete integrated gradients are, one row per cell and method."""
+    rows = []
+    records = table.to_dict("records")
+    for row, left_out in zip(records, _left_out(records), strict=True):
+        rows.append(
+            {
+                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "method": row["method"],
+                "baseline": row["baseline"],
+                "steps": str(row["steps"]),
+                "n": str(row["n"]),
+                **left_out,
+                "change of the target": two_digits(row["change"]),
+                "error, mean": two_digits(row["error_mean"]),
+                "error, largest": two_digits(row["error_max"]),
+                "mean error in percent of the change": percent(row["error_share"], row["n"]),
             }
         )
     return render(rows, name, "method", "cell")

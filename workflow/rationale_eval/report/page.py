@@ -36,6 +36,7 @@ from rationale_eval.report.findings import findings
 from rationale_eval.report.html_tables import (
     accuracy_table,
     alignment_table,
+    completeness_table,
     course_table,
     faithfulness_table,
     prompting_table,
@@ -56,7 +57,7 @@ from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.wording import budget_text, level_text, settings, visible
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "trajectory")
+TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
@@ -184,6 +185,9 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         "matched": {cell: matched_findings(found) for cell, found in matched.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
+        "completeness": completeness_table(tables["completeness"], "completeness")
+        if len(tables["completeness"])
+        else None,
         "courses": courses(by_instance, tables["trajectory"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},

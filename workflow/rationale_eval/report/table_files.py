@@ -13,8 +13,8 @@ from rationale_eval.report.aggregate import Row
 from rationale_eval.report.layout import CELL
 from rationale_eval.tables import TableSchema, write_table, write_text
 
-_TEXT = frozenset({*CELL, "family", "method", "kind", "budget", "majority_predicted", "majority_gold"})
-_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "capped"})
+_TEXT = frozenset({*CELL, "family", "method", "kind", "budget", "baseline", "majority_predicted", "majority_gold"})
+_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "steps", "capped"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
 # One column for each value that occurs, after the others.

@@ -1,4 +1,4 @@
-"""Collect the study's cells into tables: accuracy, alignment, faithfulness, prompting and trajectory.
+"""Collect the study's cells into tables: accuracy, alignment, faithfulness, prompting, completeness, trajectory.
 
 Each is written as Parquet and as CSV.
 
@@ -33,14 +33,17 @@ from rationale_eval.report.aggregate import (
 )
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
+    attributions_path,
     rationales_path,
     read_alignment,
     read_faithfulness,
+    read_integrated,
     read_predictions,
     read_rationales,
     read_replies,
     replies_path,
 )
+from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.statistics import entropy, macro_f1, majority, proportion_interval
@@ -79,6 +82,7 @@ COLUMNS = {
     "alignment": ALIGNMENT_COLUMNS,
     "faithfulness": FAITHFULNESS_COLUMNS,
     "prompting": PROMPTING_COLUMNS,
+    "completeness": COMPLETENESS_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
 
@@ -183,6 +187,9 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         for method in prompted(spec["methods"]):
             row = prompting_row(read_rationales(cell, results, method), read_replies(cell, results, method))
             rows["prompting"].append(names | {"method": method} | row)
+        for method in integrated(spec["methods"]):
+            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
+            rows["completeness"].append(names | {"method": method} | row)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
@@ -193,6 +200,8 @@ def inputs_of(cell: Cell, results: Path, methods: Mapping[str, Mapping[str, Any]
     for method in prompted(methods):
         found[f"rationales of {method}"] = rationales_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
+    for method in integrated(methods):
+        found[f"attributions of {method}"] = attributions_path(cell, results, method)
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 
