@@ -41,6 +41,7 @@ _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _CELLS = (
     "alignment",
     "plugins",
+    "evidence/attribution_schema",
     "evidence/reply_schema",
     "evidence/schema",
     "faithfulness/schema",
@@ -185,6 +186,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
     "tables": (
         "report/aggregate",
+        "report/completeness",
         "report/label_spread",
         "report/prompting",
         "report/table_files",

@@ -258,6 +258,11 @@ class StudyPlan:
         return None
 
     @property
+    def integrated(self) -> list[str]:
+        """The methods of the configuration that are integrated gradients."""
+        return [name for name, entry in self.config.methods.items() if isinstance(entry, IntegratedGradientsMethod)]
+
+    @property
     def attributed(self) -> dict[str, str]:
         """The tables of attributions that the configuration's methods read, each with the first of them."""
         found: dict[str, str] = {}

@@ -15,23 +15,14 @@ from rationale_eval.tables import TableSchema, write_table, write_text
 
 _TEXT = frozenset(
     {
-        *(
-            *CELL,
-            "family",
-            "method",
-            "other",
-            "label",
-            "kind",
-            "budget",
-            "majority_predicted",
-            "majority_gold",
-            "split",
-            "group",
-        ),
+        *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
+        *("majority_predicted", "majority_gold"),
         *("claim", "version", "measure", "verdict", "reason"),
     }
 )
-_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "capped", "draws", "corpora", "models", "left_out"})
+_COUNTS = frozenset(
+    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "draws", "corpora", "models", "left_out"}
+)
 _FLAGS = frozenset({"collapsed"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
