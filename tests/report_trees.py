@@ -10,7 +10,7 @@ from rationale_eval.corpora import card
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
-from rationale_eval.faithfulness.schema import FAITHFULNESS, PERTURBATIONS
+from rationale_eval.faithfulness.schema import FAITHFULNESS, NORMALISED, PERTURBATIONS
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
 from rationale_eval.report import figures, page, tables
 from rationale_eval.tables import write_json, write_table
@@ -143,7 +143,9 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 if not missing and number == 3:
                     missing, status = True, "too_long"
                 flip, drop = (None, None) if missing else (number == 1, 0.1)
-                measured = {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
+                measured = dict.fromkeys(FAITHFULNESS.columns.names[7:])
+                measured |= {f"{name}_normalised_status": "no_random" for name in NORMALISED}
+                measured |= {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
                 faithfulness.append(shared | {"status": status} | measured)
                 perturbations.append(shared | {"status": status, "operation": "mask", "scores": None})
     write_replies(folder / "evidence" / "replies" / f"{ASKED}.parquet", instances, made)

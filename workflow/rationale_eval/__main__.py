@@ -24,6 +24,7 @@ STAGES = {
     "alignment": ("alignment", "compare rationales with the human annotation"),
     "perturb": ("faithfulness.perturb", "score the instances again with words masked or kept"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
+    "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
     "tables": ("report.tables", "collect the study's cells into tables"),
     "figures": ("report.figures", "draw the study's figures"),
     "page": ("report.page", "write the report page"),

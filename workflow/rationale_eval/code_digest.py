@@ -25,6 +25,14 @@ _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _INPUT = ("models/shots", "models/stage_input")
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
+_ANSWERS = (
+    "evidence/schema",
+    "faithfulness/answers",
+    "faithfulness/schema",
+    "rationales/budgets",
+    "rationales/schema",
+    "tables",
+)
 _CELLS = (
     "alignment",
     "plugins",
@@ -118,16 +126,21 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "alignment": ("alignment", "plugins", *_SELECTING, *_INSTANCES),
     "perturb": (
+        "faithfulness/announcement",
+        "faithfulness/curves",
+        "faithfulness/inputs",
         "faithfulness/masking",
         "faithfulness/perturb",
         "faithfulness/schema",
         "memo",
+        "rationales/reference",
         *_INPUT,
         *_SCORING,
         *_SELECTING,
         *_INSTANCES,
     ),
-    "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
+    "faithfulness": ("faithfulness/measures", *_ANSWERS),
+    "curves": ("faithfulness/curve_stage", "faithfulness/curves", *_ANSWERS),
     "tables": (
         "report/aggregate",
         "report/prompting",

@@ -274,8 +274,29 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def perturbation(self, corpus: str, model: str) -> str:
-        """Slice of the perturbation scores."""
+    @property
+    def _curved(self) -> list[str]:
+        """The methods of the study whose rationales are scores: an order of all words."""
+        sets = (PromptMethod, FixedMethod)
+        return [
+            name
+            for name in self.study.methods
+            if self._budgets_of(name) is not AS_GIVEN
+            and (not isinstance(entry := self.config.methods[name], sets) or entry.kind == "first_words")
+        ]
+
+    def _ratios(self) -> list[float]:
+        return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
+
+    def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
+        """Slice of the perturbation scores by the main operator, or by one of ``study.operators``.
+
+        By the others rationales alone are scored: what else measures rest on is by the main one.
+        """
+        settings = self.config.faithfulness
+        main = operator is None
+        curves = {"methods": self._curved if main else [], "ratios": self._ratios() if main else []}
+        entry = self.config.perturbation if operator is None else self.config.operators[operator]
         return canonical(
             {
                 "asking": self._asking(model),
@@ -283,7 +304,38 @@ class StudyPlan:
                 "shots": self._shots(corpus),
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
-                **self.config.perturbation.model_dump(),
+                "curves": curves,
+                "random_seeds": settings.random_seeds if main else [],
+                "leave_one_out": settings.leave_one_out and main,
+                **entry.model_dump(),
+            }
+        )
+
+    def curves(self) -> str:
+        """Slice of the measures of orders of words."""
+        curved = self._curved if self._ratios() else []
+        methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
+        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
+        return canonical({"methods": methods, **ratios})
+
+    def curve_tables(self) -> str:
+        """Slice of the report's tables of orders of words and of normalised measures."""
+        parts = {"methods": self._methods(), "budgets": self._budgets(), "interval": self.config.interval.model_dump()}
+        return canonical({"cells": [vars(cell) for cell in self.cells], **parts})
+
+    def _operators(self) -> dict[str, Any]:
+        return {name: self.config.operators[name].model_dump() for name in self.study.operators}
+
+    def sensitivity(self) -> str:
+        """Slice of the report's table of the sensitivity to the operator."""
+        return canonical(
+            {
+                "cells": [vars(cell) for cell in self.cells],
+                "methods": self._methods(),
+                "budgets": self._budgets(),
+                "main_budget": self.study.main_budget,
+                "operators": self._operators(),
+                "interval": self.config.interval.model_dump(),
             }
         )
 
@@ -312,6 +364,7 @@ class StudyPlan:
                 "budgets": self._budgets(),
                 "main_budget": self.study.main_budget,
                 "perturbation": self.config.perturbation.model_dump(),
+                "operators": self._operators(),
                 "interval": self.config.interval.model_dump(),
                 "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
             }
