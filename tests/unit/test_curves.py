@@ -93,7 +93,8 @@ def answer(method, budget, probability, operation="mask", status="ok", sample=0,
     """A row of perturbations in which the label predicted before has this probability."""
     found = [math.log(1 - probability), math.log(probability)] if status == "ok" else None
     row = {"id": "i", "method": method, "sample": sample, "budget": budget, "operation": operation, "status": status}
-    return row | {"words": 4, "selected": selected, "scores": found}
+    predicted = None if status != "ok" else "b" if probability > 0.5 else "a"
+    return row | {"words": 4, "selected": selected, "predicted": predicted, "scores": found}
 
 
 ROWS = [
@@ -109,7 +110,8 @@ ROWS = [
 def run(folder, rows=ROWS, rationale=None, ratios=AOPC, status="ok", curves=True):
     values = [math.log(0.2), math.log(0.8)] if status == "ok" else None
     prediction = dict.fromkeys(PREDICTIONS.columns.names) | {"id": "i", "status": status, "gold": "a", "tokens": 9}
-    write_table(folder / "p.parquet", [prediction | {"labels": ["a", "b"], "scores": values}], PREDICTIONS, {})
+    prediction |= {"labels": ["a", "b"], "predicted": "b" if status == "ok" else None, "scores": values}
+    write_table(folder / "p.parquet", [prediction], PREDICTIONS, {})
     write_table(folder / "x.parquet", rows, PERTURBATIONS, {})
     rationale = rationale or rationale_row("i", scores=[4.0, 3.0, 2.0, 1.0])
     write_table(folder / "r.parquet", [rationale], RATIONALES, {})
@@ -155,7 +157,7 @@ def test_what_has_no_order_keeps_its_row_and_no_number(tmp_path, changes, status
 
 
 def test_a_point_that_does_not_fit_leaves_only_what_needs_it_not(tmp_path):
-    missing = {"status": "too_long", "scores": None}
+    missing = {"status": "too_long", "predicted": None, "scores": None}
     rows = [found | missing if (found["method"], found["budget"]) == ("gxi", "(2)") else found for found in ROWS]
     row = run(tmp_path, rows)
     measured = ("aopc_comprehensiveness", "aopc_sufficiency", "deletion_auc", "insertion_auc", "words_to_flip")

@@ -19,6 +19,7 @@ from rationale_eval.tables import read_table, write_table
 
 INSTANCE = Instance("i", "yes", {"text": "a b c d"}, whitespace_words(["a b c d"]), (True, False, True, False))
 BUDGETS = {"one": {"kind": "top_k", "k": 1}, "var": {"kind": "top_var"}}
+LABELS = ["no", "yes", "maybe"]
 KEEP_ONLY = ["var", "as_given"]
 MEASURED = ("flip", "comprehensiveness", "sufficiency", "flip_when_kept", "log_odds_drop")
 MEASURED += tuple(f"{name}_normalised" for name in NORMALISED)
@@ -49,6 +50,7 @@ def row(operation, status="ok", values=(0.5, 0.5), **changes):
         "status": status,
         "words": 4,
         "selected": 2,
+        "predicted": LABELS[values.index(max(values))] if status == "ok" else None,
         "scores": scores(*values) if status == "ok" else None,
         **changes,
     }
@@ -66,8 +68,8 @@ def prediction(values=(0.2, 0.7, 0.1), status="ok"):
         "id": "i",
         "status": status,
         "gold": "no",
-        "predicted": None,
-        "labels": ["no", "yes", "maybe"],
+        "predicted": LABELS[values.index(max(values))] if status == "ok" else None,
+        "labels": LABELS,
         "scores": found,
         "probabilities": None,
         "tokens": 9,
@@ -119,6 +121,12 @@ def test_log_odds_are_of_the_label_against_all_others():
     assert log_odds(scores(0.2, 0.7, 0.1), 1) == pytest.approx(math.log(0.7 / 0.3))
     found = measured(prediction(), row("mask", values=(0.6, 0.3, 0.1)))
     assert found["log_odds_drop"] == pytest.approx(math.log(0.7 / 0.3) - math.log(0.3 / 0.7))
+
+
+def test_labels_without_scores_flip_and_have_no_drop():
+    found = measured(prediction() | {"scores": None}, row("mask", values=(0.6, 0.3, 0.1), scores=None))
+    assert (found["flip"], found["flip_normalised_status"]) == (True, "no_random")
+    assert [found[name] for name in ("comprehensiveness", "log_odds_drop")] == [None, None]
 
 
 def test_a_rationale_stands_between_random_words_and_all_words():

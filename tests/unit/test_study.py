@@ -110,7 +110,7 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "evidence": plan.evidence("movie_reviews", MODEL),
         "unbound": plan.replies("movie_reviews", MODEL, "prompt_unbound"),
         "guided": plan.replies("movie_reviews", MODEL, "prompt_guided"),
-        "saliency": plan.method("saliency_l2"),
+        "saliency": plan.method("saliency_l2", "tiny-llama"),
         "alignment": plan.alignment(),
         "perturbation": plan.perturbation("movie_reviews", MODEL),
         "tables": plan.tables(),

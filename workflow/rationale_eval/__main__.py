@@ -23,11 +23,17 @@ STAGES = {
     "rationale": ("rationales.stage", "turn evidence into one method's rationales"),
     "alignment": ("alignment", "compare rationales with the human annotation"),
     "perturb": ("faithfulness.perturb", "score the instances again with words masked or kept"),
+    "model_api": ("apis.card", "write the card of a model behind an API"),
+    "predictions_api": ("apis.predictions", "predictions of a model behind an API"),
+    "replies_api": ("apis.replies", "ask a model behind an API which words made it decide"),
+    "perturb_api": ("apis.perturb", "classify the instances again by an API, with words masked or kept"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
     "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
     "tables": ("report.tables", "collect the study's cells into tables"),
+    "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
     "figures": ("report.figures", "draw the study's figures"),
     "page": ("report.page", "write the report page"),
+    "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
 }
 

@@ -23,8 +23,27 @@ UNTRACKED = frozenset(
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
+_VARIANTS = ("memo", "models/variants", *_SCORING)
 _INPUT = ("models/shots", "models/stage_input")
+_APIS = (
+    "apis/asking",
+    "apis/classification",
+    "apis/client",
+    "apis/labels",
+    "apis/ledger",
+    "apis/request",
+    "memo",
+    "models/shots",
+    "models/task",
+)
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
+_REQUESTS = (
+    "faithfulness/announcement",
+    "faithfulness/curves",
+    "faithfulness/inputs",
+    "faithfulness/schema",
+    "rationales/reference",
+)
 _ANSWERS = (
     "evidence/schema",
     "faithfulness/answers",
@@ -72,6 +91,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/questions",
         "evidence/schema",
         "evidence/stage",
+        "evidence/targets",
         "memo",
         *_INPUT,
         *_INSTANCES,
@@ -81,15 +101,16 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/attention",
         "evidence/attribution_schema",
         "evidence/attributions",
+        "evidence/gradient_x_attention",
         "evidence/integrated",
         "evidence/measure",
         "evidence/questions",
         "evidence/schema",
+        "evidence/targets",
         "faithfulness/masking",
-        "memo",
         *_INPUT,
         *_INSTANCES,
-        *_SCORING,
+        *_VARIANTS,
     ),
     "replies": (
         "evidence/conversations",
@@ -126,16 +147,37 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "alignment": ("alignment", "plugins", *_SELECTING, *_INSTANCES),
     "perturb": (
-        "faithfulness/announcement",
-        "faithfulness/curves",
-        "faithfulness/inputs",
         "faithfulness/masking",
         "faithfulness/perturb",
-        "faithfulness/schema",
-        "memo",
-        "rationales/reference",
+        *_REQUESTS,
         *_INPUT,
-        *_SCORING,
+        *_SELECTING,
+        *_INSTANCES,
+        *_VARIANTS,
+    ),
+    "model_api": ("apis/card", "tables"),
+    "predictions_api": (
+        "apis/answer_schema",
+        "apis/predictions",
+        "evidence/schema",
+        "models/stage_input",
+        *_APIS,
+        *_INSTANCES,
+    ),
+    "replies_api": (
+        "apis/replies",
+        "evidence/conversations",
+        "evidence/reply_schema",
+        "evidence/schema",
+        *_APIS,
+        *_INSTANCES,
+    ),
+    "perturb_api": (
+        "apis/perturb",
+        "faithfulness/masking",
+        "models/stage_input",
+        *_REQUESTS,
+        *_APIS,
         *_SELECTING,
         *_INSTANCES,
     ),
@@ -148,6 +190,13 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/table_files",
         "report/tables",
         "report/trajectory",
+        *_CELLS,
+    ),
+    "calibration": (
+        "report/aggregate",
+        "report/calibration",
+        "report/statistics",
+        "report/table_files",
         *_CELLS,
     ),
     "figures": (
@@ -183,19 +232,21 @@ _FILES = ("corpora/aggregate", "corpora/archive", "corpora/containers", "corpora
 # What the stage ``corpus`` uses besides, by the format of the corpus.
 READERS: dict[str, tuple[str, ...]] = {
     "rated_snippets": ("corpora/archive", "corpora/containers", "corpora/rated_snippets"),
+    "planted": ("corpora/planted",),
     "esnli": ("corpora/esnli", *_FILES),
     "eraser": ("corpora/archive", "corpora/containers", "corpora/eraser", "corpora/rows", "corpora/treebank"),
     "medical_bios": ("corpora/archive", "corpora/containers", "corpora/medical_bios", "corpora/rows"),
     "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 
+_MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
 # is the other part of the memo's key.
 MEMO = {
-    "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
+    "evidence": (*_MEASURING, *_SCORING),
     "replies": ("evidence/list_end", "models/generation", *_SCORING),
-    "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
-    "perturb": _SCORING,
+    "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
+    "perturb": ("models/variants", *_SCORING),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from rationale_eval.config_apis import ApiModel, model_kind
 from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
 
 
@@ -57,6 +58,12 @@ class Model(Strict):
     citation: str = Field(default="", description="Publication to cite.")
 
 
+AnyModel = Annotated[
+    Annotated[Model, Tag("(local)")] | Annotated[ApiModel, Tag("(api)")],
+    Discriminator(model_kind),
+]
+
+
 class Task(Strict):
     """What a model is asked about the instances of a corpus."""
 
@@ -70,14 +77,32 @@ class Task(Strict):
     shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
 
 
+Target = Annotated[
+    Literal["auto", "predicted", "gold", "runner_up", "foil"],
+    Field(
+        description="The label that is explained: the predicted or the gold one, or the predicted one against the "
+        "runner-up or the instance's foil; auto: against the foil if there is one, else the predicted one alone."
+    ),
+]
+Scale = Annotated[
+    Literal["log_probability", "probability", "logit"],
+    Field(description="What of the label: of its whole verbaliser, summed over tokens, or their product."),
+]
+
+
 class GradientMethod(Strict):
-    """One reduction of the gradient of the predicted label's score with respect to the input embeddings."""
+    """One reduction of the gradient of a label's score with respect to the input embeddings.
+
+    With another target or scale than the default, a job of its own for each.
+    """
 
     kind: Literal["gradients"] = Field(description="The evidence it reads.")
     statistic: Literal["grad_l1", "grad_l2", "grad_sum", "gxi_l1", "gxi_l2", "gxi_dot"] = Field(
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AttentionMethod(Strict):
@@ -88,6 +113,18 @@ class AttentionMethod(Strict):
         description="Of the last layer, the mean over layers, or attention rollout."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+
+
+class GradientAttentionMethod(Strict):
+    """Attention from the last prompt position times the gradient of a label's score with respect to it."""
+
+    kind: Literal["gradient_x_attention"] = Field(description="Gradient x attention; a job of its own.")
+    statistic: Literal["last", "mean", "relevancy"] = Field(
+        default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
+    )
+    aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class IntegratedGradientsMethod(Strict):
@@ -102,6 +139,8 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AblationMethod(Strict):
@@ -110,6 +149,8 @@ class AblationMethod(Strict):
     kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
     mask: str = Field(default="___", min_length=1, description="What stands for the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class RandomMethod(Strict):
@@ -163,6 +204,7 @@ class PluginMethod(Strict):
 METHODS: dict[str, type[Strict]] = {
     "gradients": GradientMethod,
     "attention": AttentionMethod,
+    "gradient_x_attention": GradientAttentionMethod,
     "integrated_gradients": IntegratedGradientsMethod,
     "ablation": AblationMethod,
     "prompt": PromptMethod,
@@ -172,14 +214,30 @@ METHODS: dict[str, type[Strict]] = {
 }
 
 
+# Not a kind of evidence that a model's entry names: any model that is opened can give it.
+ABLATION_SCORES = "scores of single words left out"
+# What a method of each type needs a model to give.
+NEEDS: dict[type[Strict], tuple[str, ...]] = {
+    GradientMethod: ("gradients",),
+    AttentionMethod: ("attention",),
+    GradientAttentionMethod: ("gradients", "attention"),
+    IntegratedGradientsMethod: ("gradients",),
+    AblationMethod: (ABLATION_SCORES,),
+}
+
+
 def _method_kind(raw: Any) -> str:
     kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
     return f"({METHODS[kind].__name__ if isinstance(kind, str) and kind in METHODS else PluginMethod.__name__})"
 
 
+# Those that explain a target.
+TARGETED = (GradientMethod, GradientAttentionMethod, IntegratedGradientsMethod, AblationMethod)
+
 Method = Annotated[
     Annotated[GradientMethod, Tag("(GradientMethod)")]
     | Annotated[AttentionMethod, Tag("(AttentionMethod)")]
+    | Annotated[GradientAttentionMethod, Tag("(GradientAttentionMethod)")]
     | Annotated[IntegratedGradientsMethod, Tag("(IntegratedGradientsMethod)")]
     | Annotated[AblationMethod, Tag("(AblationMethod)")]
     | Annotated[PromptMethod, Tag("(PromptMethod)")]
@@ -317,6 +375,10 @@ class Study(Strict):
         default=[], description="Names from `operators`: is every conclusion the same under these?"
     )
     metrics: list[Name] = Field(default=[], description="Further measures of alignment, registered by plugins.")
+    not_available: Literal["refuse", "show"] = Field(
+        default="refuse",
+        description="A method whose evidence a model cannot give: refused, or shown as not available in the tables.",
+    )
 
 
 class Config(Strict):
@@ -330,7 +392,7 @@ class Config(Strict):
     )
     plugins: list[str] = Field(default=[], description="Python files that register corpora, methods and metrics.")
     corpora: dict[Name, Corpus] = Field(description="Corpora by name.")
-    models: dict[Name, Model] = Field(description="Models by name.")
+    models: dict[Name, AnyModel] = Field(description="Models by name.")
     tasks: dict[Name, Task] = Field(description="Tasks by name.")
     methods: dict[Name, Method] = Field(description="Rationale methods by name.")
     budgets: dict[Name, Budget] = Field(description="Budgets by name.")

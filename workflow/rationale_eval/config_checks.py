@@ -8,17 +8,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from rationale_eval.config import (
+    ABLATION_SCORES,
     METHODS,
-    AttentionMethod,
+    NEEDS,
+    TARGETED,
     Config,
-    GradientMethod,
-    IntegratedGradientsMethod,
     Matched,
     PluginMethod,
     PromptMethod,
     RandomMethod,
 )
-from rationale_eval.config_corpora import FORMATS, Eraser, PluginCorpus, TableCorpus
+from rationale_eval.config_apis import ApiModel
+from rationale_eval.config_corpora import FORMATS, Corpus, Eraser, MedicalBios, PluginCorpus, TableCorpus
 from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
@@ -82,13 +83,26 @@ def check_plugins(config: Config, registry: Registry) -> None:
 
 def _evidence_faults(config: Config, index: int, method: str, needs: str) -> Iterable[str]:
     """The models of the study that cannot give the evidence that a method ``needs``."""
+    if config.study.not_available == "show":
+        return
+    way_out = "leave one of them out, or set study.not_available: show"
     for name in config.study.models:
         model = config.models.get(name)
-        if model and needs not in model.evidence:
+        if isinstance(model, ApiModel):
+            yield (
+                f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} behind an API cannot give: "
+                f"{way_out}"
+            )
+        elif model and needs != ABLATION_SCORES and needs not in model.evidence:
             yield (
                 f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} cannot give "
-                f"(models.{name}.evidence is {model.evidence})"
+                f"(models.{name}.evidence is {model.evidence}): {way_out}"
             )
+
+
+def _may_have_foils(corpus: Corpus) -> bool:
+    """Whether instances of a corpus can name a foil; what a plugin reads is only known when it is read."""
+    return isinstance(corpus, PluginCorpus) or (isinstance(corpus, MedicalBios) and corpus.setting == "contrastive")
 
 
 def _references(config: Config) -> Iterable[str]:
@@ -132,7 +146,12 @@ def _references(config: Config) -> Iterable[str]:
                 )
     for index, method_name in enumerate(study.methods):
         asked = config.methods.get(method_name)
-        if isinstance(asked, GradientMethod | AttentionMethod):
-            yield from _evidence_faults(config, index, method_name, asked.kind)
-        if isinstance(asked, IntegratedGradientsMethod):
-            yield from _evidence_faults(config, index, method_name, "gradients")
+        for needed in NEEDS.get(type(asked), ()) if asked else ():
+            yield from _evidence_faults(config, index, method_name, needed)
+        if isinstance(asked, TARGETED) and asked.target == "foil":
+            for name in study.corpora:
+                if (entry := config.corpora.get(name)) and not _may_have_foils(entry):
+                    yield (
+                        f"methods.{method_name}.target: foil is for contrastive corpora; {name!r} of the study is none "
+                        f"(auto, predicted, gold and runner_up are for every corpus)"
+                    )

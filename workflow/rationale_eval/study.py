@@ -12,19 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from rationale_eval.config import (
+    ABLATION_SCORES,
+    NEEDS,
     AblationMethod,
     AttentionMethod,
     Config,
     ExternalMethod,
     FixedMethod,
+    GradientAttentionMethod,
     GradientMethod,
     IntegratedGradientsMethod,
+    Model,
     PluginMethod,
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
-from rationale_eval.config_corpora import FORMATS, PluginCorpus
+from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
 from rationale_eval.errors import UserError
 from rationale_eval.models.task import Task, load_task, task_slice
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
@@ -87,8 +92,19 @@ class StudyPlan:
             Cell(corpus, model, checkpoint)
             for corpus in self.study.corpora
             for model in self.study.models
-            for checkpoint in checkpoints
+            # What is behind an API cannot be fine-tuned here.
+            for checkpoint in ([BASE] if model in self.apis else checkpoints)
         ]
+
+    @property
+    def apis(self) -> dict[str, ApiModel]:
+        """The models behind an API, by name."""
+        return {name: entry for name, entry in self.config.models.items() if isinstance(entry, ApiModel)}
+
+    @property
+    def opened(self) -> dict[str, Model]:
+        """All other models, by name."""
+        return {name: entry for name, entry in self.config.models.items() if isinstance(entry, Model)}
 
     def fetch(self, artifact: str) -> str:
         """Slice of the download of one package file."""
@@ -96,9 +112,9 @@ class StudyPlan:
 
     @property
     def entries(self) -> list[Any]:
-        """The corpora and models of the study."""
+        """The corpora and models of the study that have files."""
         corpora = [self.config.corpora[name] for name in self.study.corpora]
-        return [*corpora, *(self.config.models[name] for name in self.study.models)]
+        return [*corpora, *(self.opened[name] for name in self.study.models if name in self.opened)]
 
     def reader(self, corpus: str) -> str | None:
         """The format of a corpus if the package itself reads it; None for a plugin's."""
@@ -177,42 +193,79 @@ class StudyPlan:
                     )
 
     def model(self, name: str) -> str:
-        """Slice of the preparation of a model."""
+        """Slice of the preparation of a model, or of the card of one behind an API."""
         entry = self.config.models[name]
+        if isinstance(entry, ApiModel):
+            source: dict[str, Any] = entry.source.model_dump(include={"api", "model"})
+        else:
+            source = self.sources.described(entry)
         return canonical(
             {
                 "name": name,
-                "source": self.sources.described(entry),
+                "source": source,
                 "licence": entry.licence,
                 "citation": entry.citation,
             }
         )
 
     def _asking(self, model: str) -> dict[str, Any]:
-        return self.config.models[model].model_dump(include={"dtype", "system_prompt", "prompt_style"})
+        entry = self.config.models[model]
+        if isinstance(entry, ApiModel):
+            source = entry.source
+            api = {"address": source.api, **source.model_dump(include={"model", "token_limit", "options"})}
+            return {"api": api, "system_prompt": entry.system_prompt}
+        return {"asking": entry.model_dump(include={"dtype", "system_prompt", "prompt_style"})}
+
+    def _classifying(self, corpus: str, model: str) -> dict[str, Any]:
+        """The part of a slice that says how a model is asked to classify."""
+        asking = self._asking(model)
+        entry = self.config.models[model]
+        if isinstance(entry, ApiModel):
+            asking["api"] |= {"predict": entry.predict}
+        return asking | {"task": self._task(corpus), "shots": self._shots(corpus)}
+
+    def limits(self, model: str) -> str:
+        """How a model behind an API may be asked: nothing that a result depends on."""
+        entry = self.apis[model]
+        parts = {"budget": entry.budget.model_dump(), "price": entry.price and entry.price.model_dump()}
+        return canonical({"name": model, "key": entry.source.key, **entry.limits.model_dump(), **parts})
 
     def evidence(self, corpus: str, model: str) -> str:
         """Slice of predictions and evidence."""
-        return canonical(
-            {
-                "asking": self._asking(model),
-                "task": self._task(corpus),
-                "shots": self._shots(corpus),
-                "evidence": self.config.models[model].evidence,
-            }
-        )
+        return canonical(self._classifying(corpus, model) | {"evidence": self.opened[model].evidence})
+
+    def predictions(self, corpus: str, model: str) -> str:
+        """Slice of the predictions of a model behind an API."""
+        return canonical(self._classifying(corpus, model))
+
+    def attribution_table(self, method: str) -> str | None:
+        """The name of the table of attributions that ``method`` reads, if it reads one.
+
+        A table serves all methods that differ in the reduction alone where its name says all else: the kind, and after
+        the @, which no method's name has, the target.
+        """
+        entry = self.config.methods[method]
+        if isinstance(entry, IntegratedGradientsMethod | AblationMethod):
+            return method
+        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_probability"):
+            return None  # comes with the predictions
+        if isinstance(entry, GradientMethod | GradientAttentionMethod):
+            return f"{entry.kind}@{entry.target}-{entry.of}"
+        return None
 
     @property
-    def attributed(self) -> list[str]:
-        """The methods whose attributions are a job of their own, that the configuration names."""
-        kinds = (IntegratedGradientsMethod, AblationMethod)
-        return [name for name, entry in self.config.methods.items() if isinstance(entry, kinds)]
+    def attributed(self) -> dict[str, str]:
+        """The tables of attributions that the configuration's methods read, each with the first of them."""
+        found: dict[str, str] = {}
+        for method in self.config.methods:
+            if table := self.attribution_table(method):
+                found.setdefault(table, method)
+        return found
 
-    def attributions(self, corpus: str, model: str, method: str) -> str:
-        """Slice of the attributions of such a method: not how its words are chosen."""
-        settings = self.config.methods[method].model_dump(exclude={"statistic", "aggregation"})
-        asked = {"asking": self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
-        return canonical(asked | settings)
+    def attributions(self, corpus: str, model: str, table: str) -> str:
+        """Slice of a table of attributions: not how words are chosen by them."""
+        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation"})
+        return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:
         """The kind of evidence that ``method`` reads, if any."""
@@ -221,8 +274,19 @@ class StudyPlan:
             return self.registry.get(METHOD, entry.kind).evidence
         return entry.kind if isinstance(entry, GradientMethod | AttentionMethod) else None
 
-    def method(self, name: str) -> str:
+    def available(self, method: str, model: str) -> bool:
+        """Whether a model can give what a method needs."""
+        entry = self.config.methods[method]
+        plugin = self.evidence_of(method) if isinstance(entry, PluginMethod) else None
+        needs = {*NEEDS.get(type(entry), ()), plugin} - {None}
+        if model in self.apis:
+            return not needs
+        return needs <= {*self.opened[model].evidence, ABLATION_SCORES}
+
+    def method(self, name: str, model: str) -> str:
         """Slice of one method's rationales."""
+        if not self.available(name, model):
+            return canonical({"kind": "not_available"})
         return canonical(self.config.methods[name].model_dump())
 
     @property
@@ -234,12 +298,12 @@ class StudyPlan:
         """Slice of the replies of a prompted method."""
         entry = self.config.methods[method]
         assert isinstance(entry, PromptMethod)
-        asked = {"asking": self._asking(model), "task": self._task(corpus, entry.strategy)}
+        asked = self._asking(model) | {"task": self._task(corpus, entry.strategy)}
         return canonical(asked | entry.model_dump(exclude={"kind"}))
 
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
-        asked = {**self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
+        asked = {**self._asking(model)["asking"], "task": self._task(corpus), "shots": self._shots(corpus)}
         return canonical(asked | self.config.finetuning.model_dump())
 
     def _budgets(self) -> dict[str, Any]:
@@ -274,14 +338,17 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    @property
-    def _curved(self) -> list[str]:
-        """The methods of the study whose rationales are scores: an order of all words."""
+    def _curved(self, model: str) -> list[str]:
+        """The methods whose order of words has curves: those of the study that score words.
+
+        None for a model behind an API: reference rows alone would have some, and each point is paid for.
+        """
         sets = (PromptMethod, FixedMethod)
         return [
             name
             for name in self.study.methods
-            if self._budgets_of(name) is not AS_GIVEN
+            if model not in self.apis
+            and self._budgets_of(name) is not AS_GIVEN
             and (not isinstance(entry := self.config.methods[name], sets) or entry.kind == "first_words")
         ]
 
@@ -295,13 +362,11 @@ class StudyPlan:
         """
         settings = self.config.faithfulness
         main = operator is None
-        curves = {"methods": self._curved if main else [], "ratios": self._ratios() if main else []}
+        curves = {"methods": self._curved(model) if main else [], "ratios": self._ratios() if main else []}
         entry = self.config.perturbation if operator is None else self.config.operators[operator]
         return canonical(
-            {
-                "asking": self._asking(model),
-                "task": self._task(corpus),
-                "shots": self._shots(corpus),
+            self._classifying(corpus, model)
+            | {
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
                 "curves": curves,
@@ -311,9 +376,9 @@ class StudyPlan:
             }
         )
 
-    def curves(self) -> str:
+    def curves(self, model: str) -> str:
         """Slice of the measures of orders of words."""
-        curved = self._curved if self._ratios() else []
+        curved = self._curved(model) if self._ratios() else []
         methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
         ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
         return canonical({"methods": methods, **ratios})
@@ -346,6 +411,22 @@ class StudyPlan:
                 "cells": [vars(cell) for cell in self.cells],
                 "methods": self._methods(),
                 "budgets": self._budgets(),
+                "interval": self.config.interval.model_dump(),
+            }
+        )
+
+    @property
+    def planted_cells(self) -> list[Cell]:
+        """The cells of corpora whose deciding words are known by construction."""
+        return [cell for cell in self.cells if isinstance(self.config.corpora[cell.corpus], Planted)]
+
+    def calibration(self) -> str:
+        """Slice of the calibration on planted corpora."""
+        return canonical(
+            {
+                "cells": [vars(cell) for cell in self.planted_cells],
+                "methods": self._methods(),
+                "budget": self.study.main_budget,
                 "interval": self.config.interval.model_dump(),
             }
         )

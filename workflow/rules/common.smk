@@ -80,8 +80,10 @@ def external_file(wildcards):
 
 def evidence_table(wildcards):
     """The evidence that a method reads, or nothing (a prompted method's replies have a rule of their own)."""
-    if wildcards.method in plan.attributed:
-        return [f"{CELL}/evidence/attributions/{{method}}.parquet".format(**wildcards)]
+    if not plan.available(wildcards.method, wildcards.model):
+        return []
+    if table := plan.attribution_table(wildcards.method):
+        return [f"{CELL}/evidence/attributions/{table}.parquet".format(**wildcards)]
     kind = plan.evidence_of(wildcards.method)
     return [f"{CELL}/evidence/{kind}.parquet".format(**wildcards)] if kind else []
 

@@ -14,6 +14,8 @@ rule perturb:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/perturb.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/perturb.tsv"
+    wildcard_constraints:
+        model=one_of(plan.opened),
     conda:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
@@ -95,7 +97,7 @@ rule curves:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.curves(),
+        spec=lambda wildcards: plan.curves(wildcards.model),
         code=stage_code("curves"),
     shell:
         "python -m rationale_eval curves --spec {params.spec:q} --predictions {input.predictions:q}"

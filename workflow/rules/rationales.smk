@@ -41,7 +41,7 @@ rule rationale:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.method(wildcards.method),
+        spec=lambda wildcards: plan.method(wildcards.method, wildcards.model),
         plugins=lambda wildcards: files_of(plan.method_plugins(wildcards.method)),
         code=lambda wildcards: code("rationale", plan.method_plugins(wildcards.method)),
     shell:

@@ -1,6 +1,9 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
 REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "prompting", "trajectory"]
+# Where the study has a planted corpus.
+CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
+MEASURED = ["predictions", "alignment", "faithfulness"]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
@@ -58,6 +61,41 @@ rule report_tables:
         results=lambda wildcards: RESULTS,
     shell:
         "python -m rationale_eval tables --spec {params.spec:q} --results {params.results:q}"
+        " --output {params.results:q}/report/tables > {log:q} 2>&1"
+
+
+rule report_calibration:
+    input:
+        tests=[f"{RESULTS}/corpora/{cell.corpus}/test.parquet" for cell in plan.planted_cells],
+        cells=[f"{RESULTS}/{cell.path}/{table}.parquet" for cell in plan.planted_cells for table in MEASURED],
+        rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods)],
+    output:
+        parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=CALIBRATION_TABLES),
+        calibration=report(
+            f"{REPORT}/tables/calibration.csv",
+            caption="../report/calibration_table.rst",
+            category="Tables",
+            labels={"table": "calibration on known truth"},
+        ),
+        ranks=report(
+            f"{REPORT}/tables/calibration_ranks.csv",
+            caption="../report/calibration_table.rst",
+            category="Tables",
+            labels={"table": "calibration of faithfulness measures"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/calibration.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/calibration.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.calibration(),
+        code=stage_code("calibration"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval calibration --spec {params.spec:q} --results {params.results:q}"
         " --output {params.results:q}/report/tables > {log:q} 2>&1"
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence import attention
-from rationale_eval.evidence.measure import Question, measure
-from rationale_eval.evidence.questions import contrast_of, prompt_status, question_key
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.questions import prompt_status, question_key, question_of
 from rationale_eval.evidence.schema import (
     ATTENTION_STATISTICS,
     EVIDENCE,
@@ -103,7 +103,7 @@ def main(argv: list[str]) -> None:
     status = [prompt_status(prompt, loaded) for prompt in prompts]
     say(f"{args.test}: {len(instances)} instances, {dict(Counter(status))}")
 
-    questions = [Question(prompt, contrast_of(row, task)) for row, prompt in zip(instances, prompts, strict=True)]
+    questions = [question_of(row, prompt, task) for row, prompt in zip(instances, prompts, strict=True)]
     usable = [question for question, state in zip(questions, status, strict=True) if state == OK]
     shared = shared_prefix([question.prompt for question in usable], before_content=True)
     prefix = Prefix(loaded, shared)

@@ -25,43 +25,47 @@ def softmax(scores: Any) -> Any:
     return exponentials / exponentials.sum()
 
 
-def label(answer: Answer) -> int:
-    """The label that the model chooses, as its place among the scores."""
-    return int(np.argmax(answer["scores"]))
+def place(before: Answer) -> int:
+    """Where the label that is predicted before any perturbation stands among the scores."""
+    found: int = before["labels"].index(before["predicted"])
+    return found
 
 
 def probability(before: Answer, after: Answer | None) -> float | None:
-    """The probability after a perturbation of the label predicted before it; None where there is no such answer."""
-    if after is None or after["status"] != OK:
+    """The probability after a perturbation of the label predicted before it.
+
+    None where there is no such answer, and where it is a label without scores, as an API may give it.
+    """
+    if after is None or after["scores"] is None or before["scores"] is None:
         return None
-    return float(softmax(after["scores"])[label(before)])
+    return float(softmax(after["scores"])[place(before)])
 
 
 def drop(before: Answer, after: Answer | None) -> float | None:
-    """By how much the probability of the label predicted before falls; None where there is no answer after."""
-    left = probability(before, after)
-    return None if left is None else float(softmax(before["scores"])[label(before)]) - left
+    """By how much the probability of the label predicted before falls; None where there are no scores."""
+    start, left = probability(before, before), probability(before, after)
+    return None if start is None or left is None else start - left
 
 
 def flip(before: Answer, after: Answer | None) -> bool | None:
     """Whether another label is predicted; None where there is no answer after."""
-    return None if after is None or after["status"] != OK else label(after) != label(before)
+    return None if after is None or after["status"] != OK else after["predicted"] != before["predicted"]
 
 
-def log_odds(scores: Any, place: int) -> float:
+def log_odds(scores: Any, label: int) -> float:
     """The logit of the probability of a label: its score minus the log-sum-exp of the other labels' scores."""
     values = np.asarray(scores, dtype=float)
-    return float(values[place] - np.logaddexp.reduce(np.delete(values, place)))
+    return float(values[label] - np.logaddexp.reduce(np.delete(values, label)))
 
 
 def log_odds_drop(before: Answer, after: Answer | None) -> float | None:
-    """By how much the log-odds of the label predicted before fall; None where there is no answer after.
+    """By how much the log-odds of the label predicted before fall; None where there are no scores.
 
     Unlike a probability they do not saturate where the model is sure.
     """
-    if after is None or after["status"] != OK:
+    if after is None or after["scores"] is None or before["scores"] is None:
         return None
-    return log_odds(before["scores"], label(before)) - log_odds(after["scores"], label(before))
+    return log_odds(before["scores"], place(before)) - log_odds(after["scores"], place(before))
 
 
 def by_instance(predictions: Path, perturbations: Path) -> Iterator[tuple[Answer, ByRequest]]:
@@ -81,5 +85,5 @@ def by_instance(predictions: Path, perturbations: Path) -> Iterator[tuple[Answer
         before = whole[name]
         announced = requests.get((WHOLE, 0, AS_GIVEN, MASK))
         if announced is not None and before["status"] == OK:
-            before = {**before, "status": announced["status"], "scores": announced["scores"]}
+            before = {**before, **{name: announced[name] for name in ("status", "predicted", "scores")}}
         yield before, requests

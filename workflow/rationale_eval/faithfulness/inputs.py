@@ -23,7 +23,7 @@ from rationale_eval.rationales.reference import random_scores
 # A row of the table without what the model says, and which words its input masks; None where it has no input.
 Wanted = tuple[dict[str, Any], tuple[bool, ...] | None]
 # What the model will say.
-_ANSWER = dict.fromkeys(("scores",))
+_ANSWER = dict.fromkeys(("predicted", "scores"))
 
 
 def requests(choice: Choice, keep_only: Collection[str]) -> Iterator[Wanted]:

@@ -11,18 +11,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from rationale_eval.code_digest import memo_code
+import numpy as np
+
 from rationale_eval.corpora.instances import read_instances
 from rationale_eval.faithfulness.announcement import perturbed_task
 from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
-from rationale_eval.memo import Memo, digest
-from rationale_eval.models.batching import run
-from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import load
-from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
 from rationale_eval.models.stage_input import add_model_arguments, add_shots_argument, encoder_of, shots_of
+from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -58,32 +56,18 @@ def main(argv: list[str]) -> None:
         ]
     )
     prompts = dict(zip(inputs, encoded, strict=True))
-    fitting: dict[str, Prompt] = {
-        digest([prompt.tokens, prompt.labels]): prompt
-        for prompt in prompts.values()
-        if len(prompt.tokens) + max(map(len, prompt.labels)) <= loaded.max_length
-    }
-    shared = shared_prefix(list(fitting.values()), before_content=False)
-    prefix = Prefix(loaded, shared)
-    context = {"code": memo_code("perturb"), **loaded.context()}
-    with Memo(args.memo, "perturb", context) as memo:
-        run(
-            "perturb",
-            fitting,
-            lambda prompt: len(prompt.tokens) - len(shared),
-            lambda batch: list(score_labels(loaded, prefix, batch).cpu().numpy()),
-            memo,
-            args.batch_tokens,
-            args.batch_rows,
-        )
-        rows = []
-        for row, masked in wanted:
-            if masked is not None:
-                prompt = prompts[row["id"], masked]
-                key = digest([prompt.tokens, prompt.labels])
-                # A mask of several tokens can make a text longer than it was.
-                row |= {"scores": memo[key]} if key in fitting else {"status": "too_long"}
-            rows.append(row)
+    asked = [prompts[row["id"], masked] for row, masked in wanted if masked is not None]
+    scores = iter(score_variants("perturb", asked, loaded, args))
+    rows = []
+    for row, masked in wanted:
+        if masked is not None:
+            found = next(scores)
+            # A mask of several tokens can make a text longer than it was.
+            if found is None:
+                row |= {"status": "too_long"}
+            else:
+                row |= {"scores": found, "predicted": task.labels[int(np.argmax(found))]}
+        rows.append(row)
     sources = {"test": args.test, "model": args.model}
     sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
     write_table(args.output, rows, PERTURBATIONS, provenance("perturb", spec, sources, **loaded.context()))

@@ -30,7 +30,8 @@ _CELL = [
     pa.field("budget", pa.string()),
 ]
 
-# `operation` mask: the rationale's words are masked; keep: all other words are.
+# `operation` mask: the rationale's words are masked; keep: all other words are. `scores` is null where a label was read
+# from an API's answer.
 PERTURBATIONS = TableSchema(
     name="perturbations",
     columns=pa.schema(
@@ -40,6 +41,7 @@ PERTURBATIONS = TableSchema(
             pa.field("status", pa.string()),
             pa.field("words", pa.int32()),
             pa.field("selected", pa.int32()),
+            pa.field("predicted", pa.string()),
             pa.field("scores", pa.list_(pa.float32())),
         ]
     ),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rationale_eval.corpora.instances import Instance, iter_instances
 from rationale_eval.errors import UserError
-from rationale_eval.models.encoding import PromptEncoder
-from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.shots import Shot, draw
 from rationale_eval.models.task import Task
+
+if TYPE_CHECKING:
+    from rationale_eval.models.encoding import PromptEncoder
+    from rationale_eval.models.loading import LoadedModel
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,8 @@ def shots_of(spec: Mapping[str, Any], task: Task, tables: Sequence[Path]) -> lis
 
 def encoder_of(spec: Mapping[str, Any], task: Task, loaded: LoadedModel, shots: Sequence[Shot]) -> PromptEncoder:
     """The encoder of classification prompts; ``spec["asking"]`` holds system_prompt and prompt_style."""
+    from rationale_eval.models.encoding import PromptEncoder  # loads torch, which stages that ask an API do without
+
     asking = spec["asking"]
     return PromptEncoder(loaded.tokenizer, task, asking["system_prompt"], asking["prompt_style"], shots)
 

@@ -8,8 +8,10 @@ import pyarrow as pa
 
 from rationale_eval.tables import TableSchema
 
-# no_reply: the reply whose size is to be matched gave no rationale; not_given: rationales made elsewhere lack this one
+# no_reply: the reply whose size is to be matched gave no rationale; not_given: rationales made elsewhere lack this one;
+# not_available: the model cannot give what the method needs
 OK, NO_GOLD, REFUSAL, NO_REPLY, NOT_GIVEN = "ok", "no_gold", "refusal", "no_reply", "not_given"
+NOT_AVAILABLE = "not_available"
 
 # A scored method fills `scores` (one per word), a set of words `selected`; `sample` numbers repeated draws. A set that
 # a model was asked for also has `order`, the words in the order in which its reply names them, and how that reply was

@@ -19,6 +19,8 @@ CELL = ["corpus", "model", "checkpoint"]
 REFERENCE, PROMPTING = "reference", "prompting"
 REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
 PROMPT = "prompt"
+# The family of kinds that are named otherwise.
+EVIDENCE_OF = {"integrated_gradients": "gradients", "gradient_x_attention": "attention"}
 BASE = "base"
 _EPOCH = re.compile(r"epoch-(\d+)-seed-(\d+)")
 
@@ -61,8 +63,8 @@ def family(kind: str) -> str:
     """The family of a method: the evidence that it reads, ``prompting``, ``reference``, ``external`` or ``plugin``."""
     if kind in REFERENCE_KINDS:
         return REFERENCE
-    if kind == "integrated_gradients":
-        return "gradients"
+    if kind in EVIDENCE_OF:
+        return EVIDENCE_OF[kind]
     own = ("gradients", "attention", "ablation", "external")
     return PROMPTING if kind == PROMPT else kind if kind in own else "plugin"
 

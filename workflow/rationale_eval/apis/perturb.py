@@ -1,0 +1,59 @@
+"""Classify the instances again with words masked or kept, by asking a model behind an API."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from rationale_eval.apis.asking import ask_all
+from rationale_eval.apis.classification import Classifier, add_api_arguments, served, settings_of
+from rationale_eval.corpora.instances import read_instances
+from rationale_eval.faithfulness.announcement import perturbed_task
+from rationale_eval.faithfulness.inputs import perturbed_inputs
+from rationale_eval.faithfulness.masking import mask_words
+from rationale_eval.faithfulness.schema import PERTURBATIONS
+from rationale_eval.models.stage_input import add_shots_argument, shots_of
+from rationale_eval.progress import say
+from rationale_eval.provenance import provenance
+from rationale_eval.tables import write_table
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval perturb_api", description=__doc__)
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help='JSON: {"api", "system_prompt", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", '
+        '"announce", "keep_only_budgets", "curves": {"methods", "ratios"}, "random_seeds", "leave_one_out"}',
+    )
+    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
+    add_shots_argument(parser)
+    add_api_arguments(parser)
+    parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
+    parser.add_argument("--output", type=Path, required=True, help="output: perturbations (Parquet)")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+    instances = {instance.id: instance for instance in read_instances(args.test)}
+    wanted = perturbed_inputs(spec, args.rationales, instances)
+    task = perturbed_task(spec)
+    classifier = Classifier(spec, task, shots_of(spec, task, args.shots))
+    masks = dict.fromkeys((row["id"], masked) for row, masked in wanted if masked is not None)
+    requests = {
+        f"{name} {''.join(map(str, map(int, masked)))}": classifier.request(
+            mask_words(instances[name].fields, instances[name].words, masked, spec["operator"], spec["mask"])
+        )
+        for name, masked in masks
+    }
+    outcomes = dict(
+        zip(masks, ask_all("perturb", requests, args.memo, settings_of(spec, args.limits)).values(), strict=True)
+    )
+    read = {key: classifier.read(outcome, args.limits["name"]) for key, outcome in outcomes.items()}
+    rows = [row if masked is None else row | read[row["id"], masked] for row, masked in wanted]
+    sources = {"test": args.test}
+    sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
+    made = provenance("perturb_api", spec, sources, ("openai",), served=served(outcomes))
+    write_table(args.output, rows, PERTURBATIONS, made)
+    say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")
