@@ -6,6 +6,7 @@ import json
 from html.parser import HTMLParser
 
 from rationale_eval.alignment import ALIGNMENT, MEASURES
+from rationale_eval.claims import stage as claims
 from rationale_eval.corpora import card
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.reply_schema import REPLIES
@@ -16,6 +17,8 @@ from rationale_eval.report import figures, page, tables
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
+VALIDITY = {"max_majority_share": 0.95}
+CLAIMS = {"alpha": 0.05, "margins": {"f1_corrected": 0.05, "flip": 0.05}, "min_instances": 2, "same_ranking": 0.8}
 SCRIPT, IMAGE, BIDI = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\u202egnol\u2066"
 HOSTILE = f"{SCRIPT} {IMAGE} {BIDI} $x_ & {{{{ 7 * 7 }}}}"
 ATTENTION, ASKED = f"m {IMAGE} $_$", "asked"
@@ -51,6 +54,8 @@ def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
     """A row of a report table with the same estimate for F1 and flip rate."""
     row = {"method": method, "kind": kind, "budget": budget, "n": 60, "f1": f1, "f1_low": low, "f1_high": high}
     row |= {f"f1_corrected{end}": value - 0.1 for end, value in (("", f1), ("_low", low), ("_high", high))}
+    row |= {"collapsed": False, "n_random": 60, "flip_random": 0.2}
+    row |= {f"flip_beyond_random{end}": value - 0.2 for end, value in (("", f1), ("_low", low), ("_high", high))}
     return row | {f"flip_rate{end}": row[f"f1{end}"] for end in ("", "_low", "_high")}
 
 
@@ -147,7 +152,9 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 measured |= {f"{name}_normalised_status": "no_random" for name in NORMALISED}
                 measured |= {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
                 faithfulness.append(shared | {"status": status} | measured)
-                perturbations.append(shared | {"status": status, "operation": "mask", "scores": None})
+                perturbations.append(
+                    shared | {"status": status, "operation": "mask", "predicted": None, "scores": None}
+                )
     write_replies(folder / "evidence" / "replies" / f"{ASKED}.parquet", instances, made)
     write_table(folder / "predictions.parquet", predictions, PREDICTIONS, made)
     write_table(folder / "alignment.parquet", alignment, ALIGNMENT, made)
@@ -162,8 +169,10 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS):
     reads_tables = [*reads, "--tables", str(report / "tables")]
     named = [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells]
     spec = {"cells": named, "methods": methods, "budgets": budgets}
-    collected = json.dumps(spec | {"interval": INTERVAL | {"resamples": 50}})
-    tables.main(["--spec", collected, *reads, "--output", str(report / "tables")])
+    compared = spec | {"main_budget": "top_var", "interval": INTERVAL | {"resamples": 50}, "validity": VALIDITY}
+    tables.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])
+    judged = json.dumps(compared | {"claims": CLAIMS})
+    claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
     drawn = json.dumps({"methods": methods, "main_budget": "top_var"})
     figures.main(["--spec", drawn, *reads_tables, "--output", str(report / "figures")])
     spec |= {
@@ -172,7 +181,7 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS):
         "perturbation": {"operator": "replace", "mask": SCRIPT},
     }
     spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
-    reads_all = [*reads_tables, "--figures", str(report / "figures")]
+    reads_all = [*reads_tables, "--figures", str(report / "figures"), "--claims", str(report / "claims.json")]
     page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])
     return report
 

@@ -123,7 +123,7 @@ def test_what_concerns_one_text_alone_is_its_status(fault, status, ask, api):
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("400", "models.asked: the API refuses the request"),
+        ("400", "models.asked.source: the API refuses the request"),
         ("401", "models.asked.source.key: the API does not accept the key; see FAKE_KEY"),
         ("403", "models.asked.source.key"),
         ("insufficient_quota", "models.asked: the account has no quota left"),

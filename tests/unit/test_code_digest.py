@@ -64,7 +64,12 @@ def test_taking_a_docstring_away_changes_no_digest(package):
     [
         ("rationales/aggregation", '== "max"', '== "min"', {"rationale"}),
         ("evidence/measure", "dim=-1", "dim=-2", {"evidence", "attributions", "memo evidence", "memo attributions"}),
-        ("faithfulness/masking", 'operator == "replace"', 'operator != "replace"', {"perturb", "attributions"}),
+        (
+            "faithfulness/masking",
+            'operator == "replace"',
+            'operator != "replace"',
+            {"perturb", "perturb_api", "attributions"},
+        ),
         (
             "models/scoring",
             "log_softmax(-1)",
@@ -83,7 +88,7 @@ def test_taking_a_docstring_away_changes_no_digest(package):
         ),
         ("faithfulness/measures", "< LEAST_RANGE", "<= LEAST_RANGE", {"faithfulness"}),
         ("faithfulness/curve_stage", "len(scores) < 2", "len(scores) < 3", {"curves"}),
-        ("faithfulness/inputs", "0 < count < words", "0 < count <= words", {"perturb"}),
+        ("faithfulness/inputs", "0 < count < words", "0 < count <= words", {"perturb", "perturb_api"}),
         ("corpora/stage", "casefold()", "lower()", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),
         ("fetch", "--no-deps", "--deps", {"fetch"}),

@@ -31,7 +31,7 @@ def requests_of(rationale, budgets):
     return [
         request
         for budget, status, mask in selections(rationale, gold, budgets, {})
-        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask), KEEP_ONLY)
+        for request in requests(Choice(INSTANCE, "m", rationale, budget, status, mask, False), KEEP_ONLY)
     ]
 
 
@@ -123,10 +123,12 @@ def test_log_odds_are_of_the_label_against_all_others():
     assert found["log_odds_drop"] == pytest.approx(math.log(0.7 / 0.3) - math.log(0.3 / 0.7))
 
 
-def test_labels_without_scores_flip_and_have_no_drop():
-    found = measured(prediction() | {"scores": None}, row("mask", values=(0.6, 0.3, 0.1), scores=None))
-    assert (found["flip"], found["flip_normalised_status"]) == (True, "no_random")
-    assert [found[name] for name in ("comprehensiveness", "log_odds_drop")] == [None, None]
+def test_a_label_without_scores_can_flip_but_has_no_drop():
+    asked = prediction() | {"scores": None}
+    rows = row("mask", values=(0.6, 0.3, 0.1), scores=None), row("keep", values=(0.1, 0.8, 0.1), scores=None)
+    found = measured(asked, *rows)
+    assert (found["flip"], found["flip_when_kept"], found["flip_normalised_status"]) == (True, False, "no_random")
+    assert [found[name] for name in ("comprehensiveness", "sufficiency", "log_odds_drop")] == [None] * 3
 
 
 def test_a_rationale_stands_between_random_words_and_all_words():

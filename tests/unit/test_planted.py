@@ -28,10 +28,10 @@ def marked(instance):
     return [bare(instance, word) for word, mark in zip(instance.words, instance.rationale, strict=True) if mark]
 
 
-def cues_about(instance, noun):
-    """The word before ``noun``, or what it is said to be where no word stands there."""
+def cues_about(instance, thing):
+    """The word of ``the THING with a …``."""
     words = [bare(instance, word) for word in instance.words]
-    return words[words.index(noun) - 1]
+    return words[words.index(thing) + 3]
 
 
 def test_plain_the_one_cue_is_marked_and_says_the_label():
@@ -49,21 +49,21 @@ def test_negation_a_negator_turns_the_label_round_and_is_marked():
         assert negator in ([], ["not"])
         assert row.label == (said if not negator else next(label for label in CUES if label != said))
         assert ("not" in row.fields["text"].split()) == bool(negator)
-    assert 0.4 < sum(len(marked(row)) == 2 for row in rows) / len(rows) < 0.6
+    assert 0.25 < sum(len(marked(row)) == 2 for row in rows) / len(rows) < 0.42
 
 
-def test_decoy_the_word_about_the_letter_is_not_marked_and_says_nothing():
+def test_decoy_the_word_about_the_poster_is_not_marked_and_says_nothing():
     rows = sentences("decoy")
     for row in rows:
-        assert marked(row) == [cues_about(row, "box")]
-        assert SIDE[cues_about(row, "box")] == row.label
-    told = sum(SIDE[cues_about(row, "letter")] == row.label for row in rows) / len(rows)
+        assert marked(row) == [cues_about(row, "card")]
+        assert SIDE[cues_about(row, "card")] == row.label
+    told = sum(SIDE[cues_about(row, "poster")] == row.label for row in rows) / len(rows)
     assert 0.42 < told < 0.58  # 600 fair coins: within four standard deviations
 
 
 def test_conjunction_left_needs_both_and_one_rules_it_out():
     for row in sentences("conjunction"):
-        sides = {noun: SIDE[cues_about(row, noun)] for noun in ("box", "bag")}
+        sides = {noun: SIDE[cues_about(row, noun)] for noun in ("card", "poster")}
         if row.label == "left":
             assert set(sides.values()) == {"left"}
             assert sorted(marked(row)) == sorted(cues_about(row, noun) for noun in sides)
@@ -98,16 +98,16 @@ def test_sentences_depend_on_seed_and_number_alone(variant):
     [
         (lambda raw: raw.pop("slots"), r"has the keys .* this one has"),
         (lambda raw: raw["cues"].update(middle=["oak", "elm"]), "exactly two labels"),
-        (lambda raw: raw["cues"].update(left=["amber"]), "cues.left must have at least two different words"),
-        (lambda raw: raw["cues"]["left"].append("linen"), r"\['linen'\] stand in more than one list"),
-        (lambda raw: raw["slots"]["place"].append("velvet"), r"\['velvet'\] stand in more than one list"),
+        (lambda raw: raw["cues"].update(left=["rabbit"]), "cues.left must have at least two different words"),
+        (lambda raw: raw["cues"]["left"].append("hammer"), r"\['hammer'\] stand in more than one list"),
+        (lambda raw: raw["slots"]["place"].append("rabbit"), r"\['rabbit'\] stand in more than one list"),
         (lambda raw: raw["slots"]["place"].append("town hall"), "slots.place: 'town hall' is not a single word"),
         (lambda raw: raw.update(negators=[False]), 'negators must be a list of texts; quote words such as "on"'),
         (lambda raw: raw["templates"].pop("decoy"), "templates must have the variants"),
-        (lambda raw: raw["templates"]["plain"].append("A {colour} box."), r"templates.plain\[4\]: \['colour'\] are"),
+        (lambda raw: raw["templates"]["plain"].append("A {colour} card."), r"templates.plain\[4\]: \['colour'\] are"),
         (lambda raw: raw["templates"]["plain"].append("No word."), r"must have each of \['cue'\] exactly once"),
-        (lambda raw: raw["templates"]["plain"].append("A {cue box."), r"templates.plain\[4\]: expected '}'"),
-        (lambda raw: raw["templates"]["plain"].append("A {cue!r} box."), "placeholders are plain"),
+        (lambda raw: raw["templates"]["plain"].append("A {cue card."), r"templates.plain\[4\]: expected '}'"),
+        (lambda raw: raw["templates"]["plain"].append("A {cue!r} card."), "placeholders are plain"),
     ],
 )
 def test_a_faulty_grammar_is_named_with_file_and_key(tmp_path, change, message):

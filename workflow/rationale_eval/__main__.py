@@ -31,6 +31,7 @@ STAGES = {
     "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
     "tables": ("report.tables", "collect the study's cells into tables"),
     "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
+    "claims": ("claims.stage", "test the claims of the paper on the study"),
     "figures": ("report.figures", "draw the study's figures"),
     "page": ("report.page", "write the report page"),
     "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),

@@ -24,7 +24,8 @@ _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
-_INPUT = ("models/shots", "models/stage_input")
+_SHOTS = ("models/shots", "models/task_input")
+_INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
     "apis/asking",
     "apis/classification",
@@ -64,6 +65,8 @@ _CELLS = (
     *_INSTANCES,
 )
 
+_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/resampling")
+
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "fetch_url": ("sources/url",),
@@ -82,7 +85,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "finetuning/whole_folder",
         "models/scoring",
         *_ASKING,
-        *_INPUT,
+        *_SHOTS,
         *_INSTANCES,
     ),
     "evidence": (
@@ -113,13 +116,18 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_VARIANTS,
     ),
     "replies": (
+        "evidence/answers",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/list_end",
         "evidence/replies",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
         "memo",
         "models/generation",
+        "models/growing_cache",
+        "models/sampling",
         *_INPUT,
         *_INSTANCES,
         *_SCORING,
@@ -131,6 +139,8 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/replies",
         "rationales/reply_syntax",
         "rationales/schema",
+        "rationales/scored_replies",
+        "rationales/voting",
         *_INSTANCES,
     ),
     "rationale": (
@@ -160,22 +170,25 @@ STAGES: dict[str, tuple[str, ...]] = {
         "apis/answer_schema",
         "apis/predictions",
         "evidence/schema",
-        "models/stage_input",
+        "models/task_input",
         *_APIS,
         *_INSTANCES,
     ),
     "replies_api": (
         "apis/replies",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
+        "models/task_input",
         *_APIS,
         *_INSTANCES,
     ),
     "perturb_api": (
         "apis/perturb",
         "faithfulness/masking",
-        "models/stage_input",
+        "models/task_input",
         *_REQUESTS,
         *_APIS,
         *_SELECTING,
@@ -186,17 +199,33 @@ STAGES: dict[str, tuple[str, ...]] = {
     "tables": (
         "report/aggregate",
         "report/prompting",
-        "report/statistics",
         "report/table_files",
         "report/tables",
         "report/trajectory",
+        "report/validity",
+        *_INTERVALS,
+        *_CELLS,
+    ),
+    "claims": (
+        "claims/association",
+        "claims/contrasts",
+        "claims/estimates",
+        "claims/ranking",
+        "claims/registry",
+        "claims/stage",
+        "claims/verdicts",
+        "report/aggregate",
+        "report/table_files",
+        "report/validity",
+        "statistics/comparison",
+        *_INTERVALS,
         *_CELLS,
     ),
     "calibration": (
         "report/aggregate",
         "report/calibration",
-        "report/statistics",
         "report/table_files",
+        *_INTERVALS,
         *_CELLS,
     ),
     "figures": (
@@ -222,8 +251,9 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/page",
         "report/prompting",
         "report/record",
-        "report/statistics",
         "report/wording",
+        "statistics/comparison",
+        *_INTERVALS,
         *_CELLS,
     ),
 }
@@ -244,7 +274,7 @@ _MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # is the other part of the memo's key.
 MEMO = {
     "evidence": (*_MEASURING, *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
     "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
     "perturb": ("models/variants", *_SCORING),
 }

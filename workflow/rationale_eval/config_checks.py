@@ -51,6 +51,18 @@ def _table_faults(where: str, corpus: TableCorpus) -> Iterable[str]:
         yield f"{where}.test_share: is for train and test in the same files; here these differ"
 
 
+def _prompt_faults(where: str, method: PromptMethod) -> Iterable[str]:
+    """What of a prompted method's entry does not go together."""
+    if method.samples > 1 and method.temperature is None:
+        yield f"{where}.temperature: is needed where samples is {method.samples}: greedy replies are all alike"
+    if method.samples > 1 and method.reads != "words":
+        yield f"{where}.samples: votes are counted of replies that give words; these are read as {method.reads}"
+    if method.temperature is None and method.top_p < 1:
+        yield f"{where}.top_p: is for sampled replies; give a temperature, or leave it out"
+    if method.order == "before" and method.chat == "same":
+        yield f"{where}.chat: is for explanations after the classification; before it there is one chat"
+
+
 def plugin_faults(config: Config, registry: Registry) -> Iterable[str]:
     """Names that no plugin registers, and plugin methods whose evidence a model of the study cannot give."""
     study = config.study
@@ -131,6 +143,8 @@ def _references(config: Config) -> Iterable[str]:
         if isinstance(corpus, Eraser) and corpus.query_field == corpus.document_field:
             yield f"corpora.{name}.query_field: is the same as document_field, {corpus.document_field!r}"
     for name, method in config.methods.items():
+        if isinstance(method, PromptMethod):
+            yield from _prompt_faults(f"methods.{name}", method)
         for index, budget_name in enumerate((isinstance(method, RandomMethod) and method.budgets) or []):
             if budget_name not in config.budgets:
                 hint = suggestion(budget_name, config.budgets)
@@ -138,12 +152,13 @@ def _references(config: Config) -> Iterable[str]:
     for index, budget_name in enumerate(study.budgets):
         budget = config.budgets.get(budget_name)
         if isinstance(budget, Matched):
-            prompted = [name for name in study.methods if isinstance(config.methods.get(name), PromptMethod)]
+            methods = {name: config.methods.get(name) for name in study.methods}
+            prompted = {name: entry for name, entry in methods.items() if isinstance(entry, PromptMethod)}
+            matches = f"study.budgets[{index}]: {budget_name!r} matches {budget.to!r}, which"
             if budget.to not in prompted:
-                yield (
-                    f"study.budgets[{index}]: {budget_name!r} matches {budget.to!r}, which is no prompted method of "
-                    f"the study{suggestion(budget.to, prompted)}"
-                )
+                yield f"{matches} is no prompted method of the study{suggestion(budget.to, prompted)}"
+            elif prompted[budget.to].is_cut:
+                yield f"{matches} is cut to budgets itself: only a method that gives a set of words has sizes to match"
     for index, method_name in enumerate(study.methods):
         asked = config.methods.get(method_name)
         for needed in NEEDS.get(type(asked), ()) if asked else ():

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from rationale_eval.config import (
     METHODS,
+    Claims,
     Compute,
     Config,
     Faithfulness,
@@ -21,6 +22,7 @@ from rationale_eval.config import (
     HubModel,
     Interval,
     LocalModel,
+    Margins,
     Matched,
     Model,
     Perturbation,
@@ -30,6 +32,7 @@ from rationale_eval.config import (
     TopK,
     TopRatio,
     TopVar,
+    Validity,
 )
 from rationale_eval.config_apis import API_ADDRESS, VARIABLE, ApiBudget, ApiLimits, ApiModel, ApiSource, Price
 from rationale_eval.config_corpora import (
@@ -197,6 +200,8 @@ def _allowed(loc: Loc) -> list[str]:
         "operators": Perturbation,
         "faithfulness": Faithfulness,
         "interval": Interval,
+        "validity": Validity,
+        "claims": Margins if len(loc) > 1 else Claims,
         "compute": Compute,
         "study": Study,
     }

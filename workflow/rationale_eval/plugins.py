@@ -52,6 +52,7 @@ TAKEN = {
     METHOD: frozenset(
         {
             *EVIDENCE,
+            "gradient_x_attention",
             "prompt",
             "random",
             "first_words",

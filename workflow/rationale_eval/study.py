@@ -31,7 +31,8 @@ from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
 from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
 from rationale_eval.errors import UserError
-from rationale_eval.models.task import Task, load_task, task_slice
+from rationale_eval.evidence.conversations import setting_of
+from rationale_eval.models.task import EXPLAIN, Task, load_task, task_slice
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
 from rationale_eval.study_sources import Sources
 
@@ -166,10 +167,10 @@ class StudyPlan:
         entry = self.config.tasks[self.config.corpora[corpus].task]
         return load_task(Path(entry.prompts), entry.verbalisers)
 
-    def _task(self, corpus: str, *strategies: str) -> dict[str, Any]:
+    def _task(self, corpus: str, *strategies: str, setting: str = EXPLAIN) -> dict[str, Any]:
         """The part of the prompt file that a stage reads."""
         entry = self.config.tasks[self.config.corpora[corpus].task]
-        return task_slice(Path(entry.prompts), entry.verbalisers, strategies)
+        return task_slice(Path(entry.prompts), entry.verbalisers, strategies, setting)
 
     def _shots(self, corpus: str) -> dict[str, int]:
         entry = self.config.tasks[self.config.corpora[corpus].task]
@@ -186,10 +187,13 @@ class StudyPlan:
             file = self.config.tasks[self.config.corpora[corpus].task].prompts
             for index, name in enumerate(self.study.methods):
                 entry = self.config.methods[name]
-                if isinstance(entry, PromptMethod) and entry.strategy not in task.explain:
+                if not isinstance(entry, PromptMethod):
+                    continue
+                setting = setting_of(entry.model_dump())
+                if entry.strategy not in task.strategies(setting):
                     raise UserError(
                         f"study.methods[{index}]: {name!r} asks by {entry.strategy!r}, which {file} "
-                        f"does not have under `explain`; it has {sorted(task.explain)}"
+                        f"does not have under `{setting}`; it has {sorted(task.strategies(setting))}"
                     )
 
     def model(self, name: str) -> str:
@@ -296,10 +300,28 @@ class StudyPlan:
 
     def replies(self, corpus: str, model: str, method: str) -> str:
         """Slice of the replies of a prompted method."""
+        entry = self._prompt(method)
+        settings = entry.model_dump(exclude={"kind", "shots_seed"}) | {"gives": entry.reads}
+        settings["shots"] = {"count": entry.shots, "seed": entry.shots_seed}
+        task = self._task(corpus, entry.strategy, setting=setting_of(settings))
+        asking = self._asking(model)
+        if settings["order"] == "before" and model in self.apis:
+            asking["api"] |= {"predict": self.apis[model].predict}  # the label is asked for after the reply
+        return canonical(asking | {"task": task} | settings)
+
+    def explained_shots(self, method: str) -> bool:
+        """Whether a prompted method shows solved examples from the train rows."""
+        return self._prompt(method).shots > 0
+
+    def reading(self, method: str) -> str:
+        """Slice of the reading of a prompted method's replies."""
+        entry = self._prompt(method)
+        return canonical({"gives": entry.reads, "vote": entry.samples > 1})
+
+    def _prompt(self, method: str) -> PromptMethod:
         entry = self.config.methods[method]
         assert isinstance(entry, PromptMethod)
-        asked = self._asking(model) | {"task": self._task(corpus, entry.strategy)}
-        return canonical(asked | entry.model_dump(exclude={"kind"}))
+        return entry
 
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
@@ -310,7 +332,7 @@ class StudyPlan:
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
 
     def _budgets_of(self, method: str) -> dict[str, Any]:
-        """The budgets that apply to a method: scores are cut to the study's, sets are taken as given.
+        """The budgets that apply to a method: scores and rankings are cut to the study's, sets are taken as given.
 
         A reply names its words in an order, so that one that was asked for as many words as people marked can also be
         cut to that number.
@@ -322,7 +344,10 @@ class StudyPlan:
         if isinstance(entry, ExternalMethod) and entry.gives == "selected":
             return AS_GIVEN
         if isinstance(entry, PromptMethod):
-            sized = self.task(self.study.corpora[0]).takes_size(entry.strategy)
+            if entry.is_cut:
+                return budgets
+            setting = setting_of(entry.model_dump())
+            sized = self.task(self.study.corpora[0]).takes_size(entry.strategy, setting)
             return AS_GIVEN | {name: entry for name, entry in budgets.items() if sized and entry["kind"] == "top_var"}
         if isinstance(entry, RandomMethod) and entry.budgets is not None:
             return {name: budgets[name] for name in self.study.budgets if name in entry.budgets}
@@ -404,16 +429,23 @@ class StudyPlan:
             }
         )
 
+    def _compared(self) -> dict[str, Any]:
+        return {
+            "cells": [vars(cell) for cell in self.cells],
+            "methods": self._methods(),
+            "budgets": self._budgets(),
+            "main_budget": self.study.main_budget,
+            "interval": self.config.interval.model_dump(),
+            "validity": self.config.validity.model_dump(),
+        }
+
     def tables(self) -> str:
         """Slice of the report's tables."""
-        return canonical(
-            {
-                "cells": [vars(cell) for cell in self.cells],
-                "methods": self._methods(),
-                "budgets": self._budgets(),
-                "interval": self.config.interval.model_dump(),
-            }
-        )
+        return canonical(self._compared())
+
+    def claims(self) -> str:
+        """Slice of the claims."""
+        return canonical(self._compared() | {"claims": self.config.claims.model_dump()})
 
     @property
     def planted_cells(self) -> list[Cell]:

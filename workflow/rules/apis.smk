@@ -59,6 +59,7 @@ rule replies_api:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         predictions=f"{CELL}/predictions.parquet",
+        shots=explained_table,
     output:
         replies=f"{CELL}/evidence/replies/{{method}}.parquet",
     log:
@@ -80,7 +81,7 @@ rule replies_api:
         code=stage_code("replies_api"),
     shell:
         "python -m rationale_eval replies_api --spec {params.spec:q}"
-        " --test {input.test:q} --predictions {input.predictions:q}"
+        " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --memo {resources.memo:q} --limits {resources.limits:q} --output {output.replies:q} > {log:q} 2>&1"
 
 

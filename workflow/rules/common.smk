@@ -73,6 +73,11 @@ def shots_table(wildcards):
     return [f"{RESULTS}/corpora/{wildcards.corpus}/train.parquet"] if plan.shots(wildcards.corpus) else []
 
 
+def explained_table(wildcards):
+    """The train rows, where a question for words shows solved examples from them; else nothing."""
+    return [f"{RESULTS}/corpora/{wildcards.corpus}/train.parquet"] if plan.explained_shots(wildcards.method) else []
+
+
 def external_file(wildcards):
     """The file of rationales made elsewhere, if the method is that; else nothing."""
     return plan.external(wildcards.method, wildcards.corpus, wildcards.model, wildcards.checkpoint)

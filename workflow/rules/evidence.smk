@@ -81,6 +81,7 @@ rule replies:
         predictions=f"{CELL}/predictions.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
         checkpoint=checkpoint_folder,
+        shots=explained_table,
     output:
         replies=f"{CELL}/evidence/replies/{{method}}.parquet",
     log:
@@ -105,7 +106,7 @@ rule replies:
         code=stage_code("replies"),
     shell:
         "python -m rationale_eval replies --spec {params.spec:q}"
-        " --test {input.test:q} --predictions {input.predictions:q}"
+        " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.replies:q} > {log:q} 2>&1"

@@ -1,6 +1,6 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
-REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "prompting", "trajectory"]
+REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "splits", "prompting", "trajectory"]
 # Where the study has a planted corpus.
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
@@ -35,6 +35,12 @@ rule report_tables:
             caption="../report/faithfulness_table.rst",
             category="Tables",
             labels={"table": "faithfulness to the model"},
+        ),
+        splits=report(
+            f"{REPORT}/tables/splits.csv",
+            caption="../report/splits_table.rst",
+            category="Tables",
+            labels={"table": "by outcome, label and length"},
         ),
         prompting=report(
             f"{REPORT}/tables/prompting.csv",
@@ -99,6 +105,36 @@ rule report_calibration:
         " --output {params.results:q}/report/tables > {log:q} 2>&1"
 
 
+rule claims:
+    input:
+        predictions=cells("predictions.parquet"),
+        alignment=cells("alignment.parquet"),
+        faithfulness=cells("faithfulness.parquet"),
+    output:
+        claims=f"{REPORT}/claims.json",
+        parquet=f"{REPORT}/tables/claims.parquet",
+        table=report(
+            f"{REPORT}/tables/claims.csv",
+            caption="../report/claims_table.rst",
+            category="Tables",
+            labels={"table": "claims of the paper"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/claims.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.claims(),
+        code=stage_code("claims"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval claims --spec {params.spec:q} --results {params.results:q}"
+        " --tables {params.results:q}/report/tables --output {output.claims:q} > {log:q} 2>&1"
+
+
 rule report_figures:
     input:
         tables=rules.report_tables.output.parquet,
@@ -155,6 +191,8 @@ rule report_page:
     input:
         tables=rules.report_tables.output.parquet,
         figures=rules.report_figures.output.svg,
+        claims=rules.claims.output.claims,
+        claims_table=[rules.claims.output.parquet, rules.claims.output.table],
         predictions=cells("predictions.parquet"),
         alignment=cells("alignment.parquet"),
         perturbations=cells("perturbations.parquet"),
@@ -166,7 +204,7 @@ rule report_page:
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[
             os.path.relpath(WORKFLOW / "rationale_eval/report" / name)
-            for name in ("page.html.j2", "cards.html.j2", "style.css")
+            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "style.css")
         ],
     output:
         page=report(
@@ -189,4 +227,4 @@ rule report_page:
     shell:
         "python -m rationale_eval page --spec {params.spec:q} --results {params.results:q}"
         " --tables {params.results:q}/report/tables --figures {params.results:q}/report/figures"
-        " --output {output.page:q} > {log:q} 2>&1"
+        " --claims {input.claims:q} --output {output.page:q} > {log:q} 2>&1"

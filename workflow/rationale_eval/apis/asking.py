@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +22,8 @@ from rationale_eval.apis.request import Request
 from rationale_eval.errors import UserError
 from rationale_eval.memo import Memo, digest
 from rationale_eval.progress import Progress, say
+
+Name = TypeVar("Name")
 
 STAGE = "api"  # the memo's folder
 LOST = "lost "  # begins the memo's keys of requests that came to nothing but cost something
@@ -124,8 +126,8 @@ class _Run:
 
 
 def ask_all(
-    what: str, requests: Mapping[str, Request], root: Path, settings: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+    what: str, requests: Mapping[Name, Request], root: Path, settings: Mapping[str, Any]
+) -> dict[Name, dict[str, Any]]:
     """The outcome of every request by its name: a reply as ``Client.ask`` gives it, or ``status`` alone.
 
     ``requests`` maps names of the caller's to requests, of which equal ones are sent once. ``settings`` are those of

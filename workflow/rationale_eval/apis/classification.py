@@ -53,12 +53,12 @@ class Classifier:
         """The conversation for these texts."""
         return [*self._before, *chat_messages(None, (), self._task.message(fields)[0])]
 
-    def request(self, fields: Mapping[str, str]) -> Request:
-        """The request for these texts, at temperature 0."""
+    def request(self, messages: Sequence[Message]) -> Request:
+        """The request for a conversation that ends with the classification prompt, at temperature 0."""
         more: dict[str, Any] = {"temperature": 0}
         if self._by_scores:
             more |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
-        return request(self._api, self.messages(fields), ANSWER_TOKENS, **more)
+        return request(self._api, messages, ANSWER_TOKENS, **more)
 
     def read(self, outcome: Mapping[str, Any], name: str) -> dict[str, Any]:
         """``status``, ``predicted`` and ``scores`` (None where the label is read from the text).

@@ -208,7 +208,7 @@ class Client:
                 f"{where}.source: the API at {self._settings['address']} knows no model {self._settings['model']!r} or "
                 f"no such address; see `model` and `api` ({message})"
             )
-        return UserError(f"{where}: the API refuses the request ({message})")
+        return UserError(f"{where}.source: the API refuses the request ({message})")
 
     def _pause(self, after: float | None) -> None:
         """Send nothing for ``after`` seconds: who asks one request to wait means all of them."""

@@ -64,10 +64,10 @@ def label_scores(tokens: Sequence[Any], verbalisers: Mapping[str, str]) -> list[
     ``tokens`` are those of the answer, ``[token, log-probability, [[alternative, log-probability], …]]``. At the first
     one, the probabilities of all alternatives that are the unambiguous beginning of one verbaliser (ignoring case,
     spaces and quotes before it) are added up for its label. Where the token that was taken is ambiguous (the beginning
-    of several, or spaces and quotes alone) its continuation is read in the same way, with its probability as a factor;
-    of ambiguous tokens that were not taken, the continuation is not known and nothing is added. A label without any
-    probability gets the lowest log-probability among the alternatives of the first token: what is not listed has no
-    more.
+    of several, a single letter, or spaces and quotes alone) its continuation is read in the same way, with its
+    probability as a factor; of ambiguous tokens that were not taken the continuation is not known, and nothing is
+    added. A label without any probability gets the lowest log-probability among the alternatives of the first token:
+    what is not listed there has no more.
     """
     found: dict[str, float] = {}
     before, path = "", 0.0
@@ -76,7 +76,8 @@ def label_scores(tokens: Sequence[Any], verbalisers: Mapping[str, str]) -> list[
         for other, value in alternatives or [[token, logprob]]:
             text = _plain(before + other).lstrip(" \t\n\"'“‘*_#`")
             labels = list(verbalisers) if not text else _begun(text.rstrip(), verbalisers)
-            if text and len(labels) == 1:
+            certain = len(text) > 1 or text in map(_plain, verbalisers.values())
+            if certain and len(labels) == 1:
                 found[labels[0]] = found.get(labels[0], 0.0) + math.exp(path + value)
             elif other == token and labels:
                 on = True

@@ -14,7 +14,7 @@ from rationale_eval.faithfulness.announcement import perturbed_task
 from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import PERTURBATIONS
-from rationale_eval.models.stage_input import add_shots_argument, shots_of
+from rationale_eval.models.task_input import add_shots_argument, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -41,15 +41,14 @@ def main(argv: list[str]) -> None:
     task = perturbed_task(spec)
     classifier = Classifier(spec, task, shots_of(spec, task, args.shots))
     masks = dict.fromkeys((row["id"], masked) for row, masked in wanted if masked is not None)
-    requests = {
-        f"{name} {''.join(map(str, map(int, masked)))}": classifier.request(
-            mask_words(instances[name].fields, instances[name].words, masked, spec["operator"], spec["mask"])
+    texts = {
+        (name, masked): mask_words(
+            instances[name].fields, instances[name].words, masked, spec["operator"], spec["mask"]
         )
         for name, masked in masks
     }
-    outcomes = dict(
-        zip(masks, ask_all("perturb", requests, args.memo, settings_of(spec, args.limits)).values(), strict=True)
-    )
+    requests = {key: classifier.request(classifier.messages(fields)) for key, fields in texts.items()}
+    outcomes = ask_all("perturb", requests, args.memo, settings_of(spec, args.limits))
     read = {key: classifier.read(outcome, args.limits["name"]) for key, outcome in outcomes.items()}
     rows = [row if masked is None else row | read[row["id"], masked] for row, masked in wanted]
     sources = {"test": args.test}

@@ -16,8 +16,8 @@ from rationale_eval.apis.asking import ask_all
 from rationale_eval.apis.classification import Classifier, add_api_arguments, served, settings_of
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence.schema import PREDICTIONS
-from rationale_eval.models.stage_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.models.task import Task, task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -74,15 +74,12 @@ def main(argv: list[str]) -> None:
     instances, task = read_instances(args.test), task_from_slice(spec["task"])
     check_instances(instances, task, args.test)
     classifier = Classifier(spec, task, shots_of(spec, task, args.shots))
-    outcomes = ask_all(
-        "predictions",
-        {row.id: classifier.request(row.fields) for row in instances},
-        args.memo,
-        settings_of(spec, args.limits),
-    )
-    asked = {row.id: json.dumps(classifier.messages(row.fields), ensure_ascii=False) for row in instances}
+    messages = {row.id: classifier.messages(row.fields) for row in instances}
+    requests = {name: classifier.request(asked) for name, asked in messages.items()}
+    outcomes = ask_all("predictions", requests, args.memo, settings_of(spec, args.limits))
+    asked = {name: json.dumps(shown, ensure_ascii=False) for name, shown in messages.items()}
     read = {name: classifier.read(outcome, args.limits["name"]) for name, outcome in outcomes.items()}
-    example = classifier.messages(instances[0].fields) if instances else []
+    example = next(iter(messages.values()), [])
     made = provenance(
         "predictions_api",
         spec,

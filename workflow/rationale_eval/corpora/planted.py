@@ -29,6 +29,7 @@ VARIANTS = ("plain", "conjunction", "negation", "decoy")
 CUE, SECOND, MODIFIER = "cue", "second", "modifier"
 # The placeholders of each variant that are not fillers, each once in every template.
 SPECIAL = {"plain": {CUE}, "conjunction": {CUE, SECOND}, "negation": {CUE, MODIFIER}, "decoy": {CUE, SECOND}}
+NEGATED = 1 / 3  # of the sentences of `negation`
 KEYS = {"version", "cues", "negators", "affirmers", "slots", "templates"}
 
 
@@ -68,7 +69,8 @@ def sentence(grammar: Grammar, variant: str, number: int, draw: random.Random) -
     decisive = {CUE}
     values[CUE] = draw.choice(grammar.cues[label])
     if variant == "negation":
-        negated = draw.random() < 0.5
+        # Less than half, so that the cue by itself tells something: else a model finds no hold to learn from.
+        negated = draw.random() < NEGATED
         values[MODIFIER] = draw.choice(grammar.negators if negated else grammar.affirmers)
         if negated:
             values[CUE] = draw.choice(grammar.cues[other])

@@ -19,7 +19,8 @@ from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
 from rationale_eval.models.loading import load
-from rationale_eval.models.stage_input import add_model_arguments, add_shots_argument, encoder_of, shots_of
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of
+from rationale_eval.models.task_input import add_shots_argument, shots_of
 from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance

@@ -22,7 +22,7 @@ PROMPTING_COLUMNS = (
     *(f"outcome_{outcome}" for outcome in OUTCOMES),
     *(f"share_{outcome}" for outcome in OUTCOMES),
     *("listed", "hallucinated", "any_hallucinated", "copied", "selected", "n_selected"),
-    *("asked", "n_asked", "exact", "capped", "reply_tokens"),
+    *("asked", "n_asked", "exact", "capped", "reply_tokens", "collapsed"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Collect the study's cells into tables: accuracy, alignment, faithfulness, prompting and trajectory.
+"""Collect the study's cells into tables: accuracy, alignment, faithfulness, splits, prompting and trajectory.
 
 Each is written as Parquet and as CSV.
 
@@ -43,9 +43,18 @@ from rationale_eval.report.cells import (
 )
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
-from rationale_eval.report.statistics import entropy, macro_f1, majority, proportion_interval
 from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
+from rationale_eval.report.validity import (
+    MARGINS,
+    groups,
+    is_collapsed,
+    margin_quantiles,
+    random_flips,
+    reference_flips,
+)
+from rationale_eval.statistics.intervals import DIFFERENCE, proportion_interval
+from rationale_eval.statistics.labels import entropy, macro_f1, majority
 
 
 def _estimate(name: str) -> tuple[str, str, str]:
@@ -55,10 +64,13 @@ def _estimate(name: str) -> tuple[str, str, str]:
 _METHOD = (*CELL, "method", "kind", "budget")
 _OUTCOMES = ("n_correct", "n_wrong")
 
-# Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from.
+# Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from. `margin_q…`
+# are quantiles of the difference of the two highest label probabilities. `collapsed`: see `validity.is_collapsed`; the
+# other tables repeat it.
 ACCURACY_COLUMNS = (
     *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
+    *(*MARGINS, "collapsed"),
 )
 # `selected`: mean number of words. `f1_chance`: the expected F1 of random sets of the same sizes; `f1_corrected`: F1
 # minus that. `…_correct` and `…_wrong`: over instances that the model classified correctly or wrongly. What plugins
@@ -66,18 +78,31 @@ ACCURACY_COLUMNS = (
 ALIGNMENT_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", "precision", "recall", *_estimate("f1")),
     *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
+    "collapsed",
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
-# `sufficiency` and `flip_when_kept` are means over `n_kept` instances.
+# `sufficiency` and `flip_when_kept` are means over `n_kept` instances. What a flip rate is read beside follows:
+# `flip_random`, equally many random words on the `n_random` instances where there are such (mean of `draws`), and
+# `flip_beyond_random`, the difference on these instances; the cell's flip rates of all and of people's words; and what
+# the accuracy table says of the cell.
+_BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
     *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
+    *("n_random", "draws", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
+    *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE),
+)
+# By `split` (outcome, label, length) the instances of each `group`, at the main budget and for sets as given.
+SPLIT_COLUMNS = (
+    *(*_METHOD, "split", "group", "n_f1", *_estimate("f1_corrected"), "n_flip_rate", *_estimate("flip_rate")),
+    "collapsed",
 )
 COLUMNS = {
     "accuracy": ACCURACY_COLUMNS,
     "alignment": ALIGNMENT_COLUMNS,
     "faithfulness": FAITHFULNESS_COLUMNS,
+    "splits": SPLIT_COLUMNS,
     "prompting": PROMPTING_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
@@ -94,8 +119,8 @@ def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
     }
 
 
-def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
-    """The accuracy of one cell, with a Wilson interval, and how its predicted labels are spread."""
+def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validity: Mapping[str, Any]) -> Row:
+    """The accuracy of one cell, with a Wilson interval, how its predicted labels are spread, and how sure it is."""
     predicted = predictions[predictions["predicted"].notna()]
     gold, labels = predicted["gold"].to_list(), predicted["predicted"].to_list()
     hits, n = sum(map(str.__eq__, gold, labels)), len(labels)
@@ -114,6 +139,8 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
         "majority_gold": majority_gold,
         "majority_gold_share": majority_gold_share,
         "predicted_entropy": entropy(labels),
+        **margin_quantiles(predictions),
+        "collapsed": is_collapsed(majority_predicted_share, validity),
     }
 
 
@@ -127,9 +154,11 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
         "n": len(values),
         **means(values),
         **with_interval("f1", values["f1"], interval),
-        **with_interval("f1_corrected", values["f1_corrected"], interval),
+        **with_interval("f1_corrected", values["f1_corrected"], interval, DIFFERENCE),
         **{
-            name: bound for metric in metrics for name, bound in with_interval(metric, values[metric], interval).items()
+            name: bound
+            for metric in metrics
+            for name, bound in with_interval(metric, values[metric], interval, None).items()
         },
         **_by_outcome("f1", values["f1"], correct),
     }
@@ -145,12 +174,38 @@ def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[
         "n": len(masked),
         **means(masked),
         **with_interval("flip_rate", masked["flip_rate"], interval),
-        **with_interval("comprehensiveness", masked["comprehensiveness"], interval),
+        **with_interval("comprehensiveness", masked["comprehensiveness"], interval, DIFFERENCE),
         "n_kept": len(kept),
         **means(kept),
-        **with_interval("sufficiency", kept["sufficiency"], interval),
+        **with_interval("sufficiency", kept["sufficiency"], interval, DIFFERENCE),
         **_by_outcome("flip_rate", masked["flip_rate"], correct),
     }
+
+
+def split_rows(
+    predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: pd.DataFrame, spec: Mapping[str, Any]
+) -> Iterator[Row]:
+    """The rows of the splits of one cell: each method at the main budget, and sets as given, by groups of instances."""
+    words = pd.concat([alignment, faithfulness]).drop_duplicates("id").set_index("id")["words"]
+    parts = list(groups(predictions, words))
+    budgets = (spec["main_budget"], AS_GIVEN)
+    aligned, masked = (dict(iter(frame.groupby(["method", "budget"]))) for frame in (alignment, faithfulness))
+    for method in ordered(spec["methods"]):
+        for budget in budgets:
+            if (method, budget) not in aligned:
+                continue
+            f1 = instance_means(aligned[method, budget], "f1", ("f1_corrected",))["f1_corrected"]
+            flips = instance_means(masked[method, budget], "flip", ("flip",))["flip"]
+            for split, group, ids in parts:
+                mine, flipped = f1[f1.index.isin(ids)], flips[flips.index.isin(ids)]
+                yield {
+                    **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
+                    **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
+                    "f1_corrected": float(mine.mean()) if len(mine) else None,
+                    **with_interval("f1_corrected", mine, spec["interval"], DIFFERENCE),
+                    "flip_rate": float(flipped.mean()) if len(flipped) else None,
+                    **with_interval("flip_rate", flipped, spec["interval"]),
+                }
 
 
 def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row, pd.DataFrame]]:
@@ -175,14 +230,19 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         faithfulness = read_faithfulness(cell, results, spec["methods"])
         correct = correctness(predictions)
         by_instance[cell] = measured(predictions, alignment, faithfulness)
-        rows["accuracy"].append(names | accuracy_row(predictions, interval))
+        accuracy = accuracy_row(predictions, interval, spec["validity"])
+        rows["accuracy"].append(names | accuracy)
+        flagged = {"collapsed": accuracy["collapsed"]}
         for group, frame in _groups(alignment, spec):
-            rows["alignment"].append(names | group | alignment_row(frame, correct, interval))
+            rows["alignment"].append(names | group | alignment_row(frame, correct, interval) | flagged)
+        beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         for group, frame in _groups(faithfulness, spec):
-            rows["faithfulness"].append(names | group | faithfulness_row(frame, correct, interval))
+            row = faithfulness_row(frame, correct, interval) | random_flips(frame, faithfulness, spec)
+            rows["faithfulness"].append(names | group | row | beside)
+        rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
         for method in prompted(spec["methods"]):
             row = prompting_row(read_rationales(cell, results, method), read_replies(cell, results, method))
-            rows["prompting"].append(names | {"method": method} | row)
+            rows["prompting"].append(names | {"method": method} | row | flagged)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
@@ -203,7 +263,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"interval": {"resamples", "seed", "level"}}',
+        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")
