@@ -11,8 +11,8 @@ from rationale_eval.errors import UserError
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.answers import log_odds, softmax
 from rationale_eval.faithfulness.inputs import requests
-from rationale_eval.faithfulness.measures import LEAST_RANGE, main, measure, normalised
-from rationale_eval.faithfulness.schema import ALL, FAITHFULNESS, NORMALISED, PERTURBATIONS, RANDOM, WHOLE
+from rationale_eval.faithfulness.measures import main, measure, normalised
+from rationale_eval.faithfulness.schema import ALL, FAITHFULNESS, LEAST_RANGE, NORMALISED, PERTURBATIONS, RANDOM, WHOLE
 from rationale_eval.rationales.budgets import selections
 from rationale_eval.rationales.choices import Choice
 from rationale_eval.tables import read_table, write_table

@@ -29,6 +29,8 @@ STAGES = {
     "perturb_api": ("apis.perturb", "classify the instances again by an API, with words masked or kept"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
     "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
+    "measure_tables": ("report.measure_tables", "collect measures of orders, and against random words, into tables"),
+    "sensitivity": ("report.sensitivity", "compare the conclusions under several ways to mask words"),
     "tables": ("report.tables", "collect the study's cells into tables"),
     "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
     "claims": ("claims.stage", "test the claims of the paper on the study"),

@@ -368,14 +368,17 @@ class StudyPlan:
 
         None for a model behind an API: reference rows alone would have some, and each point is paid for.
         """
-        sets = (PromptMethod, FixedMethod)
-        return [
-            name
-            for name in self.study.methods
-            if model not in self.apis
-            and self._budgets_of(name) is not AS_GIVEN
-            and (not isinstance(entry := self.config.methods[name], sets) or entry.kind == "first_words")
-        ]
+        if model in self.apis:
+            return []
+        return [name for name in self.study.methods if self._scores_words(self.config.methods[name])]
+
+    @staticmethod
+    def _scores_words(entry: Any) -> bool:
+        if isinstance(entry, PromptMethod):
+            return entry.reads == "scores" or entry.samples > 1
+        if isinstance(entry, ExternalMethod):
+            return entry.gives == "scores"
+        return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
 
     def _ratios(self) -> list[float]:
         return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
@@ -408,26 +411,16 @@ class StudyPlan:
         ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
         return canonical({"methods": methods, **ratios})
 
-    def curve_tables(self) -> str:
-        """Slice of the report's tables of orders of words and of normalised measures."""
-        parts = {"methods": self._methods(), "budgets": self._budgets(), "interval": self.config.interval.model_dump()}
-        return canonical({"cells": [vars(cell) for cell in self.cells], **parts})
-
     def _operators(self) -> dict[str, Any]:
         return {name: self.config.operators[name].model_dump() for name in self.study.operators}
 
+    def measure_tables(self) -> str:
+        """Slice of the report's tables of orders of words and of normalised measures."""
+        return canonical(self._compared())
+
     def sensitivity(self) -> str:
         """Slice of the report's table of the sensitivity to the operator."""
-        return canonical(
-            {
-                "cells": [vars(cell) for cell in self.cells],
-                "methods": self._methods(),
-                "budgets": self._budgets(),
-                "main_budget": self.study.main_budget,
-                "operators": self._operators(),
-                "interval": self.config.interval.model_dump(),
-            }
-        )
+        return canonical(self._compared() | {"operators": self._operators()})
 
     def _compared(self) -> dict[str, Any]:
         return {

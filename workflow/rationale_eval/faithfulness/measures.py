@@ -20,6 +20,7 @@ from rationale_eval.faithfulness.schema import (
     ALL,
     FAITHFULNESS,
     KEEP,
+    LEAST_RANGE,
     MASK,
     NO_RANDOM,
     NO_RANGE,
@@ -34,9 +35,6 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.tables import write_table
-
-# A ratio whose denominator is smaller than this is mostly noise.
-LEAST_RANGE = 0.01
 
 
 def normalised(value: float | None, chance: float | None, best: float | None) -> tuple[float | None, str]:

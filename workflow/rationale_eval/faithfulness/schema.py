@@ -54,6 +54,8 @@ PERTURBATIONS = TableSchema(
 # (no draws), no_range (all words do no more than random ones).
 NOT_MEASURED, NO_RANDOM, NO_RANGE = "not_measured", "no_random", "no_range"
 NORMALISED = ("flip", "comprehensiveness", "sufficiency")
+# A ratio whose denominator is smaller than this is mostly noise.
+LEAST_RANGE = 0.01
 
 FAITHFULNESS = TableSchema(
     name="faithfulness",
