@@ -232,6 +232,9 @@ rule report_page:
         predictions=cells("predictions.parquet"),
         alignment=cells("alignment.parquet"),
         perturbations=cells("perturbations.parquet"),
+        measures=rules.measure_tables.output.parquet,
+        curves=cells("curves.parquet"),
+        otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
         replies=rules.report_tables.input.replies,
@@ -240,7 +243,7 @@ rule report_page:
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[
             os.path.relpath(WORKFLOW / "rationale_eval/report" / name)
-            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "style.css")
+            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "measures.html.j2", "style.css")
         ],
     output:
         page=report(

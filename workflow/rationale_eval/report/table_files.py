@@ -17,7 +17,7 @@ _TEXT = frozenset(
     {
         *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
         *("majority_predicted", "majority_gold"),
-        *("claim", "version", "measure", "verdict", "reason"),
+        *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject"),
     }
 )
 _COUNTS = frozenset(
@@ -42,8 +42,12 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
     """The schema of a report table: ``columns``, a count for each status and finish and the metrics in ``rows``."""
     more = sorted({key for row in rows for key in row if key.startswith(_OPEN)})
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
-    keys = ("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group")
+    keys = (
+        *("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group"),
+        *("operator", "conclusion", "subject"),
+    )
     key = tuple(column for column in keys if column in columns)
+    key += ("measure",) if "conclusion" in columns else ()
     required = tuple(column for column in ("instances", "n", "collapsed") if column in columns)
     return TableSchema(name, pa.schema(fields), key, required)
 
