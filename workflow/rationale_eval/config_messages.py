@@ -18,12 +18,9 @@ from rationale_eval.config import (
     Compute,
     Config,
     Finetuning,
-    HubModel,
     Interval,
-    LocalModel,
     Margins,
     Matched,
-    Model,
     Perturbation,
     PluginMethod,
     Study,
@@ -51,6 +48,7 @@ from rationale_eval.config_corpora import (
     Strict,
     Url,
 )
+from rationale_eval.config_models import HubModel, LocalModel, Model
 
 PATTERNS = {
     NAME: "a name of up to 64 letters, digits, '_', '.' and '-' that begins with a letter or digit",
