@@ -16,6 +16,7 @@ include: "workflow/rules/evidence.smk"
 include: "workflow/rules/apis.smk"
 include: "workflow/rules/rationales.smk"
 include: "workflow/rules/faithfulness.smk"
+include: "workflow/rules/measures.smk"
 include: "workflow/rules/report.smk"
 
 

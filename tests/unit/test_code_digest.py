@@ -86,7 +86,9 @@ def test_taking_a_docstring_away_changes_no_digest(package):
                 "memo perturb",
             },
         ),
-        ("faithfulness/measures", 'masked["predicted"] !=', 'masked["predicted"] ==', {"faithfulness"}),
+        ("faithfulness/measures", "chance < LEAST_RANGE", "chance <= LEAST_RANGE", {"faithfulness"}),
+        ("faithfulness/curve_stage", "len(scores) < 2", "len(scores) < 3", {"curves"}),
+        ("faithfulness/inputs", "0 < count < words", "0 < count <= words", {"perturb", "perturb_api"}),
         ("corpora/stage", "casefold()", "lower()", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),
         ("fetch", "--no-deps", "--deps", {"fetch"}),
@@ -198,7 +200,9 @@ def test_package_files_hold_no_code():
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), path
 
 
-@pytest.mark.parametrize("stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness"])
+@pytest.mark.parametrize(
+    "stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness", "curves"]
+)
 def test_light_stages_import_neither_torch_nor_transformers(stage):
     import subprocess
     import sys

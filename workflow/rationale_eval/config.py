@@ -307,6 +307,29 @@ class Perturbation(Strict):
         default="replace", description="Replace each word by the mask, or delete it."
     )
     mask: str = Field(default="___", min_length=1, description="What stands for a masked word.")
+    announce: bool = Field(
+        default=False, description="Say in the prompt, of the whole text too, that words may be missing."
+    )
+
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+class Faithfulness(Strict):
+    """What is scored beside the rationales, for the measures that need it; each point costs model time."""
+
+    aopc_ratios: list[Ratio] = Field(
+        default=[0.01, 0.05, 0.1, 0.2, 0.5], description="Shares of words over which the AOPC averages; none: no AOPC."
+    )
+    curve_ratios: list[Ratio] = Field(
+        default=[], description="Further shares of words, for finer deletion and insertion curves and words to flip."
+    )
+    leave_one_out: bool = Field(
+        default=False, description="Mask each word by itself, to compare the order of words with that."
+    )
+    random_seeds: list[Seed] = Field(
+        default=[0, 1, 2], description="Draws of as many random words as each choice has, for normalised measures."
+    )
 
 
 class Interval(Strict):
@@ -367,6 +390,9 @@ class Study(Strict):
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
+    operators: list[Name] = Field(
+        default=[], description="Names from `operators`: is every conclusion the same under these?"
+    )
     metrics: list[Name] = Field(default=[], description="Further measures of alignment, registered by plugins.")
     not_available: Literal["refuse", "show"] = Field(
         default="refuse",
@@ -391,6 +417,8 @@ class Config(Strict):
     budgets: dict[Name, Budget] = Field(description="Budgets by name.")
     finetuning: Finetuning = Field(default=Finetuning(), description="How checkpoints are trained.")
     perturbation: Perturbation = Field(default=Perturbation(), description="How words are masked.")
+    operators: dict[Name, Perturbation] = Field(default={}, description="Other ways to mask words, by name.")
+    faithfulness: Faithfulness = Field(default=Faithfulness(), description="What measures of faithfulness rest on.")
     interval: Interval = Field(default=Interval(), description="Intervals in tables and figures.")
     validity: Validity = Field(default=Validity(), description="When a cell says nothing.")
     claims: Claims = Field(default=Claims(), description="How the paper's claims are judged.")

@@ -124,7 +124,7 @@ def _references(config: Config) -> Iterable[str]:
         listed = getattr(study, section)
         if len(set(listed)) < len(listed):
             yield f"study.{section}: something is listed twice in {listed}"
-    for section in ("corpora", "models", "methods", "budgets"):
+    for section in ("corpora", "models", "methods", "budgets", "operators"):
         names = getattr(study, section)
         registry = getattr(config, section)
         for index, name in enumerate(names):

@@ -230,6 +230,11 @@ class StudyPlan:
         return None
 
     @property
+    def integrated(self) -> list[str]:
+        """The methods of the configuration that are integrated gradients."""
+        return [name for name, entry in self.config.methods.items() if isinstance(entry, IntegratedGradientsMethod)]
+
+    @property
     def attributed(self) -> dict[str, str]:
         """The tables of attributions that the configuration's methods read, each with the first of them."""
         found: dict[str, str] = {}
@@ -335,16 +340,64 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def perturbation(self, corpus: str, model: str) -> str:
-        """Slice of the perturbation scores."""
+    def _curved(self, model: str) -> list[str]:
+        """The methods whose order of words has curves: those of the study that score words.
+
+        None for a model behind an API: reference rows alone would have some, and each point is paid for.
+        """
+        if model in self.apis:
+            return []
+        return [name for name in self.study.methods if self._scores_words(self.config.methods[name])]
+
+    @staticmethod
+    def _scores_words(entry: Any) -> bool:
+        if isinstance(entry, PromptMethod):
+            return entry.reads == "scores" or entry.samples > 1
+        if isinstance(entry, ExternalMethod):
+            return entry.gives == "scores"
+        return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
+
+    def _ratios(self) -> list[float]:
+        return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
+
+    def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
+        """Slice of the perturbation scores by the main operator, or by one of ``study.operators``.
+
+        By the others rationales alone are scored: what else measures rest on is by the main one.
+        """
+        settings = self.config.faithfulness
+        main = operator is None
+        curves = {"methods": self._curved(model) if main else [], "ratios": self._ratios() if main else []}
+        entry = self.config.perturbation if operator is None else self.config.operators[operator]
         return canonical(
             self._classifying(corpus, model)
             | {
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
-                **self.config.perturbation.model_dump(),
+                "curves": curves,
+                "random_seeds": settings.random_seeds if main else [],
+                "leave_one_out": settings.leave_one_out and main,
+                **entry.model_dump(),
             }
         )
+
+    def curves(self, model: str) -> str:
+        """Slice of the measures of orders of words."""
+        curved = self._curved(model) if self._ratios() else []
+        methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
+        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
+        return canonical({"methods": methods, **ratios})
+
+    def _operators(self) -> dict[str, Any]:
+        return {name: self.config.operators[name].model_dump() for name in self.study.operators}
+
+    def measure_tables(self) -> str:
+        """Slice of the report's tables of orders of words and of normalised measures."""
+        return canonical(self._compared())
+
+    def sensitivity(self) -> str:
+        """Slice of the report's table of the sensitivity to the operator."""
+        return canonical(self._compared() | {"operators": self._operators()})
 
     def _compared(self) -> dict[str, Any]:
         return {
@@ -394,6 +447,7 @@ class StudyPlan:
                 "budgets": self._budgets(),
                 "main_budget": self.study.main_budget,
                 "perturbation": self.config.perturbation.model_dump(),
+                "operators": self._operators(),
                 "interval": self.config.interval.model_dump(),
                 "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
             }

@@ -114,3 +114,15 @@ rule perturb_api:
         " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --rationales {input.rationales:q}"
         " --memo {resources.memo:q} --limits {resources.limits:q} --output {output.perturbations:q} > {log:q} 2>&1"
+
+
+use rule perturb_api as perturb_api_otherwise with:
+    output:
+        perturbations=f"{CELL}/perturbations/{{operator}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/perturbations/{{operator}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/perturbations/{{operator}}.tsv"
+    params:
+        spec=lambda wildcards: plan.perturbation(wildcards.corpus, wildcards.model, wildcards.operator),
+        code=stage_code("perturb_api"),

@@ -36,6 +36,7 @@ wildcard_constraints:
     model=r"[A-Za-z0-9][\w.-]*",
     checkpoint=r"base|epoch-\d\d+-seed-\d+",
     method=r"[A-Za-z0-9][\w.-]*",
+    operator=r"[A-Za-z0-9][\w.-]*",
 
 
 def one_of(names):

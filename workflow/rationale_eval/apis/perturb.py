@@ -12,10 +12,10 @@ from rationale_eval.apis.classification import Classifier, add_api_arguments, se
 from rationale_eval.apis.client import OK
 from rationale_eval.corpora.instances import read_instances
 from rationale_eval.evidence.schema import PREDICTIONS
+from rationale_eval.faithfulness.announcement import perturbed_task
 from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import PERTURBATIONS
-from rationale_eval.models.task import task_from_slice
 from rationale_eval.models.task_input import add_shots_argument, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"api", "system_prompt", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", '
-        '"keep_only_budgets"}',
+        '"announce", "keep_only_budgets", "curves": {"methods", "ratios"}, "random_seeds", "leave_one_out"}',
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--predictions", type=Path, required=True, help="predictions of the model (Parquet)")
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
         (row, masked) if status[row["id"]] == OK else (row | {"status": status[row["id"]]}, None)
         for row, masked in perturbed_inputs(spec, args.rationales, instances)
     ]
-    task = task_from_slice(spec["task"])
+    task = perturbed_task(spec)
     classifier = Classifier(spec, task, shots_of(spec, task, args.shots))
     masks = dict.fromkeys((row["id"], masked) for row, masked in wanted if masked is not None)
     texts = {

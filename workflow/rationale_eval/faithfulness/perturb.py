@@ -1,7 +1,7 @@
 """Score the instances of a corpus again with words masked or kept: all instances, misclassified ones included.
 
-The perturbed inputs of all methods and budgets are collected first, so that an input that several of them ask for is
-scored once; what the memo holds is not scored again.
+The perturbed inputs of all methods, budgets and measures are collected first (``inputs``), so that an input that
+several of them ask for is scored once; what the memo holds is not scored again.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from rationale_eval.corpora.instances import read_instances
+from rationale_eval.faithfulness.announcement import perturbed_task
 from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
 from rationale_eval.models.loading import load
 from rationale_eval.models.stage_input import add_model_arguments, encoder_of
-from rationale_eval.models.task import task_from_slice
 from rationale_eval.models.task_input import add_shots_argument, shots_of
 from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
@@ -33,8 +33,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"asking", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", '
-        '"keep_only_budgets"}',
+        help='JSON: {"asking", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", "announce", '
+        '"keep_only_budgets", "curves": {"methods", "ratios"}, "random_seeds", "leave_one_out"}',
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     add_shots_argument(parser)
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> None:
     wanted = perturbed_inputs(spec, args.rationales, instances)
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
 
-    task = task_from_slice(spec["task"])
+    task = perturbed_task(spec)
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
     encoder = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots))
     encoded = encoder.encode(
