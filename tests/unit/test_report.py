@@ -1,11 +1,7 @@
-"""The report's numbers and sentences: statistics against hand-worked cases, counts, wording, findings, examples."""
+"""The report's numbers and sentences: rows of the tables, counts, wording, findings, examples."""
 
 from __future__ import annotations
 
-import math
-import warnings
-
-import numpy as np
 import pandas as pd
 import pytest
 from rationale_eval.alignment import MEASURES
@@ -16,7 +12,6 @@ from rationale_eval.report.examples import choose, pieces
 from rationale_eval.report.findings import accuracy_finding, alignment_finding, clear_of, faithfulness_finding
 from rationale_eval.report.html_tables import alignment_table, render
 from rationale_eval.report.layout import ordered
-from rationale_eval.report.statistics import entropy, macro_f1, majority, mean_interval, proportion_interval
 from rationale_eval.report.wording import (
     number,
     percent,
@@ -25,75 +20,15 @@ from rationale_eval.report.wording import (
     settings,
     visible,
 )
-from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, Elements, estimate
-from scipy import stats
-
-# Statistics
-
-
-def test_macro_f1_by_hand():
-    # a: 2 hits of 3 gold and 2 predicted, 4/5; b: 1 hit of 1 gold and 2 predicted, 2/3.
-    assert macro_f1(["a", "a", "a", "b"], ["a", "a", "b", "b"]) == pytest.approx((4 / 5 + 2 / 3) / 2)
-    assert macro_f1(["a", "b"], ["c", "c"]) == 0
-    assert macro_f1([], []) is None
-
-
-def test_macro_f1_counts_a_label_that_is_predicted_only():
-    assert macro_f1(["a", "a"], ["a", "c"]) == pytest.approx((2 / 3 + 0) / 2)
-
-
-def test_entropy_is_in_bits():
-    assert entropy(["a"] * 5) == 0
-    assert entropy(["a", "b"]) == 1
-    assert entropy(["a", "a", "b", "c"]) == 1.5
-    assert entropy([]) is None
-
-
-def test_majority_of_equals_is_the_first_by_name():
-    assert majority(["b", "a"]) == ("a", 0.5)
-    assert majority([]) == (None, None)
-
-
-@pytest.mark.parametrize("values", [[0.3] * 7, [0.0, 0.0], [1.0]])
-def test_interval_of_constant_data_is_the_value(values):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert mean_interval(values, INTERVAL) == (values[0], values[0])
-
-
-def test_interval_of_nothing_is_none():
-    assert mean_interval([], INTERVAL) == (None, None)
-    assert proportion_interval(0, 0, 0.95) == (None, None)
-
-
-def test_bootstrap_interval_is_that_of_a_binomial():
-    # The resampled mean of 0/1 data is exactly binomial, so the quantiles are known.
-    values = [1.0] * 30 + [0.0] * 70
-    low, high = mean_interval(values, INTERVAL | {"resamples": 20_000})
-    known = stats.binom(100, 0.3).ppf([0.025, 0.975]) / 100
-    assert (low, high) == pytest.approx(tuple(known), abs=0.0101)
-
-
-def test_bootstrap_interval_is_seeded_and_independent_of_other_calls():
-    values = np.random.default_rng(1).random(50).tolist()
-    first = mean_interval(values, INTERVAL)
-    mean_interval(values[:20], INTERVAL)
-    assert mean_interval(values, INTERVAL) == first != mean_interval(values, INTERVAL | {"seed": 1})
-
-
-def test_wilson_interval_by_hand():
-    n, p, z = 40, 0.75, stats.norm.ppf(0.975)
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    expected = ((middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n))
-    assert proportion_interval(30, 40, 0.95) == pytest.approx(expected)
-
+from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, VALIDITY, Elements, estimate
 
 # Rows of the tables
 
 
 def scored(name, sample, status, value=None, correct=None):
     measures = dict.fromkeys(MEASURES, value)
-    return {"id": name, "sample": sample, "status": status, "selected": 1 if value is not None else None, **measures}
+    chosen = {"selected": 1 if value is not None else None, "short": False}
+    return {"id": name, "sample": sample, "status": status, **chosen, **measures}
 
 
 def test_samples_are_averaged_within_an_instance():
@@ -147,15 +82,18 @@ def test_masking_and_keeping_have_counts_of_their_own():
 
 
 def test_accuracy_row_by_hand():
-    labels = ["yes", "no"]
-    rows = [(f"{i}", "ok", gold, "yes") for i, gold in enumerate(["yes", "yes", "yes", "no"])]
-    rows.append(("4", "too_long", "no", None))
-    frame = pd.DataFrame(rows, columns=["id", "status", "gold", "predicted"]).assign(labels=[labels] * 5)
-    row = tables.accuracy_row(frame, INTERVAL)
+    labels, sure = ["yes", "no"], [0.9, 0.1]
+    rows = [(f"{i}", "ok", gold, "yes", sure) for i, gold in enumerate(["yes", "yes", "yes", "no"])]
+    rows.append(("4", "too_long", "no", None, None))
+    columns = ["id", "status", "gold", "predicted", "probabilities"]
+    frame = pd.DataFrame(rows, columns=columns).assign(labels=[labels] * 5)
+    row = tables.accuracy_row(frame, INTERVAL, VALIDITY)
     assert (row["instances"], row["n"], row["labels"], row["status_too_long"]) == (5, 4, 2, 1)
     assert (row["accuracy"], row["predicted_entropy"]) == (0.75, 0)
     assert (row["majority_predicted"], row["majority_predicted_share"]) == ("yes", 1.0)
     assert (row["majority_gold"], row["majority_gold_share"]) == ("yes", 0.75)
+    assert (row["margin_q10"], row["margin_q90"]) == pytest.approx((0.8, 0.8))
+    assert row["collapsed"]
 
 
 # Wording and findings
@@ -205,15 +143,26 @@ def test_a_finding_names_all_that_are_equally_good():
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.1, 0.3, "do not overlap"), (0.1, 0.45, "the intervals overlap"), (0.2, 0.2, "cannot be compared")],
+    [
+        (0.3, 0.6, "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}60: more"),
+        (0.1, 0.6, ": not told apart"),
+    ],
 )
-def test_flip_rates_are_compared_with_random_by_their_intervals(low, high, verdict):
-    rows = [estimate("a", 0.5, 0.4, 0.6), estimate("chance", 0.2, low, high, kind="random")]
-    assert verdict in faithfulness_finding(pd.DataFrame(rows), "top_var")
+def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, verdict):
+    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var")
+    assert "As many random words flip 20\N{NO-BREAK SPACE}% of the same texts" in text
+    assert verdict in text
 
 
-def test_an_interval_without_width_sets_nothing_apart():
-    assert clear_of(estimate("a", 0.0, 0.0, 0.0), estimate("b", 0.5, 0.4, 0.6), "f1") is None
+def test_what_is_said_of_a_collapsed_cell_begins_with_that():
+    rows = pd.DataFrame([estimate("a", 0.5, 0.4, 0.6) | {"collapsed": True}])
+    for finding in (alignment_finding, faithfulness_finding):
+        assert finding(rows, "top_var").startswith("Inconclusive, since the model has collapsed")
+
+
+def test_a_missing_interval_sets_nothing_apart():
+    missing = estimate("a", 0.0, 0.0, 0.0) | {"f1_low": None, "f1_high": None}
+    assert clear_of(missing, estimate("b", 0.5, 0.4, 0.6), "f1") is None
 
 
 def test_a_model_no_better_than_one_label_is_said_to_be():

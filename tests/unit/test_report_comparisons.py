@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.schema import rationale_row
 from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.comparisons import (
+    accuracy_change,
     by_course,
-    difference,
-    finetuning_findings,
-    matched_comparisons,
-    matched_findings,
-    matched_summary,
 )
 from rationale_eval.report.course_figures import trajectory_figure
 from rationale_eval.report.examples import shown_methods
@@ -38,7 +33,14 @@ MATCHED = {"matched_said": {"kind": "matched", "to": "said"}}
 def answer(name, outcome, listed=0, hallucinated=(), selected=None, copied=False):
     status = "refusal" if outcome == "refusal" else "ok"
     values = {"listed": listed, "hallucinated": list(hallucinated), "selected": selected, "copied": copied}
-    return rationale_row(name, status=status, outcome=outcome, **values)
+    return rationale_row(name, status=status, outcome=outcome, named=selected and sum(selected), **values)
+
+
+def prompting(rows, replies):
+    """The row of a method whose replies are its rationales, where the model predicts "no" for every text."""
+    frame = pd.DataFrame(rows)
+    predictions = pd.DataFrame({"id": frame["id"].unique(), "predicted": "no"})
+    return prompting_row(frame, frame, pd.DataFrame([{"answer": None} | reply for reply in replies]), predictions)
 
 
 def test_prompting_row_by_hand():
@@ -55,7 +57,7 @@ def test_prompting_row_by_hand():
         | {"finish": "length" if name == "d" else None if k is None else "stop"}
         for name, (k, capped) in asked.items()
     ]
-    row = prompting_row(pd.DataFrame(rationales), pd.DataFrame(replies))
+    row = prompting(rationales, replies)
     assert (row["instances"], row["n"], row["status_ok"], row["status_refusal"], row["status_no_gold"]) == (
         5,
         4,
@@ -72,11 +74,19 @@ def test_prompting_row_by_hand():
 
 
 def test_a_request_without_a_number_has_nothing_to_be_exact_about():
-    replies = pd.DataFrame(
-        [{"id": "a", "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop"}]
-    )
-    row = prompting_row(pd.DataFrame([answer("a", "empty", selected=[False])]), replies)
+    replies = [{"id": "a", "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop"}]
+    row = prompting([answer("a", "empty", selected=[False])], replies)
     assert (row["n_asked"], row["asked"], row["exact"], row["capped"], row["share_empty"]) == (0, None, None, 0, 1)
+
+
+def test_the_label_given_after_a_reply_is_held_against_the_predicted_one():
+    given = {"a": "no", "b": "yes", "c": "no", "d": None}
+    replies = [
+        {"id": name, "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop", "answer": label}
+        for name, label in given.items()
+    ]
+    row = prompting([answer(name, "ok", 1, (), [True]) for name in given], replies)
+    assert (row["n_answers"], row["answers_agree"]) == (3, pytest.approx(2 / 3))
 
 
 def test_a_study_without_prompted_methods_has_an_empty_table_with_its_columns(tmp_path):
@@ -86,9 +96,9 @@ def test_a_study_without_prompted_methods_has_an_empty_table_with_its_columns(tm
 
 
 def test_a_hostile_name_in_the_prompting_table_is_text():
-    replies = pd.DataFrame([{"id": "a", "sample": 0, "asked": 1, "capped": False, "reply_tokens": 4, "finish": "stop"}])
-    row = prompting_row(pd.DataFrame([answer("a", "ok", 1, (SCRIPT,), [True])]), replies)
-    names = {"corpus": SCRIPT, "model": IMAGE, "checkpoint": "base", "method": HOSTILE}
+    replies = [{"id": "a", "sample": 0, "asked": 1, "capped": False, "reply_tokens": 4, "finish": "stop"}]
+    row = prompting([answer("a", "ok", 1, (SCRIPT,), [True])], replies)
+    names = {"corpus": SCRIPT, "model": IMAGE, "checkpoint": "base", "method": HOSTILE, "collapsed": False}
     html = prompting_table(pd.DataFrame([names | row]), "t")
     assert "<script" not in html
     assert "<img" not in html
@@ -105,49 +115,8 @@ def measured(values, correct):
             key = method, budget, str(name)
             frames["f1"][key], frames["f1_corrected"][key], frames["flip"][key] = f1, f1, flip
     names = ["method", "budget", "id"]
-    series = {name: pd.Series(found).rename_axis(names) for name, found in frames.items()}
-    return Measured(pd.Series(correct, index=[str(name) for name in range(len(correct))], dtype=float), series)
-
-
-def test_differences_are_paired():
-    # Both columns vary widely between instances, their difference hardly.
-    first = pd.Series([0.0, 0.2, 0.5, 0.9, 0.7])
-    found = difference(pd.concat([first, first.add([0.1, 0.12, 0.1, 0.08, 0.1])], axis=1), INTERVAL)
-    assert (found.n, found.value) == (5, pytest.approx(0.1))
-    assert 0.08 < found.low < 0.1 < found.high < 0.12
-    assert found.verdict("up", "down", "same") == "up"
-    assert difference(pd.DataFrame({"a": [], "b": []}), INTERVAL) is None
-
-
-def test_a_difference_without_width_decides_nothing():
-    found = difference(pd.DataFrame({"a": [0.0, 0.0], "b": [1.0, 1.0]}), INTERVAL)
-    assert found.verdict("up", "down", "same") == "same"
-
-
-def test_prompting_is_compared_with_the_best_at_the_sizes_of_its_replies():
-    rng = np.random.default_rng(0)
-    said = [(0.1 + 0.01 * rng.random(), 0.0) for _ in range(20)]
-    better = [(0.4 + 0.01 * rng.random(), float(i % 2)) for i in range(20)]
-    worse = [(0.2, 0.0)] * 20
-    # At another budget the best would be another one.
-    values = {("said", "as_given"): said, ("grad", "matched_said"): better, ("att", "matched_said"): worse}
-    values[("att", "top_var")] = [(0.9, 1.0)] * 20
-    cell = measured(values, [1.0] * 20)
-    found = matched_comparisons(cell, SCORED, MATCHED | {"top_var": {"kind": "top_var"}}, INTERVAL)
-    assert [(one.prompted, one.best, one.verdict) for one in found] == [("said", "grad", "lower")] * 2
-    (text,) = matched_findings(found)
-    assert text.startswith("said: F1 above chance 0.1")
-    assert "flip rate 0\N{NO-BREAK SPACE}% against 50\N{NO-BREAK SPACE}%" in text
-    assert "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}20: lower" in text
-    alignment, flips = matched_summary(found)
-    assert "the F1 above chance of prompting" in alignment
-    assert "is higher in 0, lower in 1 and not told apart in 0 of 1 comparisons" in flips
-
-
-def test_where_no_reply_gave_words_nothing_is_compared():
-    cell = measured({("grad", "matched_said"): [(0.1, 0.0)]}, [1.0])
-    assert matched_comparisons(cell, SCORED, MATCHED, INTERVAL) == []
-    assert matched_findings([]) == matched_summary([]) == []
+    series = {name: pd.Series(found, dtype=float).rename_axis(names) for name, found in frames.items() if found}
+    return Measured(pd.Series(correct, index=[str(name) for name in range(len(correct))], dtype=float), series, 0.5)
 
 
 def test_the_matched_figure_has_a_group_for_each_budget_or_says_that_there_is_none():
@@ -177,7 +146,14 @@ def test_checkpoint_names_are_read():
 
 def rows_of(checkpoint, accuracy, f1, flip):
     names = {"corpus": "c", "model": "m", "checkpoint": checkpoint}
-    spread = {"accuracy": accuracy, "macro_f1": 0.5, "majority_predicted_share": 0.6, "predicted_entropy": 0.9, "n": 4}
+    spread = {
+        "accuracy": accuracy,
+        "macro_f1": 0.5,
+        "majority_predicted_share": 0.6,
+        "predicted_entropy": 0.9,
+        "n": 4,
+        "collapsed": False,
+    }
     method = names | {"method": "grad", "kind": "gradients", "budget": "top_var", "n": 3}
     scored = {"f1": f1, "f1_corrected": f1 - 0.1}
     return {
@@ -220,50 +196,24 @@ def test_without_the_base_there_is_nothing_that_both_classify():
 
 
 def course(seeds):
-    """Base and two epochs: accuracy rises, attention's alignment rises, gradients' flip rate stays as it is."""
-    rng = np.random.default_rng(1)
-    noise = [0.02 * rng.random() for _ in range(40)]
-    flips = [float(i % 2) for i in range(40)]
-
-    def cell(attention, correct):
-        values = {
-            ("att", "top_var"): list(zip([attention + one for one in noise], flips, strict=True)),
-            ("grad", "top_var"): [(0.1, 0.0)] * 40,
-            ("said", "as_given"): [(0.2, 0.0)] * 40,
-        }
-        return measured(values, correct)
-
-    found = {Cell("c", "m", "base"): cell(0.1, [i % 2 for i in range(40)])}
-    found |= {Cell("c", "m", f"epoch-01-seed-{seed}"): cell(0.9, [0] * 40) for seed in range(seeds)}
+    """Base and two epochs of a model whose accuracy rises from half to 0.9 (seed 0) or 1 (seed 1)."""
+    found = {Cell("c", "m", "base"): measured({}, [i % 2 for i in range(40)])}
+    found |= {Cell("c", "m", f"epoch-01-seed-{seed}"): measured({}, [0] * 40) for seed in range(seeds)}
     later = [[max(i % 2, i % 5 > 0) for i in range(40)], [1] * 40]
-    shifts = [0.30, 0.32]
-    for seed in range(seeds):
-        part = cell(shifts[seed], later[seed])
-        jitter = 0.05 * np.arange(40).reshape(-1) / 40
-        aligned = part.values["f1_corrected"]
-        mine = aligned.index.get_level_values("method") == "att"
-        part.values["f1_corrected"][mine] = aligned[mine].to_numpy() + jitter
-        found[Cell("c", "m", f"epoch-02-seed-{seed}")] = part
-    return found
+    return found | {Cell("c", "m", f"epoch-02-seed-{seed}"): measured({}, later[seed]) for seed in range(seeds)}
 
 
-def test_the_last_epoch_is_compared_with_the_base_by_family():
+def test_accuracy_is_compared_with_the_base_text_by_text():
     ((title, cells),) = by_course(course(1)).items()
     assert title == "c, m"
-    accuracy, alignment, flips = finetuning_findings(cells, SCORED, "top_var", INTERVAL)
+    (accuracy,) = accuracy_change(cells, INTERVAL)
     assert accuracy.startswith("Accuracy after 2 epochs of fine-tuning (one seed, so no trend is claimed): 90")
     assert accuracy.endswith(": a rise.")
-    assert "attention 0.11 \N{RIGHTWARDS ARROW} 0.33" in alignment
-    assert alignment.count(": up") == 1
-    # No instance changed: a bootstrap interval without width decides nothing.
-    assert alignment.count("not told from no change") == 2
-    assert "prompting 0.20 \N{RIGHTWARDS ARROW} 0.20" in alignment
-    assert flips.count("not told from no change") == 3
 
 
 def test_seeds_are_averaged_and_said():
     ((_, cells),) = by_course(course(2)).items()
-    accuracy = finetuning_findings(cells, SCORED, "top_var", INTERVAL)[0]
+    (accuracy,) = accuracy_change(cells, INTERVAL)
     assert "(mean of 2 seeds): 95\N{NO-BREAK SPACE}% instead of 50\N{NO-BREAK SPACE}%" in accuracy
 
 
@@ -274,7 +224,7 @@ def table_by_epoch(epochs, seeds):
             row = {"corpus": "c", "model": "m", "epoch": epoch, "method": method, "kind": kind, "budget": budget}
             for value in ("accuracy", "majority_predicted_share", "f1_corrected", "flip_rate"):
                 row |= {value: 0.3, f"{value}_min": 0.2, f"{value}_max": 0.4}
-            rows.append(row | {"seeds": seeds if epoch else 1})
+            rows.append(row | {"seeds": seeds if epoch else 1, "collapsed": False})
     return pd.DataFrame(rows)
 
 

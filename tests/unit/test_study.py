@@ -64,7 +64,8 @@ def test_a_plugins_method_needs_its_evidence(plugged: dict[str, Any]) -> None:
         StudyPlan(parse(plugged))
     assert str(caught.value).splitlines()[1:] == [
         "  study.methods[1]: 'own' needs gradients, which model 'smollm2-135m-instruct' cannot give "
-        "(models.smollm2-135m-instruct.evidence is ['attention'])"
+        "(models.smollm2-135m-instruct.evidence is ['attention']): leave one of them out, or set "
+        "study.not_available: show"
     ]
 
 
@@ -110,7 +111,7 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "evidence": plan.evidence("movie_reviews", MODEL),
         "unbound": plan.replies("movie_reviews", MODEL, "prompt_unbound"),
         "guided": plan.replies("movie_reviews", MODEL, "prompt_guided"),
-        "saliency": plan.method("saliency_l2"),
+        "saliency": plan.method("saliency_l2", MODEL),
         "alignment": plan.alignment(),
         "perturbation": plan.perturbation("movie_reviews", MODEL),
         "tables": plan.tables(),

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from rationale_eval.config_apis import ApiModel, model_kind
 from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
+from rationale_eval.models.task import RANKED, SCORED
 
 
 class LocalModel(LocalPath):
@@ -55,6 +57,12 @@ class Model(Strict):
     )
     licence: str = Field(default="", description="Licence of the model.")
     citation: str = Field(default="", description="Publication to cite.")
+
+
+AnyModel = Annotated[
+    Annotated[Model, Tag("(local)")] | Annotated[ApiModel, Tag("(api)")],
+    Discriminator(model_kind),
+]
 
 
 class Task(Strict):
@@ -158,7 +166,7 @@ class RandomMethod(Strict):
 
 
 class PromptMethod(Strict):
-    """The model is asked which words made it decide, in a chat of its own, given its predicted label."""
+    """The model is asked which words made it decide."""
 
     kind: Literal["prompt"] = Field(description="A prompted rationale.")
     strategy: Name = Field(description="Which of the explanation prompts in the task's prompt file is put.")
@@ -166,6 +174,46 @@ class PromptMethod(Strict):
         default=20, ge=1, description="Most words asked for by a prompt that names a number; the cap is counted."
     )
     max_new_tokens: int = Field(default=96, ge=1, description="A reply is cut off after so many tokens.")
+    gives: Literal["words", "ranking", "scores"] | None = Field(
+        default=None,
+        description="What a reply is read as: words, words in order of importance, or a number for each word; null: "
+        "ranking for the strategy `ranked`, scores for `scored`, else words.",
+    )
+    order: Literal["after", "before"] = Field(
+        default="after",
+        description="After the classification, told the predicted label; or before, told none, and the label is then "
+        "asked for in the same chat.",
+    )
+    chat: Literal["separate", "same"] = Field(
+        default="separate", description="After: in a chat of its own, or in that of the classification."
+    )
+    shots: int = Field(
+        default=0, ge=0, description="Solved examples with words that people marked, drawn from the train rows."
+    )
+    shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
+    samples: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Replies to a question; of several, a word's score is its share of votes.",
+    )
+    temperature: float | None = Field(
+        default=None, gt=0, description="Replies are sampled at this temperature; null: greedy."
+    )
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="Sampled from the likeliest tokens that together have this probability."
+    )
+    seed: Seed = Field(default=0, description="Seed of the sampling.")
+
+    @property
+    def reads(self) -> str:
+        """What a reply is read as: words, ranking or scores."""
+        return self.gives or {RANKED: "ranking", SCORED: "scores"}.get(self.strategy, "words")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether budgets cut what the method gives: an order or scores. Else it gives a set of words."""
+        return self.reads != "words" or self.samples > 1
 
 
 class FixedMethod(Strict):
@@ -205,6 +253,18 @@ METHODS: dict[str, type[Strict]] = {
     "random": RandomMethod,
     "external": ExternalMethod,
     **dict.fromkeys(("first_words", "human", "all_words"), FixedMethod),
+}
+
+
+# Not a kind of evidence that a model's entry names: any model that is opened can give it.
+ABLATION_SCORES = "scores of single words left out"
+# What a method of each type needs a model to give.
+NEEDS: dict[type[Strict], tuple[str, ...]] = {
+    GradientMethod: ("gradients",),
+    AttentionMethod: ("attention",),
+    GradientAttentionMethod: ("gradients", "attention"),
+    IntegratedGradientsMethod: ("gradients",),
+    AblationMethod: (ABLATION_SCORES,),
 }
 
 
@@ -298,14 +358,65 @@ class Perturbation(Strict):
         default="replace", description="Replace each word by the mask, or delete it."
     )
     mask: str = Field(default="___", min_length=1, description="What stands for a masked word.")
+    announce: bool = Field(
+        default=False, description="Say in the prompt, of the whole text too, that words may be missing."
+    )
+
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+class Faithfulness(Strict):
+    """What is scored beside the rationales, for the measures that need it; each point costs model time."""
+
+    aopc_ratios: list[Ratio] = Field(
+        default=[0.01, 0.05, 0.1, 0.2, 0.5], description="Shares of words over which the AOPC averages; none: no AOPC."
+    )
+    curve_ratios: list[Ratio] = Field(
+        default=[], description="Further shares of words, for finer deletion and insertion curves and words to flip."
+    )
+    leave_one_out: bool = Field(
+        default=False, description="Mask each word by itself, to compare the order of words with that."
+    )
+    random_seeds: list[Seed] = Field(
+        default=[0, 1, 2], description="Draws of as many random words as each choice has, for normalised measures."
+    )
 
 
 class Interval(Strict):
-    """Bootstrap intervals over instances."""
+    """Intervals over instances."""
 
     resamples: int = Field(default=2000, ge=100, description="Number of bootstrap resamples.")
     level: float = Field(default=0.95, gt=0, lt=1, description="Confidence level.")
     seed: int = Field(default=0, ge=0, description="Seed of the resampling.")
+
+
+class Validity(Strict):
+    """When a model's answers are too one-sided for its flip rates to say anything."""
+
+    max_majority_share: float = Field(
+        default=0.95, gt=0, le=1, description="A cell whose most predicted label has this share or more is collapsed."
+    )
+
+
+class Margins(Strict):
+    """Differences smaller than these count as none in claims of equivalence."""
+
+    f1_corrected: float = Field(default=0.05, gt=0, lt=1, description="Of F1 above chance.")
+    flip: float = Field(default=0.05, gt=0, lt=1, description="Of flip rates.")
+
+
+class Claims(Strict):
+    """How the paper's claims are judged; what is claimed is fixed in the code."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=1, description="Level of the tests, after Holm's correction.")
+    margins: Margins = Field(default=Margins(), description="Margins of equivalence, by measure.")
+    min_instances: int = Field(
+        default=30, ge=2, description="With fewer instances a cell has no verdict but inconclusive."
+    )
+    same_ranking: float = Field(
+        default=0.8, gt=0, le=1, description="Rankings whose Kendall's tau is surely this or more count as the same."
+    )
 
 
 class Compute(Strict):
@@ -330,7 +441,14 @@ class Study(Strict):
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
+    operators: list[Name] = Field(
+        default=[], description="Names from `operators`: is every conclusion the same under these?"
+    )
     metrics: list[Name] = Field(default=[], description="Further measures of alignment, registered by plugins.")
+    not_available: Literal["refuse", "show"] = Field(
+        default="refuse",
+        description="A method whose evidence a model cannot give: refused, or shown as not available in the tables.",
+    )
 
 
 class Config(Strict):
@@ -344,12 +462,16 @@ class Config(Strict):
     )
     plugins: list[str] = Field(default=[], description="Python files that register corpora, methods and metrics.")
     corpora: dict[Name, Corpus] = Field(description="Corpora by name.")
-    models: dict[Name, Model] = Field(description="Models by name.")
+    models: dict[Name, AnyModel] = Field(description="Models by name.")
     tasks: dict[Name, Task] = Field(description="Tasks by name.")
     methods: dict[Name, Method] = Field(description="Rationale methods by name.")
     budgets: dict[Name, Budget] = Field(description="Budgets by name.")
     finetuning: Finetuning = Field(default=Finetuning(), description="How checkpoints are trained.")
     perturbation: Perturbation = Field(default=Perturbation(), description="How words are masked.")
+    operators: dict[Name, Perturbation] = Field(default={}, description="Other ways to mask words, by name.")
+    faithfulness: Faithfulness = Field(default=Faithfulness(), description="What measures of faithfulness rest on.")
     interval: Interval = Field(default=Interval(), description="Intervals in tables and figures.")
+    validity: Validity = Field(default=Validity(), description="When a cell says nothing.")
+    claims: Claims = Field(default=Claims(), description="How the paper's claims are judged.")
     compute: Compute = Field(default=Compute(), description="Batch sizes and what a cluster is asked for.")
     study: Study = Field(description="The grid that is run.")

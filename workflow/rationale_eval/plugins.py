@@ -48,7 +48,7 @@ ARGUMENTS = {
 EVIDENCE = ("gradients", "attention")
 # Names that the package itself has.
 TAKEN = {
-    CORPUS_FORMAT: frozenset({"rated_snippets", "esnli", "eraser", "medical_bios", "table"}),
+    CORPUS_FORMAT: frozenset({"rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table"}),
     METHOD: frozenset(
         {
             *EVIDENCE,

@@ -24,7 +24,8 @@ class Sources:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cache = config.cache_dir
-        entries = [*config.corpora.values(), *config.models.values()]
+        models = [entry for entry in config.models.values() if isinstance(entry, Model)]
+        entries = [*config.corpora.values(), *models]
         self._sources: list[Any] = [entry.source for entry in entries if self.local(entry) is None]
 
     @property

@@ -1,6 +1,19 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
-REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory"]
+REPORT_TABLES = [
+    "accuracy",
+    "labels",
+    "alignment",
+    "faithfulness",
+    "splits",
+    "prompting",
+    "agreement",
+    "completeness",
+    "trajectory",
+]
+# Where the study has a planted corpus.
+CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
+MEASURED = ["predictions", "alignment", "faithfulness"]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
@@ -12,7 +25,13 @@ rule report_tables:
         predictions=cells("predictions.parquet"),
         rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
         replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
-        integrated=[table for cell in plan.cells for table in tables_of(cell, "evidence/attributions", INTEGRATED)],
+        readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
+        integrated=[
+            f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
+            for cell in plan.cells
+            for method in INTEGRATED
+            if plan.available(method, cell.model)
+        ],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -22,6 +41,12 @@ rule report_tables:
             caption="../report/accuracy_table.rst",
             category="Tables",
             labels={"table": "accuracy and collapse"},
+        ),
+        labels=report(
+            f"{REPORT}/tables/labels.csv",
+            caption="../report/labels_table.rst",
+            category="Tables",
+            labels={"table": "predicted labels"},
         ),
         alignment=report(
             f"{REPORT}/tables/alignment.csv",
@@ -35,11 +60,23 @@ rule report_tables:
             category="Tables",
             labels={"table": "faithfulness to the model"},
         ),
+        splits=report(
+            f"{REPORT}/tables/splits.csv",
+            caption="../report/splits_table.rst",
+            category="Tables",
+            labels={"table": "by outcome, label and length"},
+        ),
         prompting=report(
             f"{REPORT}/tables/prompting.csv",
             caption="../report/prompting_table.rst",
             category="Tables",
             labels={"table": "replies and how they were read"},
+        ),
+        agreement=report(
+            f"{REPORT}/tables/agreement.csv",
+            caption="../report/agreement_table.rst",
+            category="Tables",
+            labels={"table": "agreement of ways of asking"},
         ),
         completeness=report(
             f"{REPORT}/tables/completeness.csv",
@@ -67,6 +104,71 @@ rule report_tables:
     shell:
         "python -m rationale_eval tables --spec {params.spec:q} --results {params.results:q}"
         " --output {params.results:q}/report/tables > {log:q} 2>&1"
+
+
+rule report_calibration:
+    input:
+        tests=[f"{RESULTS}/corpora/{cell.corpus}/test.parquet" for cell in plan.planted_cells],
+        cells=[f"{RESULTS}/{cell.path}/{table}.parquet" for cell in plan.planted_cells for table in MEASURED],
+        rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods)],
+    output:
+        parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=CALIBRATION_TABLES),
+        calibration=report(
+            f"{REPORT}/tables/calibration.csv",
+            caption="../report/calibration_table.rst",
+            category="Tables",
+            labels={"table": "calibration on known truth"},
+        ),
+        ranks=report(
+            f"{REPORT}/tables/calibration_ranks.csv",
+            caption="../report/calibration_table.rst",
+            category="Tables",
+            labels={"table": "calibration of faithfulness measures"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/calibration.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/calibration.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.calibration(),
+        code=stage_code("calibration"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval calibration --spec {params.spec:q} --results {params.results:q}"
+        " --output {params.results:q}/report/tables > {log:q} 2>&1"
+
+
+rule claims:
+    input:
+        predictions=cells("predictions.parquet"),
+        alignment=cells("alignment.parquet"),
+        faithfulness=cells("faithfulness.parquet"),
+    output:
+        claims=f"{REPORT}/claims.json",
+        parquet=f"{REPORT}/tables/claims.parquet",
+        table=report(
+            f"{REPORT}/tables/claims.csv",
+            caption="../report/claims_table.rst",
+            category="Tables",
+            labels={"table": "claims of the paper"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/claims.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.claims(),
+        code=stage_code("claims"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval claims --spec {params.spec:q} --results {params.results:q}"
+        " --tables {params.results:q}/report/tables --output {output.claims:q} > {log:q} 2>&1"
 
 
 rule report_figures:
@@ -125,9 +227,14 @@ rule report_page:
     input:
         tables=rules.report_tables.output.parquet,
         figures=rules.report_figures.output.svg,
+        claims=rules.claims.output.claims,
+        claims_table=[rules.claims.output.parquet, rules.claims.output.table],
         predictions=cells("predictions.parquet"),
         alignment=cells("alignment.parquet"),
         perturbations=cells("perturbations.parquet"),
+        measures=rules.measure_tables.output.parquet,
+        curves=cells("curves.parquet"),
+        otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
         replies=rules.report_tables.input.replies,
@@ -136,7 +243,7 @@ rule report_page:
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[
             os.path.relpath(WORKFLOW / "rationale_eval/report" / name)
-            for name in ("page.html.j2", "cards.html.j2", "style.css")
+            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "measures.html.j2", "style.css")
         ],
     output:
         page=report(
@@ -159,4 +266,4 @@ rule report_page:
     shell:
         "python -m rationale_eval page --spec {params.spec:q} --results {params.results:q}"
         " --tables {params.results:q}/report/tables --figures {params.results:q}/report/figures"
-        " --output {output.page:q} > {log:q} 2>&1"
+        " --claims {input.claims:q} --output {output.page:q} > {log:q} 2>&1"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
@@ -38,19 +37,15 @@ from rationale_eval.evidence.questions import prompt_status, question_key, quest
 from rationale_eval.evidence.schema import EVIDENCE, GRADIENT_STATISTICS, GRADIENTS, OK, TOO_LONG
 from rationale_eval.evidence.targets import LOGIT, PROBABILITY, Question
 from rationale_eval.faithfulness.masking import mask_words
-from rationale_eval.memo import Memo, digest
+from rationale_eval.memo import Memo
 from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt, PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
-from rationale_eval.models.scoring import Prefix, score_labels, score_labels_with_logits, shared_prefix
-from rationale_eval.models.stage_input import (
-    add_model_arguments,
-    add_shots_argument,
-    check_instances,
-    encoder_of,
-    shots_of,
-)
+from rationale_eval.models.scoring import Prefix, shared_prefix
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of
 from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
+from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import TableSchema, write_table
@@ -148,43 +143,18 @@ def ablation_rows(
             for word in words
         ]
         prompts.append([question.prompt, *encoder.encode(without)] if state == OK else [])
-    fitting = {
-        digest([prompt.tokens, prompt.labels]): prompt
-        for mine in prompts
-        for prompt in mine
-        if prompt_status(prompt, loaded) != TOO_LONG
-    }
-    shared = shared_prefix(list(fitting.values()), before_content=False)
-    prefix = Prefix(loaded, shared)
-    # What the perturbation of rationales has scored is found here, and the other way round.
-    name, scored = "perturb", partial(score_labels, loaded, prefix)
-    context = {"code": memo_code("perturb"), **loaded.context()}
-    if spec["of"] == LOGIT:
-        name, scored = ABLATION, partial(scores_and_logits, loaded, prefix)
-        context["of"] = LOGIT
-    with Memo(args.memo, name, context) as memo:
-        run(
-            ABLATION,
-            fitting,
-            lambda prompt: len(prompt.tokens) - len(shared),
-            lambda batch: list(scored(batch).cpu().numpy()),
-            memo,
-            args.batch_tokens,
-            args.batch_rows,
-        )
-        rows = []
-        for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
-            keys = [digest([prompt.tokens, prompt.labels]) for prompt in mine]
-            # A mask of several tokens can make a text longer than it was.
-            fits = state if all(key in fitting for key in keys) else TOO_LONG
-            found = word_scores(question, [memo[key] for key in keys], spec["of"]) if fits == OK else None
-            rows.append({"id": instance.id, "status": fits, "words": found})
+    # What the perturbation of rationales has scored is found in the memo, and the other way round.
+    asked = [prompt for mine in prompts for prompt in mine]
+    scores = iter(score_variants(ABLATION, asked, loaded, args, logits=spec["of"] == LOGIT))
+    rows = []
+    for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
+        given = [next(scores) for _ in mine]
+        # A mask of several tokens can make a text longer than it was.
+        fitting = [found for found in given if found is not None]
+        fits = state if len(fitting) == len(given) else TOO_LONG
+        found = word_scores(question, fitting, spec["of"]) if fits == OK else None
+        rows.append({"id": instance.id, "status": fits, "words": found})
     return rows
-
-
-def scores_and_logits(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
-    """Label scores and sums of logits of each prompt, (prompts, 2, labels)."""
-    return score_labels_with_logits(loaded, prefix, prompts).transpose(0, 1)
 
 
 def word_scores(question: Question, found: Sequence[np.ndarray], of: str) -> list[float]:

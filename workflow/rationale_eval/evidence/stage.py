@@ -32,14 +32,9 @@ from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_prefix
-from rationale_eval.models.stage_input import (
-    add_model_arguments,
-    add_shots_argument,
-    check_instances,
-    encoder_of,
-    shots_of,
-)
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of
 from rationale_eval.models.task import Task, task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table

@@ -19,7 +19,7 @@ from rationale_eval.provenance import provenance
 from rationale_eval.rationales.aggregation import words_from_tokens
 from rationale_eval.rationales.external import read_external
 from rationale_eval.rationales.reference import first_words_scores, random_scores
-from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES, rationale_row
+from rationale_eval.rationales.schema import NO_GOLD, NOT_AVAILABLE, OK, RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
 
 REFERENCES = ("random", "first_words", "all_words", "human")
@@ -98,7 +98,7 @@ def _evidence(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval rationale", description=__doc__)
-    parser.add_argument("--spec", required=True, help="JSON: the method's entry of the configuration")
+    parser.add_argument("--spec", required=True, help="JSON: the method's entry, or its kind not_available")
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument(
         "--evidence", type=Path, nargs="*", default=[], help="the evidence table, if the method reads one"
@@ -120,6 +120,8 @@ def main(argv: list[str]) -> None:
             raise UserError("--external: a method of kind 'external' needs one file")
         (inputs["external"],) = args.external
         rows = list(read_external(inputs["external"], instances, method["gives"]))
+    elif kind == NOT_AVAILABLE:
+        rows = [rationale_row(instance.id, status=NOT_AVAILABLE) for instance in instances]
     elif kind in REFERENCES:
         rows = list(reference(instances, method))
     else:

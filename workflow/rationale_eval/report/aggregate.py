@@ -12,7 +12,8 @@ import pandas as pd
 from rationale_eval.evidence.schema import OK
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.layout import Cell
-from rationale_eval.report.statistics import mean_interval
+from rationale_eval.statistics.intervals import SHARE, mean_interval
+from rationale_eval.statistics.labels import majority
 
 Row = dict[str, Any]
 # In the tables of a cell: a value per instance, method, sample and budget.
@@ -38,9 +39,11 @@ def means(values: pd.DataFrame) -> Row:
     return {str(name): float(mean) if pd.notna(mean) else None for name, mean in values.mean().items()}
 
 
-def with_interval(name: str, values: pd.Series, interval: Mapping[str, Any]) -> Row:
-    """The bounds of the bootstrap interval of the mean of ``values``, as ``…_low`` and ``…_high``."""
-    low, high = mean_interval(values.to_list(), interval)
+def with_interval(
+    name: str, values: pd.Series, interval: Mapping[str, Any], bounds: tuple[float, float] | None = SHARE
+) -> Row:
+    """The bounds of the interval of the mean of ``values``, which lie in ``bounds``, as ``…_low`` and ``…_high``."""
+    low, high = mean_interval(values.dropna().to_list(), interval, bounds)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
@@ -55,11 +58,12 @@ class Measured:
     """What a comparison by instance needs of one cell.
 
     ``correct`` is as in ``correctness``; ``values`` holds for each of ``PAIRED`` its values, indexed by method, budget
-    and id, samples averaged, where it could be computed.
+    and id, samples averaged, where it could be computed; ``majority_share`` is that of the most predicted label.
     """
 
     correct: pd.Series
     values: Mapping[str, pd.Series]
+    majority_share: float | None
 
 
 def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: pd.DataFrame) -> Measured:
@@ -69,7 +73,7 @@ def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: p
         frame = faithfulness if measure == "flip" else alignment
         known = frame[frame[measure].notna()]
         found[measure] = known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
-    return Measured(correctness(predictions), found)
+    return Measured(correctness(predictions), found, majority(predictions["predicted"].dropna().to_list())[1])
 
 
 def read_measured(cell: Cell, results: Path, methods: Iterable[str]) -> Measured:

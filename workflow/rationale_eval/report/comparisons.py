@@ -1,173 +1,101 @@
-"""Sentences that compare instance by instance: prompting with attribution at equal sizes, a checkpoint with the base.
-
-Differences are paired: both values of the same instance, and a bootstrap interval over instances of their difference.
-"""
+"""Sentences on the paper's claims and on what fine-tuning changed, from what the stage ``claims`` found."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured
-from rationale_eval.report.layout import BASE, PROMPT, PROMPTING, REFERENCE, Cell, epoch_and_seed, family
-from rationale_eval.report.statistics import mean_interval
-from rationale_eval.report.wording import n_text, number, number_with_interval, percent, points_with_interval
+from rationale_eval.report.layout import BASE, Cell, epoch_and_seed
+from rationale_eval.report.wording import (
+    MISSING,
+    n_text,
+    number,
+    number_with_interval,
+    p_text,
+    percent,
+    points_with_interval,
+)
+from rationale_eval.statistics.comparison import compare
 
-Methods = Mapping[str, Mapping[str, Any]]
-# What is compared, by the name of the value: in words, and whether it is a share.
-_MEASURES = {"f1_corrected": ("F1 above chance", False), "flip": ("flip rate", True)}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The mean over ``n`` instances of second minus first value, its interval, and both means."""
-
-    n: int
-    first: float
-    second: float
-    value: float
-    low: float
-    high: float
-
-    def text(self, share: bool) -> str:
-        """The difference with its interval: as a number, or for shares in percentage points."""
-        values = self.value, self.low, self.high
-        return points_with_interval(*values, self.n) if share else number_with_interval(*values)
-
-    def verdict(self, higher: str, lower: str, same: str) -> str:
-        """One of three texts: whether the interval is above 0, below it, or neither; one without width is neither."""
-        if self.low == self.high:
-            return same
-        return higher if self.low > 0 else lower if self.high < 0 else same
+Row = Mapping[str, Any]
+POINTS = "share of predictions that flip"  # a difference of shares: shown in percentage points
 
 
-def difference(pairs: pd.DataFrame, interval: Mapping[str, Any]) -> Difference | None:
-    """The difference of two columns, one row per instance; None without rows. ``interval`` as for ``mean_interval``."""
-    if pairs.empty:
-        return None
-    first, second = pairs.iloc[:, 0], pairs.iloc[:, 1]
-    low, high = mean_interval((second - first).to_list(), interval)
-    assert low is not None
-    assert high is not None
-    return Difference(len(pairs), float(first.mean()), float(second.mean()), float((second - first).mean()), low, high)
+def estimate_text(claim: Row, row: Row) -> str:
+    """The estimate of one row of a claim with its interval, in the claim's unit."""
+    if row["estimate"] is None:
+        return MISSING
+    value, low, high = row["estimate"], row["low"], row["high"]
+    shown = points_with_interval(value, low, high, row["n"])
+    return shown if claim["unit"] == POINTS else number_with_interval(value, low, high)
 
 
-def _value(value: float, n: int, share: bool) -> str:
-    return percent(value, n) if share else number(value)
+def sides_text(claim: Row, row: Row) -> str:
+    """The means of the two sides of a contrast, for example ``0.21 against 0.35``; empty where it has not two."""
+    if row["first"] is None or row["second"] is None:
+        return ""
+    first, second = (
+        percent(row[side], row["n"]) if claim["unit"] == POINTS else number(row[side]) for side in ("first", "second")
+    )
+    return f"{first} against {second}"
 
 
-def _of(values: pd.Series, method: str, budget: str) -> pd.Series:
-    """The values of one method at one budget by id; none if it has none."""
-    chosen = (values.index.get_level_values("method") == method) & (values.index.get_level_values("budget") == budget)
-    return values[chosen].droplevel(["method", "budget"])
+def shown_claim(claim: Row) -> dict[str, Any]:
+    """What the page shows of a claim: its pooled row and the rows of its cells, as texts."""
+
+    def shown(row: Row) -> dict[str, str]:
+        across = [row["hierarchical_low"], row["hierarchical_high"]]
+        points = claim["unit"] == POINTS
+        texts = [f"{100 * one:.0f}" if points else number(one) for one in across if one is not None]
+        return {
+            "estimate": estimate_text(claim, row),
+            "sides": sides_text(claim, row),
+            "effect": number(row["effect"]),
+            "p": p_text(row["p_corrected"]),
+            "n": str(row["n"]),
+            "across": f"[{', '.join(texts)}]".replace("-", "\N{MINUS SIGN}") if texts else MISSING,
+            "verdict": row["verdict"],
+            "reason": row["reason"],
+        }
+
+    cells = [shown(row) | {"title": f"{row['corpus']}, {row['model']}, {row['checkpoint']}"} for row in claim["cells"]]
+    pooled = None if claim["pooled"] is None else shown(claim["pooled"])
+    return {**claim, "pooled": pooled, "cells": cells, "methods": ", ".join(claim["methods"])}
 
 
-@dataclass(frozen=True)
-class Matched:
-    """A prompted method (second in the difference) against the best attribution method at its sizes, in one measure."""
-
-    prompted: str
-    best: str
-    measure: str
-    difference: Difference
-
-    @property
-    def verdict(self) -> str:
-        """Whether the prompted method is higher or lower, as far as the interval tells."""
-        return self.difference.verdict("higher", "lower", "not told apart")
-
-    def text(self) -> str:
-        """The comparison in words, without the name of the prompted method."""
-        name, share = _MEASURES[self.measure]
-        found = self.difference
-        asked_for, scored = (_value(value, found.n, share) for value in (found.second, found.first))
-        return (
-            f"{name} {asked_for} against {scored} of {self.best} (difference {found.text(share)}, "
-            f"{n_text(found.n)}: {self.verdict})"
-        )
+def claim_sentence(claim: Row) -> str:
+    """A claim and its verdict in one sentence."""
+    start = f"“{claim['text']}” ({claim['version']}): {claim['verdict']}"
+    row = claim["pooled"]
+    if row is None or row["estimate"] is None:
+        return f"{start}; {claim['reason']}."
+    sides = sides_text(claim, row)
+    return (
+        f"{start}; {sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(row['n'])}: {claim['reason']}."
+    )
 
 
-def matched_comparisons(
-    cell: Measured, methods: Methods, budgets: Mapping[str, Mapping[str, Any]], interval: Mapping[str, Any]
-) -> list[Matched]:
-    """For each matched budget and measure the prompted method against the attribution method with the highest mean.
-
-    Over the instances that both have; none where there is none.
-    """
-    scored = [name for name, entry in methods.items() if family(entry["kind"]) not in (REFERENCE, PROMPTING)]
+def tuning_sentences(claims: Sequence[Row], corpus: str, model: str) -> list[str]:
+    """What the claims on fine-tuning come to for one corpus and model."""
     found = []
-    for budget, entry in budgets.items():
-        for measure in _MEASURES if entry["kind"] == MATCHED else ():
-            asked = _of(cell.values[measure], entry["to"], AS_GIVEN)
-            best: tuple[str, pd.DataFrame] | None = None
-            for method in scored:
-                pairs = pd.concat([_of(cell.values[measure], method, budget), asked], axis=1, join="inner")
-                if len(pairs) and (best is None or pairs.iloc[:, 0].mean() > best[1].iloc[:, 0].mean()):
-                    best = method, pairs
-            result = None if best is None else difference(best[1], interval)
-            if best is not None and result is not None:
-                found.append(Matched(entry["to"], best[0], measure, result))
+    for claim in claims:
+        checkpoints = {term["checkpoint"] for term in claim["terms"]}
+        for row in claim["cells"]:
+            if len(checkpoints) == 2 and (row["corpus"], row["model"]) == (corpus, model):
+                found.append(
+                    f"{claim['contrast']}, {claim['unit']}: {estimate_text(claim, row)}, {n_text(row['n'])}. "
+                    f"“{claim['text']}” here: {row['verdict']}; {row['reason']}."
+                )
     return found
 
 
-def matched_findings(comparisons: Sequence[Matched]) -> list[str]:
-    """A sentence for each prompted method of one cell."""
-    names = dict.fromkeys(one.prompted for one in comparisons)
-    return [f"{name}: {'; '.join(one.text() for one in comparisons if one.prompted == name)}." for name in names]
+def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any]) -> list[str]:
+    """What the last epoch changed of the accuracy, for ``cells`` of one corpus and model; paired by instance.
 
-
-def matched_summary(comparisons: Sequence[Matched]) -> list[str]:
-    """For each measure a sentence that counts the comparisons of all cells by their verdict."""
-    found = []
-    for measure, (name, _) in _MEASURES.items():
-        verdicts = [one.verdict for one in comparisons if one.measure == measure]
-        if verdicts:
-            higher, lower, open_ = (verdicts.count(verdict) for verdict in ("higher", "lower", "not told apart"))
-            found.append(
-                f"At equal sizes the {name} of prompting, against that of the best attribution method, is higher in "
-                f"{higher}, lower in {lower} and not told apart in {open_} of {len(verdicts)} comparisons (each of one "
-                "corpus, model, checkpoint and prompt)."
-            )
-    return found
-
-
-def _over_seeds(values: Sequence[pd.Series]) -> pd.Series:
-    """The mean over runs of what is indexed alike."""
-    return pd.concat(values, axis=1).mean(axis=1)
-
-
-def _families(
-    base: pd.Series, later: pd.Series, methods: Methods, budget: str, interval: Mapping[str, Any]
-) -> dict[str, Difference]:
-    """By family the difference of later minus base, over methods and then over instances that both have."""
-    pairs = pd.concat([base, later], axis=1, join="inner").dropna()
-    groups: dict[str, list[str]] = {}
-    for method, entry in methods.items():
-        groups.setdefault(family(entry["kind"]), []).append(method)
-    found = {}
-    for group, names in sorted(groups.items()):
-        if group == REFERENCE:
-            continue
-        prompts = methods[names[0]]["kind"] == PROMPT
-        index = pairs.index
-        chosen = index.get_level_values("method").isin(names)
-        chosen &= index.get_level_values("budget") == (AS_GIVEN if prompts else budget)
-        result = difference(pairs[chosen].groupby(level="id").mean(), interval)
-        if result is not None:
-            found[group] = result
-    return found
-
-
-def finetuning_findings(
-    cells: Mapping[Cell, Measured], methods: Methods, budget: str, interval: Mapping[str, Any]
-) -> list[str]:
-    """What the last epoch changed against the base, for ``cells`` of one corpus and model: accuracy, alignment, flips.
-
-    Values are averaged over seeds within an instance; the intervals cover the choice of instances, not of seeds.
+    Seeds are averaged within an instance; the interval covers the choice of instances, not of seeds.
     """
     by_epoch: dict[int, list[Measured]] = {}
     for cell, values in cells.items():
@@ -175,30 +103,17 @@ def finetuning_findings(
     last = max(by_epoch, default=0)
     if not last or 0 not in by_epoch:
         return []
-    base, runs = by_epoch[0][0], by_epoch[last]
+    base, runs = by_epoch[0][0].correct, [run.correct for run in by_epoch[last]]
     seeds = "one seed, so no trend is claimed" if len(runs) == 1 else f"mean of {len(runs)} seeds"
-    after = f"after {last} {'epoch' if last == 1 else 'epochs'} of fine-tuning ({seeds})"
-    sentences = []
-    correct = pd.concat([base.correct, _over_seeds([run.correct for run in runs])], axis=1, join="inner").dropna()
-    change = difference(correct, interval)
-    if change is not None:
-        verdict = change.verdict("a rise", "a fall", "no change that the interval tells from none")
-        before, now = percent(change.first, change.n), percent(change.second, change.n)
-        sentences.append(
-            f"Accuracy {after}: {now} instead of {before} ({change.text(share=True)}, {n_text(change.n)}): {verdict}."
-        )
-    for measure, (name, share) in _MEASURES.items():
-        later = _over_seeds([run.values[measure] for run in runs])
-        parts = [
-            f"{group} {_value(found.first, found.n, share)} \N{RIGHTWARDS ARROW} "
-            f"{_value(found.second, found.n, share)} "
-            f"({found.text(share)}, {n_text(found.n)}: {found.verdict('up', 'down', 'not told from no change')})"
-            for group, found in _families(base.values[measure], later, methods, budget, interval).items()
-        ]
-        if parts:
-            start = f"{name[0].upper()}{name[1:]} {after}, mean over the methods of a family"
-            sentences.append(f"{start}: {'; '.join(parts)}.")
-    return sentences
+    pairs = pd.concat([base, pd.concat(runs, axis=1).mean(axis=1)], axis=1, join="inner").dropna()
+    change = compare([(pairs.iloc[:, 1] - pairs.iloc[:, 0]).to_numpy(dtype=float)], interval)
+    if change is None:
+        return []
+    verdict = "a rise" if change.low > 0 else "a fall" if change.high < 0 else "not told from no change"
+    before, now = (percent(float(pairs.iloc[:, place].mean()), change.n) for place in (0, 1))
+    points = points_with_interval(change.value, change.low, change.high, change.n)
+    after = f"after {last} {'epoch' if last == 1 else 'epochs'} of fine-tuning"
+    return [f"Accuracy {after} ({seeds}): {now} instead of {before} ({points}, {n_text(change.n)}): {verdict}."]
 
 
 def by_course(cells: Mapping[Cell, Measured]) -> dict[str, dict[Cell, Measured]]:

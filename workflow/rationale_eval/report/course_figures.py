@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.drawing import LINES, WIDTH, Methods, families, inscribe, legend, words
+from rationale_eval.report.drawing import LINES, WIDTH, Methods, families, hatch, hatched, inscribe, legend, words
 from rationale_eval.report.layout import REFERENCE, family, main_rows, one_row_each
 
 _ROW, _AROUND = 2.7, 0.9
@@ -92,33 +93,37 @@ def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str) -
         inscribe(line[0], 3, [name, "answers (% of texts)"], "epoch")
         inscribe(line[1], 3, [_runs(mine), "token F1 above chance"], "epoch")
         inscribe(line[2], 3, ["", "flipped predictions (%)"], "epoch")
+        fallen = mine.loc[mine["collapsed"], "epoch"].unique()
         for axes in line:
+            for epoch in fallen:
+                hatch(axes, epoch - 0.07 * (epochs[-1] - epochs[0]), epoch + 0.07 * (epochs[-1] - epochs[0]))
             # Two epochs make a slope chart: room at both sides keeps its ends off the frame.
             axes.set_xlim(epochs[0] - 0.15 * (epochs[-1] - epochs[0]), epochs[-1] + 0.15 * (epochs[-1] - epochs[0]))
             axes.set_xticks(epochs, ["base" if epoch == 0 else str(epoch) for epoch in epochs])
             axes.tick_params(labelbottom=True)
             axes.grid(axis="y", color="#dddddd", linewidth=0.7)
             axes.set_axisbelow(True)
-    handles = [Line2D([], [], color="black", linestyle=dashes, label=text) for _, text, dashes in _ANSWERS]
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color="black", linestyle=dashes, label=text) for _, text, dashes in _ANSWERS
+    ]
     for kind, (color, dashes, text) in LINES.items():
         if kind in _REFERENCES["flip_rate"] and (rows["kind"] == kind).any():
             handles.append(Line2D([], [], color=color, linestyle=dashes, label=text))
     scored = rows[rows["kind"].map(family) != REFERENCE]
     handles.append(Line2D([], [], color="#999999", linewidth=0.9, label="single methods (thick: mean of a family)"))
-    legend(figure, methods, scored, handles, sets=False)
+    legend(figure, methods, scored, [*handles, *hatched(rows)], sets=False)
     return figure
 
 
-def collapse_figure(faithfulness: pd.DataFrame, accuracy: pd.DataFrame, methods: Methods, main_budget: str) -> Figure:
+def collapse_figure(faithfulness: pd.DataFrame, methods: Methods, main_budget: str) -> Figure:
     """Flip rate (percent) of each method in each cell against the cell's accuracy and its most predicted label's share.
 
-    Both tables are the report's. References, random words among them, have a marker of their own.
+    The table is the report's. References, random words among them, have a marker of their own.
     """
-    names = ["corpus", "model", "checkpoint"]
     values = ["accuracy", "majority_predicted_share"]
     rows = main_rows(faithfulness, methods, main_budget)
     # Masking everything is the ceiling, far above all that is compared here.
-    rows = rows[rows["kind"] != "all_words"].merge(accuracy[[*names, *values]], on=names)
+    rows = rows[rows["kind"] != "all_words"]
     figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(1, 2, sharey=True)
@@ -131,6 +136,8 @@ def collapse_figure(faithfulness: pd.DataFrame, accuracy: pd.DataFrame, methods:
             for part, face in ((mine[~given], color), (mine[given], "white")):
                 places = 100 * part[value], 100 * part["flip_rate"]
                 axes.scatter(*places, facecolors=face, edgecolors=color, marker=marker, s=34, alpha=0.8, clip_on=False)
+        fallen = rows[rows["collapsed"]]
+        axes.scatter(100 * fallen[value], 100 * fallen["flip_rate"], marker="x", s=60, color="black", linewidths=0.9)
         axes.set_xlabel(text)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.grid(color="#dddddd", linewidth=0.7)
@@ -138,5 +145,6 @@ def collapse_figure(faithfulness: pd.DataFrame, accuracy: pd.DataFrame, methods:
         axes.set_ylim(bottom=0)
     grid[0].set_ylabel("flipped predictions (% of n)")
     grid[0].set_title("one point per method, corpus, model and checkpoint", loc="left")
-    legend(figure, methods, rows, [])
+    cross = Line2D([], [], color="black", marker="x", linestyle="none", label="\N{DAGGER} collapsed: inconclusive")
+    legend(figure, methods, rows, [cross] if rows["collapsed"].any() else [])
     return figure

@@ -12,9 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.layout import REFERENCE, Cell, family
+from rationale_eval.rationales.schema import NOT_AVAILABLE
+from rationale_eval.report.layout import REFERENCE, Cell, family, flagged
 from rationale_eval.report.wording import visible
 
 Methods = Mapping[str, Mapping[str, Any]]
@@ -74,9 +76,15 @@ def label(method: str, budget: str) -> str:
 
 
 def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None:
-    """A point with its interval for each of ``rows`` with a ``value``, at its ``height``; sets as given are hollow."""
+    """A point with its interval for each of ``rows`` with a ``value``, at its ``height``; sets as given are hollow.
+
+    Where a model cannot give what a method needs, a note stands in its place.
+    """
     styles = families(methods)
-    for row in rows.to_dict("records"):
+    for row, missing in zip(rows.to_dict("records"), not_available(rows), strict=True):
+        if missing:
+            place = axes.get_yaxis_transform()
+            axes.text(0.02, row["height"], "not available", transform=place, va="center", color="0.4", size="small")
         if pd.isna(row[value]):
             continue
         color, marker = styles[family(row["kind"])]
@@ -94,6 +102,14 @@ def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None
             capsize=2.5,
             clip_on=False,
         )
+
+
+def not_available(rows: pd.DataFrame) -> pd.Series:
+    """Which of ``rows`` are of a method whose needs the model cannot serve, so that it has no value at all."""
+    column = f"status_{NOT_AVAILABLE}"
+    if column not in rows:
+        return pd.Series(False, index=rows.index)
+    return (rows[column] > 0) & (rows["n"] == 0)
 
 
 def arranged(cells: Sequence[Cell]) -> list[Cell]:
@@ -142,13 +158,40 @@ def panels(cells: Sequence[Cell], names: Mapping[float, str], draw: Drawing, fro
     return figure
 
 
+def hatch(axes: Axes, left: float | None = None, right: float | None = None) -> None:
+    """Hatch the panel of a collapsed cell, or the part of it from ``left`` to ``right``: inconclusive."""
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": "#bbbbbb", "hatch": "///", "linewidth": 0.0, "zorder": 0}
+    if left is None or right is None:
+        axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, **style))
+    else:
+        axes.axvspan(left, right, **style)
+
+
+def hatched(rows: pd.DataFrame) -> list[Patch]:
+    """The legend's entry of ``hatch`` if any of ``rows`` is of a collapsed cell."""
+    text = "\N{DAGGER} collapsed: inconclusive"
+    entry = Patch(facecolor="none", edgecolor="#999999", hatch="///", linewidth=0.0, label=text)
+    return [entry] if rows["collapsed"].any() else []
+
+
+def collapsed_panel(axes: Axes, title: str, rows: pd.DataFrame) -> str:
+    """Hatch the panel of a cell whose ``rows`` say that it has collapsed; its title, then with a dagger."""
+    collapsed = bool(rows["collapsed"].any())
+    if collapsed:
+        hatch(axes)
+    return flagged(title, collapsed)
+
+
 def count_text(rows: pd.DataFrame) -> str:
-    """The number of instances behind ``rows``."""
+    """The number of instances behind ``rows``, those aside that are not available."""
+    rows = rows[~not_available(rows)]
     low, high = (int(rows["n"].min()), int(rows["n"].max())) if len(rows) else (0, 0)
     return f"n = {high}" if low == high else f"n = {low} to {high}"
 
 
-def legend(figure: Figure, methods: Methods, drawn: pd.DataFrame, lines: Sequence[Line2D], sets: bool = True) -> None:
+def legend(
+    figure: Figure, methods: Methods, drawn: pd.DataFrame, lines: Sequence[Line2D | Patch], sets: bool = True
+) -> None:
     """A legend below the panels: the families among the rows ``drawn``, what is hollow (``sets``), and ``lines``."""
     shown = {family(kind) for kind in drawn["kind"]}
     handles = [

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
             "faithfulness": faithfulness_figure(faithfulness, accuracy, methods, budget, level),
             "matched": matched_figure(alignment, methods, asked["budgets"], level),
             "trajectory": trajectory_figure(trajectory, methods, budget),
-            "collapse": collapse_figure(faithfulness, accuracy, methods, budget),
+            "collapse": collapse_figure(faithfulness, methods, budget),
         }
         for name, figure in drawn.items():
             save(figure, args.output / name)

@@ -9,19 +9,22 @@ import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
-from rationale_eval.report.wording import n_text, number_with_interval, percent, percent_with_interval
+from rationale_eval.report.wording import (
+    n_text,
+    number_with_interval,
+    percent,
+    percent_with_interval,
+    points_with_interval,
+)
 
 Row = Mapping[str, Any]
 
 
 def clear_of(row: Row, other: Row, value: str) -> bool | None:
-    """Whether the intervals of ``value`` do not overlap; None where one is missing or has no width.
-
-    The percentile bootstrap of equal values has no width, however few they are, so nothing can be read from it.
-    """
+    """Whether the intervals of ``value`` do not overlap; None where one is missing."""
     low, high = row[f"{value}_low"], row[f"{value}_high"]
     other_low, other_high = other[f"{value}_low"], other[f"{value}_high"]
-    if any(map(pd.isna, (low, high, other_low, other_high))) or low == high or other_low == other_high:
+    if any(map(pd.isna, (low, high, other_low, other_high))):
         return None
     return bool(low > other_high or high < other_low)
 
@@ -45,6 +48,13 @@ def candidates(rows: pd.DataFrame, budget: str) -> list[Row]:
 def _reference(rows: pd.DataFrame, kind: str, budget: str) -> Row | None:
     found: list[Row] = rows[(rows["kind"] == kind) & (rows["budget"] == budget)].to_dict("records")
     return found[0] if found else None
+
+
+def _inconclusive(row: Row) -> str:
+    """The warning at the head of what is said of a collapsed cell; empty for others."""
+    return "Inconclusive, since the model has collapsed: it gives nearly every text one label. " * bool(
+        row["collapsed"]
+    )
 
 
 def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:
@@ -95,8 +105,8 @@ def alignment_finding(rows: pd.DataFrame, budget: str) -> str:
         verdict = f"That cannot be told from random sets of the same size: the difference is {beyond}."
     value = number_with_interval(best["f1"], best["f1_low"], best["f1_high"])
     return (
-        f"The highest agreement with people at the budget {budget} is that of {names}: F1 {value}, "
-        f"{n_text(best['n'])}. {verdict} {others}"
+        f"{_inconclusive(best)}The highest agreement with people at the budget {budget} is that of {names}: "
+        f"F1 {value}, {n_text(best['n'])}. {verdict} {others}"
     )
 
 
@@ -106,17 +116,18 @@ def faithfulness_finding(rows: pd.DataFrame, budget: str) -> str:
     if best is None:
         return f"No method has a flip rate at the budget {budget}."
     parts = [
-        f"The highest flip rate at the budget {budget} is that of masking the words of {names}: {_rate(best)}, "
-        f"{n_text(best['n'])}."
+        f"{_inconclusive(best)}The highest flip rate at the budget {budget} is that of masking the words of {names}: "
+        f"{_rate(best)}, {n_text(best['n'])}."
     ]
-    random = _reference(rows, "random", budget)
-    if random is not None:
-        verdict = {
-            True: "the intervals do not overlap",
-            False: "the intervals overlap",
-            None: "one interval has no width, so they cannot be compared",
-        }[clear_of(best, random, "flip_rate")]
-        parts.append(f"As many random words flip {_rate(random)}: {verdict}.")
+    if best["n_random"]:
+        low, high = best["flip_beyond_random_low"], best["flip_beyond_random_high"]
+        verdict = "more" if low > 0 else "fewer" if high < 0 else "not told apart"
+        random = percent(best["flip_random"], best["n_random"])
+        beyond = points_with_interval(best["flip_beyond_random"], low, high, best["n_random"])
+        parts.append(
+            f"As many random words flip {random} of the same texts (difference {beyond}, {n_text(best['n_random'])}: "
+            f"{verdict})."
+        )
     for kind, text in (("human", "The words that people marked flip"), ("all_words", "Masking every word flips")):
         reference = _reference(rows, kind, AS_GIVEN)
         if reference is not None:

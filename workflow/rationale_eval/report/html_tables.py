@@ -12,7 +12,7 @@ from markupsafe import Markup
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import OK
 from rationale_eval.report.findings import candidates, leader
-from rationale_eval.report.layout import family
+from rationale_eval.report.layout import family, flagged
 from rationale_eval.report.prompting import OUTCOMES
 from rationale_eval.report.wording import (
     MISSING,
@@ -21,6 +21,7 @@ from rationale_eval.report.wording import (
     number_with_interval,
     percent,
     percent_with_interval,
+    points_with_interval,
     two_digits,
     visible,
 )
@@ -62,6 +63,10 @@ def _left_out(records: Sequence[Row]) -> list[Row]:
     return [{"left out": text or "none"} if any(found) else {} for text in found]
 
 
+def _cell(row: Row) -> str:
+    return flagged(f"{row['corpus']}, {row['model']}, {row['checkpoint']}", row["collapsed"])
+
+
 def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
     """Accuracy and spread of the predicted labels, one row per cell."""
     rows = []
@@ -70,7 +75,7 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
         n = row["n"]
         rows.append(
             {
-                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "cell": _cell(row),
                 "n": str(n),
                 **left_out,
                 "accuracy": percent_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], n),
@@ -78,6 +83,9 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
                 "most predicted label": f"{row['majority_predicted']}, {percent(row['majority_predicted_share'], n)}",
                 "most frequent gold label": f"{row['majority_gold']}, {percent(row['majority_gold_share'], n)}",
                 "entropy of predictions (bits)": number(row["predicted_entropy"]),
+                "margin, median (10 to 90 % of texts)": (
+                    f"{number(row['margin_q50'])} ({number(row['margin_q10'])} to {number(row['margin_q90'])})"
+                ),
             }
         )
     return render(rows, name, "cell")
@@ -113,9 +121,14 @@ def _outcomes(name: str, records: Sequence[Row], values: Sequence[tuple[str, str
 
 
 def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]:
-    """The cell of the best method of each budget, sets as given aside, whose interval ties with no other."""
+    """The cell of the best method of each budget, sets as given aside, whose interval ties with no other.
+
+    None in a collapsed cell.
+    """
     bold = []
     records = table.reset_index(drop=True)
+    if records["collapsed"].any():
+        return []
     for budget in set(records["budget"]) - {AS_GIVEN}:
         tried = candidates(records.assign(position=records.index), budget)
         best, rivals = leader(tried, value)
@@ -148,6 +161,33 @@ def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup
     return render(rows, name, "method", "family", _best(table, "f1", "F1"))
 
 
+def _percent(row: Row, value: str, n: int) -> str:
+    return percent_with_interval(row[value], row[f"{value}_low"], row[f"{value}_high"], n)
+
+
+def _random(row: Row) -> str:
+    """How often equally many random words flip, with n where these are fewer instances."""
+    text = _percent(row, "flip_random", row["n_random"])
+    return text if row["n_random"] in (0, row["n"]) else f"{text} ({n_text(row['n_random'])})"
+
+
+def splits_table(table: pd.DataFrame, name: str) -> Markup:
+    """Alignment and flip rate of each method by groups of instances: outcome, gold label, length."""
+    rows = []
+    for row in table.to_dict("records"):
+        f1 = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]
+        rate = _percent(row, "flip_rate", row["n_flip_rate"])
+        rows.append(
+            {
+                "split": f"{row['split']}: {row['group']}",
+                "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+                "F1 \N{MINUS SIGN} chance": f"{number_with_interval(*f1)} ({n_text(row['n_f1'])})",
+                flagged("flip rate", row["collapsed"]): f"{rate} ({n_text(row['n_flip_rate'])})",
+            }
+        )
+    return render(rows, name, "method", "split")
+
+
 def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
     """Faithfulness of each method (one row each of ``table``)."""
     records = table.to_dict("records")
@@ -156,12 +196,16 @@ def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
         for row in records
     ]
     rows = []
+    flip = flagged("flip rate", bool(table["collapsed"].any()))
     for row, first, last in zip(records, _methods(records), _outcomes("flip rate", records, rates), strict=True):
         drop = [row[f"comprehensiveness{end}"] for end in ("", "_low", "_high")]
         rest = [row[f"sufficiency{end}"] for end in ("", "_low", "_high")]
-        rate = percent_with_interval(row["flip_rate"], row["flip_rate_low"], row["flip_rate_high"], row["n"])
+        rate = _percent(row, "flip_rate", row["n"])
+        beyond, low, high = (row[f"flip_beyond_random{end}"] for end in ("", "_low", "_high"))
         shown = {
-            "flip rate": rate,
+            flip: rate,
+            "random words, equally many": _random(row),
+            "beyond random": points_with_interval(beyond, low, high, row["n_random"]),
             "comprehensiveness": number_with_interval(*drop),
             "sufficiency": number_with_interval(*rest),
             "flips if kept alone": percent(row["flip_when_kept"], row["n_kept"]),
@@ -169,19 +213,20 @@ def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
         if row["n_kept"] not in (0, row["n"]):
             shown["flips if kept alone"] += f" ({n_text(row['n_kept'])})"
         rows.append(first | shown | last)
-    return render(rows, name, "method", "family", _best(table, "flip_rate", "flip rate"))
+    return render(rows, name, "method", "family", _best(table, "flip_rate", flip))
 
 
 def prompting_table(table: pd.DataFrame, name: str) -> Markup:
     """How the replies were read, one row per cell and prompted method; shares are of the n replies."""
     # A refusal is a reply, and has a column of its own.
     records = table.drop(columns="status_refusal", errors="ignore").to_dict("records")
+    sampled, answered = table["votes"].notna().any(), table["n_answers"].any()
     rows = []
     for row, left_out in zip(records, _left_out(records), strict=True):
         n = row["n"]
         rows.append(
             {
-                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "cell": _cell(row),
                 "method": row["method"],
                 "replies": str(n),
                 **left_out,
@@ -195,6 +240,8 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "exactly so many": percent(row["exact"], row["n_asked"]),
                 "asked for fewer than people marked": str(row["capped"]) if row["n_asked"] else MISSING,
                 "tokens": number(row["reply_tokens"]),
+                **({"votes per text": number(row["votes"])} if sampled else {}),
+                **({"label then as predicted": percent(row["answers_agree"], row["n_answers"])} if answered else {}),
             }
         )
     return render(rows, name, "method", "cell")
@@ -231,7 +278,7 @@ def _over_runs(row: Row, value: str, n: int | None = None) -> str:
 
 
 def _epoch(row: Row) -> str:
-    return "base" if row["epoch"] == 0 else str(row["epoch"])
+    return flagged("base" if row["epoch"] == 0 else str(row["epoch"]), row["collapsed"])
 
 
 def course_table(table: pd.DataFrame, name: str) -> Markup:

@@ -105,8 +105,9 @@ def main_rows(table: pd.DataFrame, methods: Mapping[str, Mapping[str, Any]], mai
 
 
 def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
-    """``main_rows`` with prompted methods as given only, where one can also be cut to the main budget."""
-    return rows[(rows["kind"] != PROMPT) | (rows["budget"] == AS_GIVEN)]
+    """``main_rows`` with sets of words as given only, where one can also be cut to the main budget."""
+    sets = set(rows.loc[rows["budget"] == AS_GIVEN, "method"])
+    return rows[~rows["method"].isin(sets) | (rows["budget"] == AS_GIVEN)]
 
 
 def read_summary(path: Path) -> pd.DataFrame:
@@ -117,6 +118,22 @@ def read_summary(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: there is no such table; the stage `tables` writes it") from None
     except pa.ArrowInvalid as error:
         raise UserError(f"{path}: not a whole Parquet file ({error}); delete it and run again") from None
+
+
+def read_claims(path: Path) -> dict[str, Any]:
+    """What the stage ``claims`` wrote. Raises ``UserError`` where there is none."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; the stage `claims` writes it") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not whole ({error}); delete it and run again") from None
+    return found
+
+
+def flagged(text: str, collapsed: bool) -> str:
+    """``text`` with a dagger if it names a collapsed cell, whose values are inconclusive."""
+    return f"{text}\N{NO-BREAK SPACE}\N{DAGGER}" if collapsed else text
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from rationale_eval.report.drawing import (
     LINES,
     Methods,
     arranged,
+    collapsed_panel,
     columns_of,
     count_text,
+    hatched,
     inscribe,
     label,
     legend,
@@ -56,12 +58,13 @@ def alignment_figure(
         card = cards[cell.corpus]
         marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words marked per text"
         below = f"token F1, mean over instances with {level_text(level)} interval"
-        inscribe(axes, columns_of(cells), [titles[cell], f"{count_text(mine)}; {marked}"], below)
+        title = collapsed_panel(axes, titles[cell], mine)
+        inscribe(axes, columns_of(cells), [title, f"{count_text(mine)}; {marked}"], below)
 
     figure = panels(cells, names, draw, from_zero=True)
     chance = Line2D([], [], color="black", marker="|", markersize=10, markeredgewidth=1.6, linestyle="none")
     chance.set_label("expected F1 of a random set of this size")
-    legend(figure, methods, rows, [chance])
+    legend(figure, methods, rows, [chance, *hatched(rows)])
     return figure
 
 
@@ -89,14 +92,14 @@ def faithfulness_figure(
         one_label = percent(model["majority_predicted_share"], model["n"])
         about = f"{count_text(mine)}; accuracy {right}, most predicted label {one_label}"
         below = f"flipped predictions (% of n) with {level_text(level)} interval"
-        inscribe(axes, columns_of(cells), [titles[cell], about], below)
+        inscribe(axes, columns_of(cells), [collapsed_panel(axes, titles[cell], mine), about], below)
 
     figure = panels(cells, names, draw, from_zero=True)
     handles = []
     for kind, (color, dashes, text) in LINES.items():
         if (rows["kind"] == kind).any():
             handles.append(Line2D([], [], color=color, linestyle=dashes, label=f"{text} masked"))
-    legend(figure, methods, rows, handles)
+    legend(figure, methods, rows, [*handles, *hatched(rows)])
     return figure
 
 
@@ -140,9 +143,9 @@ def matched_figure(
         axes.axvline(0, color="black", linewidth=1.0, zorder=1)
         points(axes, mine, "f1_corrected", methods)
         below = f"token F1 above chance, mean over instances with {level_text(level)} interval"
-        inscribe(axes, columns_of(cells), [titles[cell], count_text(mine)], below)
+        inscribe(axes, columns_of(cells), [collapsed_panel(axes, titles[cell], mine), count_text(mine)], below)
 
     figure = panels(cells, names, draw)
     chance = Line2D([], [], color="black", linewidth=1.0, label="random words of equal number")
-    legend(figure, methods, drawn, [chance])
+    legend(figure, methods, drawn, [chance, *hatched(drawn)])
     return figure

@@ -23,13 +23,14 @@ from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured, read_measured
+from rationale_eval.report.asking_tables import agreement_table, labels_table
 from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
+    accuracy_change,
     by_course,
-    finetuning_findings,
-    matched_comparisons,
-    matched_findings,
-    matched_summary,
+    claim_sentence,
+    shown_claim,
+    tuning_sentences,
 )
 from rationale_eval.report.examples import Example, examples
 from rationale_eval.report.findings import findings
@@ -40,24 +41,41 @@ from rationale_eval.report.html_tables import (
     course_table,
     faithfulness_table,
     prompting_table,
+    splits_table,
     trajectory_table,
 )
 from rationale_eval.report.layout import (
     Cell,
     epoch_and_seed,
     family,
+    flagged,
     main_rows,
     one_row_each,
     ordered,
     prompted,
     read_card,
+    read_claims,
     read_summary,
 )
+from rationale_eval.report.measure_html import measure_sections
 from rationale_eval.report.record import Record, differences, records
-from rationale_eval.report.wording import budget_text, level_text, settings, visible
+from rationale_eval.report.wording import (
+    budget_text,
+    level_text,
+    number,
+    percent,
+    percent_with_interval,
+    settings,
+    visible,
+)
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory")
+TABLES = (
+    *("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"),
+    "trajectory",
+)
+# The last only where the study has other operators than the main one.
+MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
@@ -114,6 +132,8 @@ def tables_of(
                 found[key] = alignment_table(rows, f"{key}-{position}", equal)
             else:
                 found[key] = faithfulness_table(rows, f"{key}-{position}")
+    splits = cell.rows(tables["splits"])
+    found["splits"] = splits_table(splits, f"splits-{position}") if len(splits) else None
     return found
 
 
@@ -125,7 +145,11 @@ def prompts(found: Sequence[Record]) -> dict[Cell, str]:
 
 
 def courses(
-    cells: Mapping[Cell, Measured], trajectory: pd.DataFrame, spec: Mapping[str, Any], interval: Mapping[str, Any]
+    cells: Mapping[Cell, Measured],
+    trajectory: pd.DataFrame,
+    claims: Sequence[Mapping[str, Any]],
+    spec: Mapping[str, Any],
+    interval: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """For each corpus and model with a base and an epoch: what changed, and its table."""
     found = []
@@ -133,13 +157,35 @@ def courses(
     for position, (title, part) in enumerate(by_course(cells).items()):
         first = next(iter(part))
         mine = rows[(rows["corpus"] == first.corpus) & (rows["model"] == first.model)]
-        sentences = finetuning_findings(part, spec["methods"], spec["main_budget"], interval)
+        sentences = accuracy_change(part, interval) + tuning_sentences(claims, first.corpus, first.model)
         table = trajectory_table(mine, f"trajectory-{position}")
         found.append({"title": title, "findings": sentences, "table": table})
     return found
 
 
-def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures: Path, page: Path) -> dict[str, Any]:
+def beside(row: Mapping[str, Any]) -> str:
+    """What the flip rates of a cell are to be read beside, in a sentence; ``row`` is any of its faithfulness rows."""
+    n = row["n"]
+    references = {"all_words": "masking all words", "human": "masking the words that people marked"}
+    flips = []
+    for kind, name in references.items():
+        rate, low, high = (row[f"flip_{kind}{end}"] for end in ("", "_low", "_high"))
+        if pd.notna(rate):
+            flips.append(f"{name} flips {percent_with_interval(rate, low, high, n)}")
+    parts = [
+        f"accuracy {percent(row['accuracy'], n)}",
+        f"most predicted label {percent(row['majority_predicted_share'], n)} of texts",
+        f"entropy of predictions {number(row['predicted_entropy'])} bits",
+        f"margin of the predicted label {number(row['margin_q50'])} in the median, {number(row['margin_q10'])} to "
+        f"{number(row['margin_q90'])} in 10 to 90 % of texts",
+        *flips,
+    ]
+    return f"To be read beside: {'; '.join(parts)}."
+
+
+def context(
+    spec: Mapping[str, Any], results: Path, table_folder: Path, figures: Path, claims_file: Path, page: Path
+) -> dict[str, Any]:
     """All that the template shows. Raises ``UserError`` for files that are missing."""
     cells = [Cell(**cell) for cell in spec["cells"]]
     tables = {name: read_summary(table_folder / f"{name}.parquet") for name in TABLES}
@@ -149,8 +195,12 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
     interval = read_provenance(table_folder / "alignment.parquet")["spec"]["interval"]
     methods = spec["methods"]
     by_instance = {cell: read_measured(cell, results, methods) for cell in cells}
-    matched = {cell: matched_comparisons(by_instance[cell], methods, spec["budgets"], interval) for cell in cells}
-    made_from = records(cells, results, ordered(methods), prompted(methods))
+    tested = read_claims(claims_file)
+    collapsed = {cell: bool(cell.rows(tables["accuracy"])["collapsed"].iloc[0]) for cell in cells}
+    flips = {cell: cell.rows(tables["faithfulness"]).to_dict("records") for cell in cells}
+    made_from = records(cells, results, ordered(methods), prompted(methods), spec["operators"])
+    names = MEASURE_TABLES if spec["operators"] else MEASURE_TABLES[:-1]
+    measures = {name: read_summary(table_folder / f"{name}.parquet") for name in names}
     cards = [
         corpus_card(name, results, task_from_slice(spec["tasks"][name]), made_from)
         for name in dict.fromkeys(cell.corpus for cell in cells)
@@ -181,14 +231,23 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         "smallest": int(tables["accuracy"]["n"].min()),
         "ceilings": {card.name: card.ceiling for card in cards},
         "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
-        "matched_summary": matched_summary([one for found in matched.values() for one in found]),
-        "matched": {cell: matched_findings(found) for cell, found in matched.items()},
+        "measures": measure_sections(cells, measures, spec),
+        "claims": [shown_claim(claim) for claim in tested["claims"]],
+        "claim_sentences": [claim_sentence(claim) for claim in tested["claims"] if claim["pooled"] is not None],
+        "judged": tested["settings"],
+        "claims_file": link(claims_file, page),
+        "collapsed": collapsed,
+        "heads": {cell: flagged(cell.title, collapsed[cell]) for cell in cells},
+        "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "labels": labels_table(tables["labels"], "labels"),
+        "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
+        "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
         "completeness": completeness_table(tables["completeness"], "completeness")
         if len(tables["completeness"])
         else None,
-        "courses": courses(by_instance, tables["trajectory"], spec, interval),
+        "courses": courses(by_instance, tables["trajectory"], tested["claims"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
         "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},
@@ -196,7 +255,11 @@ def context(spec: Mapping[str, Any], results: Path, table_folder: Path, figures:
         "records": made_from,
         "differences": differences(made_from),
         "links": {record.path: link(record.path, page) for record in made_from},
-        "table_files": [link(table_folder / f"{name}.{end}", page) for name in TABLES for end in ("csv", "parquet")],
+        "table_files": [
+            link(table_folder / f"{name}.{end}", page)
+            for name in (*TABLES, *names, "claims")
+            for end in ("csv", "parquet")
+        ],
         "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
     }
 
@@ -221,13 +284,16 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, '
-        '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: task}}',
+        '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask", "announce"}, '
+        '"operators": {name: the same}, "tasks": {corpus: task}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
     parser.add_argument("--figures", type=Path, required=True, help="the folder of the report's figures")
+    parser.add_argument("--claims", type=Path, required=True, help="what came of the claims (JSON)")
     parser.add_argument("--output", type=Path, required=True, help="output: the page (HTML)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
-    write_text(args.output, render(context(spec, args.results, args.tables, args.figures, args.output)))
+    values = context(spec, args.results, args.tables, args.figures, args.claims, args.output)
+    write_text(args.output, render(values))
     say(f"{args.output}: {len(spec['cells'])} cells, {len(spec['methods'])} methods")

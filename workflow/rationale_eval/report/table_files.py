@@ -13,8 +13,17 @@ from rationale_eval.report.aggregate import Row
 from rationale_eval.report.layout import CELL
 from rationale_eval.tables import TableSchema, write_table, write_text
 
-_TEXT = frozenset({*CELL, "family", "method", "kind", "budget", "baseline", "majority_predicted", "majority_gold"})
-_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "steps", "capped"})
+_TEXT = frozenset(
+    {
+        *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
+        *("majority_predicted", "majority_gold"),
+        *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject"),
+    }
+)
+_COUNTS = frozenset(
+    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "draws", "corpora", "models", "left_out"}
+)
+_FLAGS = frozenset({"collapsed"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
 # One column for each value that occurs, after the others.
@@ -24,6 +33,8 @@ _OPEN = (*_COUNTED_OPEN, "metric_")
 def _type(column: str) -> pa.DataType:
     if column in _TEXT:
         return pa.string()
+    if column in _FLAGS:
+        return pa.bool_()
     return pa.int64() if column in _COUNTS or column.startswith(_COUNTED) else pa.float64()
 
 
@@ -31,8 +42,13 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
     """The schema of a report table: ``columns``, a count for each status and finish and the metrics in ``rows``."""
     more = sorted({key for row in rows for key in row if key.startswith(_OPEN)})
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
-    key = tuple(column for column in (*CELL, "epoch", "method", "budget") if column in columns)
-    required = tuple(column for column in ("instances", "n", "seeds") if column in columns)
+    keys = (
+        *("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group"),
+        *("operator", "conclusion", "subject"),
+    )
+    key = tuple(column for column in keys if column in columns)
+    key += ("measure",) if "conclusion" in columns else ()
+    required = tuple(column for column in ("instances", "n", "collapsed") if column in columns)
     return TableSchema(name, pa.schema(fields), key, required)
 
 

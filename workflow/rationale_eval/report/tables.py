@@ -1,4 +1,4 @@
-"""Collect the study's cells into tables: accuracy, alignment, faithfulness, prompting, completeness, trajectory.
+"""Collect the study's cells into tables: of accuracy, labels, alignment, faithfulness, splits, prompting and more.
 
 Each is written as Parquet and as CSV.
 
@@ -40,15 +40,28 @@ from rationale_eval.report.cells import (
     read_integrated,
     read_predictions,
     read_rationales,
+    read_readings,
     read_replies,
+    readings_path,
     replies_path,
 )
 from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
+from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
-from rationale_eval.report.statistics import entropy, macro_f1, majority, proportion_interval
 from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
+from rationale_eval.report.validity import (
+    MARGINS,
+    groups,
+    is_collapsed,
+    margin_quantiles,
+    random_flips,
+    reference_flips,
+)
+from rationale_eval.report.word_agreement import AGREEMENT_COLUMNS, agreement_rows
+from rationale_eval.statistics.intervals import DIFFERENCE, proportion_interval
+from rationale_eval.statistics.labels import entropy, macro_f1, majority
 
 
 def _estimate(name: str) -> tuple[str, str, str]:
@@ -58,30 +71,48 @@ def _estimate(name: str) -> tuple[str, str, str]:
 _METHOD = (*CELL, "method", "kind", "budget")
 _OUTCOMES = ("n_correct", "n_wrong")
 
-# Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from.
+# Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from. `margin_q…`
+# are quantiles of the difference of the two highest label probabilities. `collapsed`: see `validity.is_collapsed`; the
+# other tables repeat it.
 ACCURACY_COLUMNS = (
     *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
+    *(*MARGINS, "collapsed"),
 )
-# `selected`: mean number of words. `f1_chance`: the expected F1 of random sets of the same sizes; `f1_corrected`: F1
-# minus that. `…_correct` and `…_wrong`: over instances that the model classified correctly or wrongly. What plugins
-# measure follows at the end as `metric_…`.
+# `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
+# the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that. `…_correct` and `…_wrong`: over
+# instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
-    *(*_METHOD, "instances", "n", "selected", "precision", "recall", *_estimate("f1")),
+    *(*_METHOD, "instances", "n", "selected", "n_short", "precision", "recall", *_estimate("f1")),
     *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
+    "collapsed",
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
-# `sufficiency` and `flip_when_kept` are means over `n_kept` instances.
+# `sufficiency` and `flip_when_kept` are means over `n_kept` instances. What a flip rate is read beside follows:
+# `flip_random`, equally many random words on the `n_random` instances where there are such (mean of `draws`), and
+# `flip_beyond_random`, the difference on these instances; the cell's flip rates of all and of people's words; and what
+# the accuracy table says of the cell.
+_BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
     *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
+    *("n_random", "draws", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
+    *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE),
+)
+# By `split` (outcome, label, length) the instances of each `group`, at the main budget and for sets as given.
+SPLIT_COLUMNS = (
+    *(*_METHOD, "split", "group", "n_f1", *_estimate("f1_corrected"), "n_flip_rate", *_estimate("flip_rate")),
+    "collapsed",
 )
 COLUMNS = {
     "accuracy": ACCURACY_COLUMNS,
     "alignment": ALIGNMENT_COLUMNS,
     "faithfulness": FAITHFULNESS_COLUMNS,
+    "splits": SPLIT_COLUMNS,
+    "labels": LABEL_COLUMNS,
     "prompting": PROMPTING_COLUMNS,
+    "agreement": AGREEMENT_COLUMNS,
     "completeness": COMPLETENESS_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
@@ -98,8 +129,8 @@ def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
     }
 
 
-def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
-    """The accuracy of one cell, with a Wilson interval, and how its predicted labels are spread."""
+def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validity: Mapping[str, Any]) -> Row:
+    """The accuracy of one cell, with a Wilson interval, how its predicted labels are spread, and how sure it is."""
     predicted = predictions[predictions["predicted"].notna()]
     gold, labels = predicted["gold"].to_list(), predicted["predicted"].to_list()
     hits, n = sum(map(str.__eq__, gold, labels)), len(labels)
@@ -118,6 +149,8 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
         "majority_gold": majority_gold,
         "majority_gold_share": majority_gold_share,
         "predicted_entropy": entropy(labels),
+        **margin_quantiles(predictions),
+        "collapsed": is_collapsed(majority_predicted_share, validity),
     }
 
 
@@ -129,11 +162,14 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
     return {
         **status_counts(frame),
         "n": len(values),
+        "n_short": int(frame.loc[frame["short"].eq(True), "id"].nunique()),
         **means(values),
         **with_interval("f1", values["f1"], interval),
-        **with_interval("f1_corrected", values["f1_corrected"], interval),
+        **with_interval("f1_corrected", values["f1_corrected"], interval, DIFFERENCE),
         **{
-            name: bound for metric in metrics for name, bound in with_interval(metric, values[metric], interval).items()
+            name: bound
+            for metric in metrics
+            for name, bound in with_interval(metric, values[metric], interval, None).items()
         },
         **_by_outcome("f1", values["f1"], correct),
     }
@@ -149,12 +185,38 @@ def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[
         "n": len(masked),
         **means(masked),
         **with_interval("flip_rate", masked["flip_rate"], interval),
-        **with_interval("comprehensiveness", masked["comprehensiveness"], interval),
+        **with_interval("comprehensiveness", masked["comprehensiveness"], interval, DIFFERENCE),
         "n_kept": len(kept),
         **means(kept),
-        **with_interval("sufficiency", kept["sufficiency"], interval),
+        **with_interval("sufficiency", kept["sufficiency"], interval, DIFFERENCE),
         **_by_outcome("flip_rate", masked["flip_rate"], correct),
     }
+
+
+def split_rows(
+    predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: pd.DataFrame, spec: Mapping[str, Any]
+) -> Iterator[Row]:
+    """The rows of the splits of one cell: each method at the main budget, and sets as given, by groups of instances."""
+    words = pd.concat([alignment, faithfulness]).drop_duplicates("id").set_index("id")["words"]
+    parts = list(groups(predictions, words))
+    budgets = (spec["main_budget"], AS_GIVEN)
+    aligned, masked = (dict(iter(frame.groupby(["method", "budget"]))) for frame in (alignment, faithfulness))
+    for method in ordered(spec["methods"]):
+        for budget in budgets:
+            if (method, budget) not in aligned:
+                continue
+            f1 = instance_means(aligned[method, budget], "f1", ("f1_corrected",))["f1_corrected"]
+            flips = instance_means(masked[method, budget], "flip", ("flip",))["flip"]
+            for split, group, ids in parts:
+                mine, flipped = f1[f1.index.isin(ids)], flips[flips.index.isin(ids)]
+                yield {
+                    **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
+                    **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
+                    "f1_corrected": float(mine.mean()) if len(mine) else None,
+                    **with_interval("f1_corrected", mine, spec["interval"], DIFFERENCE),
+                    "flip_rate": float(flipped.mean()) if len(flipped) else None,
+                    **with_interval("flip_rate", flipped, spec["interval"]),
+                }
 
 
 def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row, pd.DataFrame]]:
@@ -179,17 +241,30 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         faithfulness = read_faithfulness(cell, results, spec["methods"])
         correct = correctness(predictions)
         by_instance[cell] = measured(predictions, alignment, faithfulness)
-        rows["accuracy"].append(names | accuracy_row(predictions, interval))
+        accuracy = accuracy_row(predictions, interval, spec["validity"])
+        rows["accuracy"].append(names | accuracy)
+        flagged = {"collapsed": accuracy["collapsed"]}
         for group, frame in _groups(alignment, spec):
-            rows["alignment"].append(names | group | alignment_row(frame, correct, interval))
+            rows["alignment"].append(names | group | alignment_row(frame, correct, interval) | flagged)
+        beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         for group, frame in _groups(faithfulness, spec):
-            rows["faithfulness"].append(names | group | faithfulness_row(frame, correct, interval))
-        for method in prompted(spec["methods"]):
-            row = prompting_row(read_rationales(cell, results, method), read_replies(cell, results, method))
-            rows["prompting"].append(names | {"method": method} | row)
+            row = faithfulness_row(frame, correct, interval) | random_flips(frame, faithfulness, spec)
+            rows["faithfulness"].append(names | group | row | beside)
+        rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
+        rows["labels"] += [names | row for row in label_rows(predictions)]
+        asked = prompted(spec["methods"])
+        rationales = {method: read_rationales(cell, results, method) for method in asked}
+        readings = {method: read_readings(cell, results, method) for method in asked}
+        for method in asked:
+            replies = read_replies(cell, results, method)
+            row = prompting_row(rationales[method], readings[method], replies, predictions)
+            rows["prompting"].append(names | {"method": method} | row | flagged)
+        rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
         for method in integrated(spec["methods"]):
-            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
-            rows["completeness"].append(names | {"method": method} | row)
+            # A model behind an API has none.
+            if attributions_path(cell, results, method).exists():
+                row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
+                rows["completeness"].append(names | {"method": method} | row)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
@@ -199,9 +274,11 @@ def inputs_of(cell: Cell, results: Path, methods: Mapping[str, Mapping[str, Any]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
     for method in prompted(methods):
         found[f"rationales of {method}"] = rationales_path(cell, results, method)
+        found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
     for method in integrated(methods):
-        found[f"attributions of {method}"] = attributions_path(cell, results, method)
+        if (path := attributions_path(cell, results, method)).exists():
+            found[f"attributions of {method}"] = path
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 
@@ -212,7 +289,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"interval": {"resamples", "seed", "level"}}',
+        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")

@@ -20,9 +20,11 @@ VALUES = (
 COUNTS = ("n_accuracy", "n_f1", "n_flip_rate", "n_f1_both", "n_flip_rate_both")
 # `epoch` 0 is the base model. A value is the mean over the `seeds` runs, `…_min` and `…_max` the lowest and the highest
 # of them; the base model is one checkpoint, whatever the seeds.
+# `collapsed`: whether any of the runs is.
 TRAJECTORY_COLUMNS = (
     *("corpus", "model", "epoch", "family", "method", "kind", "budget", "seeds", *COUNTS),
     *(f"{value}{end}" for value in VALUES for end in ("", "_min", "_max")),
+    "collapsed",
 )
 _KEY = ["corpus", "model", "checkpoint", "method", "budget"]
 
@@ -53,7 +55,7 @@ def _by_checkpoint(tables: Mapping[str, Sequence[Row]], cells: Mapping[Cell, Mea
     masking = pd.DataFrame(tables["faithfulness"])[[*_KEY, "n", "flip_rate", "comprehensiveness"]]
     frame = agreement.rename(columns={"n": "n_f1"}).merge(masking.rename(columns={"n": "n_flip_rate"}), on=_KEY)
     names = ["corpus", "model", "checkpoint"]
-    right = ["n", "accuracy", "macro_f1", "majority_predicted_share", "predicted_entropy"]
+    right = ["n", "accuracy", "macro_f1", "majority_predicted_share", "predicted_entropy", "collapsed"]
     accuracy = pd.DataFrame(tables["accuracy"])[[*names, *right]]
     frame = frame.merge(accuracy.rename(columns={"n": "n_accuracy"}), on=names)
     both = []
@@ -75,6 +77,7 @@ def trajectory_rows(tables: Mapping[str, Sequence[Row]], cells: Mapping[Cell, Me
     for key, runs in frame.groupby(names, sort=False):
         row: Row = dict(zip(names, key, strict=True)) | {"seeds": len(runs)}
         row |= {"family": family(row["kind"])} | {name: int(runs[name].fillna(0).min()) for name in COUNTS}
+        row["collapsed"] = bool(runs["collapsed"].any())
         for name in VALUES:
             values = runs[name].astype(float)
             for end, value in (("", values.mean()), ("_min", values.min()), ("_max", values.max())):

@@ -53,7 +53,9 @@ def n_text(count: int) -> str:
 
 def number_with_interval(value: float, low: float, high: float) -> str:
     """For example ``0.31 [0.22, 0.40]``."""
-    return f"{number(value)} [{number(low)}, {number(high)}]" if pd.notna(value) else MISSING
+    if value is None or pd.isna(value):
+        return MISSING
+    return number(value) if pd.isna(low) else f"{number(value)} [{number(low)}, {number(high)}]"
 
 
 def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
@@ -65,10 +67,17 @@ def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
 
 def points_with_interval(value: float, low: float, high: float, n: int) -> str:
     """A difference of shares, for example ``+16 points [4, 28]``."""
+    if value is None or pd.isna(value):
+        return MISSING
     texts = [f"{100 * part:.{int(n > FINE_PERCENTAGES)}f}" for part in (value, low, high)]
     shown = ["0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}") for text in texts]
     sign = "+" if value > 0 and shown[0] != "0" else ""
     return f"{sign}{shown[0]}\N{NO-BREAK SPACE}points [{shown[1]}, {shown[2]}]"
+
+
+def p_text(p: float | None) -> str:
+    """A p value with three decimals, or ``< 0.001``."""
+    return MISSING if p is None or pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def level_text(level: float) -> str:

@@ -1,0 +1,1 @@
+"""The paper's claims as contrasts written down beforehand, and what a study says of each."""

@@ -1,0 +1,1 @@
+"""Statistics that know of numbers and strata alone, not of files or methods: intervals, resampling, comparisons."""
