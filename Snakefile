@@ -13,8 +13,10 @@ include: "workflow/rules/corpora.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/finetuning.smk"
 include: "workflow/rules/evidence.smk"
+include: "workflow/rules/apis.smk"
 include: "workflow/rules/rationales.smk"
 include: "workflow/rules/faithfulness.smk"
+include: "workflow/rules/measures.smk"
 include: "workflow/rules/report.smk"
 
 

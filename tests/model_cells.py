@@ -83,7 +83,8 @@ class Cell:
         tables |= {kind: read_table(target / f"{kind}.parquet", EVIDENCE[kind]) for kind in EVIDENCE}
         return {name: {row["id"]: row for row in table} for name, table in tables.items()}
 
-    def perturb(self, out, rationales, memo="memo", rows=8, operator="replace", mask="___", shots=0):
+    def perturb(self, out, rationales, memo="memo", rows=8, operator="replace", mask="___", shots=0, **more):
+        """``more``: keys of the spec in place of the defaults, which ask for nothing but the rationales."""
         target = self.folder / out
         paths = []
         for method, table in rationales.items():
@@ -93,7 +94,12 @@ class Cell:
             "methods": [{"name": name, "budgets": budgets_of(table)} for name, table in rationales.items()],
             "operator": operator,
             "mask": mask,
+            "announce": False,
             "keep_only_budgets": ["var", "as_given"],
+            "curves": {"methods": [], "ratios": []},
+            "random_seeds": [],
+            "leave_one_out": False,
+            **more,
         }
         command = self.arguments(target, TEXTS, memo, rows, shots, None, spec)
         perturb_stage.main([*command, "--rationales", *map(str, paths), "--output", str(target / "out.parquet")])

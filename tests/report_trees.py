@@ -11,9 +11,9 @@ from rationale_eval.corpora import card
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
-from rationale_eval.faithfulness.schema import FAITHFULNESS, PERTURBATIONS
+from rationale_eval.faithfulness.schema import CURVES, FAITHFULNESS, NORMALISED, PERTURBATIONS
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.report import figures, page, tables
+from rationale_eval.report import figures, measure_tables, page, sensitivity, tables
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
@@ -29,6 +29,8 @@ METHODS = {
     "random": {"kind": "random", "seeds": [0, 1], "budgets": ["top_var"]},
     "human": {"kind": "human"},
 }
+OTHER = "redacted"
+OPERATORS = {OTHER: {"operator": "replace", "mask": IMAGE, "announce": True}}
 BUDGETS = {
     "top_var": {"kind": "top_var"},
     "half": {"kind": "top_ratio", "ratio": 0.5},
@@ -90,7 +92,8 @@ def rationales_of(method, instances):
             rows.append(rationale_row(one.id, status="too_long"))
         elif method == ASKED:
             refused = REPLIED[one.id]["outcome"] == "refusal"
-            named = {} if refused else {"order": [1, 0], "selected": [j < 2 for j in range(len(one.words))]}
+            marked = [j < 2 for j in range(len(one.words))]
+            named = {} if refused else {"order": [1, 0], "selected": marked, "named": 2}
             rows.append(rationale_row(one.id, status="refusal" if refused else "ok", **named, **REPLIED[one.id]))
         else:
             for sample in range(2 if method == "random" else 1):
@@ -112,6 +115,17 @@ def write_replies(path, instances, made):
     write_table(path, rows, REPLIES, made)
 
 
+def order_measures(rationale, number):
+    """The measures of an order of words, where the rationale is one and the instance has a prediction."""
+    if rationale["status"] != "ok" or number == 3:
+        return {"status": rationale["status"] if rationale["status"] != "ok" else "too_long"}
+    if rationale["scores"] is None:
+        return {"status": "no_order"}
+    found = {"points": 5, "aopc_thresholds": 3, "aopc_comprehensiveness": 0.1 * number, "aopc_sufficiency": -0.1}
+    found |= {"deletion_auc": 0.4 + 0.1 * number, "insertion_auc": 0.5, "leave_one_out_tau": None}
+    return found | {"flips": number == 1, "words_to_flip": 0.25 if number == 1 else None}
+
+
 def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     """A cell of four instances, the last one without a prediction.
 
@@ -123,7 +137,7 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     made = {"stage": "test", "spec": {"note": HOSTILE}, "versions": versions, "example_prompt": HOSTILE, "inputs": {}}
     made["verbaliser_tokens"] = {"no": {"text": "no", "tokens": 1}, HOSTILE: {"text": IMAGE, "tokens": 7}}
     folder = results / corpus / "m" / checkpoint
-    predictions, alignment, faithfulness, perturbations = [], [], [], []
+    predictions, alignment, faithfulness, perturbations, curves = [], [], [], [], []
     for one in instances:
         known = one.id != "3"
         row = {"id": one.id, "status": "ok" if known else "too_long", "gold": one.label, "labels": ["no", label]}
@@ -134,8 +148,12 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     for method in METHODS:
         rationales = rationales_of(method, instances)
         write_table(folder / "rationales" / f"{method}.parquet", rationales, RATIONALES, made)
+        if METHODS[method]["kind"] == "prompt":
+            write_table(folder / "evidence" / "readings" / f"{method}.parquet", rationales, RATIONALES, made)
         for row in rationales:
             number = int(row["id"])
+            order = dict.fromkeys(CURVES.columns.names) | {name: row[name] for name in ("id", "sample", "status")}
+            curves.append(order | {"method": method, "words": 9} | order_measures(row, number))
             for budget in APPLY.get(method, BUDGETS):
                 missing = row["status"] != "ok"
                 status = row["status"]
@@ -144,21 +162,31 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 shared = {"id": row["id"], "method": method, "sample": row["sample"], "budget": budget, "words": 9}
                 shared["selected"] = None if missing else 2
                 values = dict.fromkeys(MEASURES, None if missing else 0.5 + 0.1 * number + 0.1 * trained)
-                alignment.append(shared | {"status": status, "gold": 2, "metrics": {}} | values)
+                alignment.append(shared | {"status": status, "gold": 2, "short": False, "metrics": {}} | values)
                 if not missing and number == 3:
                     missing, status = True, "too_long"
                 flip, drop = (None, None) if missing else (number == 1, 0.1)
-                measured = {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
+                measured = dict.fromkeys(FAITHFULNESS.columns.names[7:])
+                measured |= {f"{name}_normalised_status": "no_random" for name in NORMALISED}
+                measured |= {"flip": flip, "comprehensiveness": drop, "sufficiency": drop, "flip_when_kept": flip}
                 faithfulness.append(shared | {"status": status} | measured)
-                perturbations.append(shared | {"status": status, "operation": "mask", "scores": None})
+                perturbations.append(
+                    shared | {"status": status, "operation": "mask", "predicted": None, "scores": None}
+                )
     write_replies(folder / "evidence" / "replies" / f"{ASKED}.parquet", instances, made)
     write_table(folder / "predictions.parquet", predictions, PREDICTIONS, made)
     write_table(folder / "alignment.parquet", alignment, ALIGNMENT, made)
     write_table(folder / "faithfulness.parquet", faithfulness, FAITHFULNESS, made)
     write_table(folder / "perturbations.parquet", perturbations, PERTURBATIONS, made)
+    write_table(folder / "curves.parquet", curves, CURVES, made)
+    # Under the other operator the prompted method flips everything.
+    write_table(folder / "perturbations" / f"{OTHER}.parquet", perturbations, PERTURBATIONS, made)
+    for row in faithfulness:
+        row["flip"] = row["flip"] if row["method"] != ASKED or row["flip"] is None else True
+    write_table(folder / "faithfulness" / f"{OTHER}.parquet", faithfulness, FAITHFULNESS, made)
 
 
-def run(results, cells, methods=METHODS, budgets=BUDGETS):
+def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
     """The three stages on ``cells`` (corpus, checkpoint); their output lies in ``results/report``."""
     report = results / "report"
     reads = ["--results", str(results)]
@@ -166,7 +194,11 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS):
     named = [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells]
     spec = {"cells": named, "methods": methods, "budgets": budgets}
     compared = spec | {"main_budget": "top_var", "interval": INTERVAL | {"resamples": 50}, "validity": VALIDITY}
-    tables.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])
+    for stage in (tables, measure_tables):
+        stage.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])
+    if operators:
+        spoken = json.dumps(compared | {"operators": operators})
+        sensitivity.main(["--spec", spoken, *reads, "--output", str(report / "tables")])
     judged = json.dumps(compared | {"claims": CLAIMS})
     claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
     drawn = json.dumps({"methods": methods, "main_budget": "top_var"})
@@ -174,7 +206,8 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS):
     spec |= {
         "title": f"A study {SCRIPT}",
         "main_budget": "top_var",
-        "perturbation": {"operator": "replace", "mask": SCRIPT},
+        "perturbation": {"operator": "replace", "mask": SCRIPT, "announce": False},
+        "operators": operators,
     }
     spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
     reads_all = [*reads_tables, "--figures", str(report / "figures"), "--claims", str(report / "claims.json")]

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tiny_architectures import ARCHITECTURES
+
 POSITIVE = ("lovely", "charming", "delightful", "splendid", "joyful", "superb", "tender", "bright", "elegant", "warm")
 NEGATIVE = ("dreadful", "clumsy", "tedious", "bleak", "annoying", "shoddy", "hollow", "grim", "awkward", "stale")
 THINGS = ("film", "story", "meal", "concert", "garden", "novel", "hotel", "journey", "speech", "camera")
@@ -195,75 +197,6 @@ def _sentencepiece_base_tokenizer(vocabulary: int) -> Any:
     return tokenizer
 
 
-def _llama(vocabulary: int, hidden: int, layers: int, positions: int, window: int) -> Any:
-    from transformers import LlamaConfig
-
-    return LlamaConfig(**_common(vocabulary, hidden, layers, positions))
-
-
-def _mistral(vocabulary: int, hidden: int, layers: int, positions: int, window: int) -> Any:
-    from transformers import MistralConfig
-
-    return MistralConfig(**_common(vocabulary, hidden, layers, positions), sliding_window=window)
-
-
-def _qwen2(vocabulary: int, hidden: int, layers: int, positions: int, window: int) -> Any:
-    from transformers import Qwen2Config
-
-    return Qwen2Config(**_common(vocabulary, hidden, layers, positions))
-
-
-def _gpt2(vocabulary: int, hidden: int, layers: int, positions: int, window: int) -> Any:
-    from transformers import GPT2Config
-
-    return GPT2Config(
-        vocab_size=vocabulary,
-        n_embd=hidden,
-        n_layer=layers,
-        n_head=4,
-        n_positions=positions,
-        initializer_range=0.2,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-    )
-
-
-def _gemma2(vocabulary: int, hidden: int, layers: int, positions: int, window: int) -> Any:
-    """Its attention caps the scores, which attention recording does not do and has to refuse."""
-    from transformers import Gemma2Config
-
-    return Gemma2Config(
-        **_common(vocabulary, hidden, layers, positions),
-        head_dim=hidden // 4,
-        query_pre_attn_scalar=hidden // 4,
-        sliding_window=window,
-        attn_logit_softcapping=0.5,
-    )
-
-
-def _common(vocabulary: int, hidden: int, layers: int, positions: int) -> dict[str, Any]:
-    return {
-        "vocab_size": vocabulary,
-        "hidden_size": hidden,
-        "intermediate_size": 2 * hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": positions,
-        # Far above the usual 0.02, with which such a small model would answer every input alike.
-        "initializer_range": 0.3,
-        "tie_word_embeddings": False,
-    }
-
-
-ARCHITECTURES: dict[str, Callable[..., Any]] = {
-    "llama": _llama,
-    "mistral": _mistral,
-    "qwen2": _qwen2,
-    "gpt2": _gpt2,
-    "gemma2": _gemma2,
-}
 TOKENIZERS: dict[str, Callable[[int], Any]] = {
     "byte_level": _byte_level_tokenizer,
     "sentencepiece": _sentencepiece_tokenizer,
@@ -283,7 +216,7 @@ def make_tiny(
     positions: int = 256,
     window: int = 16,
 ) -> Path:
-    """Write a random float32 model and its tokenizer as a safetensors folder; ``window`` is for mistral alone."""
+    """Write a random float32 model and its tokenizer as a safetensors folder; not all have a ``window``."""
     import torch
     from transformers import AutoModelForCausalLM
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.attention import AttentionRecorder
-from rationale_eval.evidence.measure import Question, measure
+from rationale_eval.evidence.attention import AttentionRecorder, Layer
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.targets import Question
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.task import load_task
@@ -79,7 +80,7 @@ def test_rollout_of_two_worked_layers():
     query = torch.tensor([[[[0.0], [1.0]]]])
     for share in (0.25, 0.6):  # attention of position 1 to position 0
         key = torch.log(torch.tensor([[[[share], [1 - share]]]]))
-        recorder.record(query, key, causal, scaling=1.0)
+        recorder.record(Layer(query, key, key, causal, scaling=1.0), query)
     found = recorder.statistics()
     assert found["last"][0].tolist() == pytest.approx([0.6, 0.4])
     assert found["mean"][0].tolist() == pytest.approx([0.425, 0.575])

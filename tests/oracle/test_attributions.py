@@ -12,7 +12,7 @@ from rationale_eval.evidence import attributions
 from rationale_eval.evidence.attribution_schema import SCHEMAS
 from rationale_eval.evidence.attributions import word_scores
 from rationale_eval.evidence.integrated import baseline_embedding, integrate
-from rationale_eval.evidence.measure import Question
+from rationale_eval.evidence.targets import Question
 from rationale_eval.memo import Memo
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import load
@@ -129,7 +129,7 @@ def test_baselines_are_the_padding_token_zeros_and_the_mean_embedding(tiny_loade
 def test_the_score_of_a_word_is_how_far_the_target_falls_without_it(contrast, expected):
     question = Question(prompt=None, contrast=contrast)
     scores = [np.array([-3.0, -2.0, -1.0]), np.array([-2.0, -1.5, -3.0]), np.array([-4.0, -1.5, -1.0])]
-    assert word_scores(question, scores) == pytest.approx(expected)
+    assert word_scores(question, scores, "log_probability") == pytest.approx(expected)
 
 
 MASKED = ["___ lovely film", "A ___ film", "A lovely ___"]
@@ -145,7 +145,8 @@ def stage(tmp_path, tiny_card, prompt_file):
         write_instances(tmp_path / "test.parquet", rows, {})
         part = task_slice(prompt_file(verbalisers=VERBALISERS["several"]), None, ())
         asking = {"dtype": "float32", "system_prompt": None, "prompt_style": "auto"}
-        spec = {"asking": asking, "task": part, "shots": {"count": 0, "seed": 0}, "kind": kind, **settings}
+        spec = {"asking": asking, "task": part, "shots": {"count": 0, "seed": 0}, "kind": kind}
+        spec |= {"target": "auto", "of": "log_probability"} | settings
         command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
         command += ["--model", str(tiny_card("gpt2", "byte_level")), "--memo", str(tmp_path / "memo")]
         command += ["--batch-tokens", "2048", "--batch-rows", "8", "--output", str(tmp_path / "out.parquet")]

@@ -121,6 +121,8 @@ def ask(tmp_path, tiny_card):
         asking = {"dtype": "float32", "system_prompt": "Be brief.", "prompt_style": "auto"}
         task = task_slice(tmp_path / "prompts.yaml", None, [strategy])
         spec = {"asking": asking, "task": task, "strategy": strategy, "max_words": max_words, "max_new_tokens": 6}
+        spec |= {"gives": "words", "order": "after", "chat": "separate", "shots": {"count": 0, "seed": 0}}
+        spec |= {"samples": 1, "temperature": None, "top_p": 1.0, "seed": 0}
         command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
         command += ["--predictions", str(tmp_path / "predictions.parquet"), "--model", str(tiny_card())]
         command += ["--memo", str(tmp_path / "memo"), "--batch-tokens", "512"]

@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 import torch
-from rationale_eval.evidence.measure import Question, measure, statistics
+from rationale_eval.evidence.measure import measure, statistics
+from rationale_eval.evidence.targets import Question
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.scoring import Prefix, can_pack, shared_prefix

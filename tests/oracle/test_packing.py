@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from rationale_eval.evidence import measure as measuring
-from rationale_eval.evidence.measure import Question, measure
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.targets import Question
 from rationale_eval.models import scoring
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import load
@@ -16,7 +17,7 @@ from rationale_eval.models.task import load_task
 
 TEXTS = ("A lovely film.", "The hotel near the station was dreadful and stale last week!", "grim")
 LABELS = {"a": "a dreadful film", "b": "positive indeed", "c": "negative", "d": "neither the one nor the other"}
-ARCHITECTURES = ("llama", "qwen2", "gpt2", "gemma2")  # the attention of the last cannot be recorded
+ARCHITECTURES = ("llama", "qwen2", "gpt2", "gemma2")
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rationale_eval.evidence.measure import Question, measure
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.targets import Question
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, collate, rows_of, score_labels, shared_prefix
 from rationale_eval.models.task import load_task
@@ -149,10 +150,11 @@ def test_rows_of_a_batch_are_padded_on_the_right_at_natural_positions(tiny_loade
     prefix = Prefix(loaded, shared)
     rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, False)]
     batch = collate(rows, prefix, loaded)
-    for row, tokens, mask, positions in zip(rows, batch.tokens, batch.mask, batch.positions, strict=True):
+    assert batch.mask is None
+    for row, tokens, positions in zip(rows, batch.tokens, batch.positions, strict=True):
         rest = list(row.tokens[len(shared) :])
         assert tokens[: len(rest)].tolist() == rest
-        assert mask.tolist() == [1] * len(row.tokens) + [0] * (len(mask) - len(row.tokens))
+        assert not tokens[len(rest) :].any()
         assert positions.tolist() == list(range(len(shared), len(shared) + len(tokens)))
 
 

@@ -102,9 +102,12 @@ def test_a_model_with_capped_attention_keeps_it_when_only_gradients_are_wanted(c
         assert found["attention"][name]["last"] is None
 
 
-def test_a_model_with_capped_attention_is_refused_with_advice_when_attention_is_wanted(cell_of):
-    with pytest.raises(UserError, match="evidence: \\[gradients\\]"):
-        cell_of("gemma2").evidence("a")
+def test_a_model_with_capped_attention_keeps_it_when_attention_is_recorded(cell_of, assert_close):
+    cell = cell_of("gemma2")
+    found = cell.evidence("a")
+    for name in ("warm", "grim"):
+        assert_close(found["predictions"][name]["scores"], naive(cell.card, TEXTS[name]))
+        assert found["attention"][name]["status"] == "ok"
 
 
 def test_perturbed_scores_are_those_of_the_text_one_would_write(cell_of, assert_close):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from hypothesis import given
@@ -35,17 +37,24 @@ def test_a_worked_plan():
     assert plan([], 10, 10) == []
 
 
+ON_GPU = torch.OutOfMemoryError("simulated")
+ON_CPU = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+)
+
+
 class Computer:
     """Squares numbers, at most ``fits`` at a time, and remembers the batches that it was given."""
 
-    def __init__(self, fits=100):
+    def __init__(self, fits=100, error=ON_GPU):
         self.fits = fits
+        self.error = error
         self.batches = []
 
     def __call__(self, batch):
         self.batches.append(list(batch))
         if len(batch) > self.fits:
-            raise torch.OutOfMemoryError("simulated")
+            raise self.error
         return [{"square": number * number} for number in batch]
 
 
@@ -65,8 +74,9 @@ def test_every_input_gets_its_own_result(tmp_path):
 
 
 @pytest.mark.parametrize("fits", [1, 2, 3, 5])
-def test_out_of_memory_makes_batches_smaller_and_results_no_different(tmp_path, fits):
-    computer = Computer(fits)
+@pytest.mark.parametrize("error", [ON_GPU, ON_CPU], ids=["gpu", "cpu"])
+def test_out_of_memory_makes_batches_smaller_and_results_no_different(tmp_path, fits, error):
+    computer = Computer(fits, error)
     assert square_all(tmp_path, computer) == {f"key {number}": number**2 for number in range(1, 11)}
     done = [number for batch in computer.batches if len(batch) <= fits for number in batch]
     assert sorted(done) == list(range(1, 11)), "nothing is computed twice"
@@ -131,9 +141,20 @@ def test_more_inputs_compute_only_the_new_ones(tmp_path):
 
 def test_the_log_tells_what_is_known_and_how_far_the_work_is(tmp_path, capsys):
     square_all(tmp_path, Computer())
-    assert "squares: 10 inputs, 0 in the memo, 10 to compute" in capsys.readouterr().err
+    log = capsys.readouterr().err
+    assert "squares: 10 inputs, 0 in the memo, 10 to compute" in log
+    assert re.search(r"squares: 10 inputs computed in [\d.]+ s, [\d.]+ s per 1,000 inputs", log)
     square_all(tmp_path, Computer(fits=3), ITEMS | {f"new {number}": 100 + number for number in range(4)})
     log = capsys.readouterr().err
     assert "squares: 14 inputs, 10 in the memo, 4 to compute" in log
     assert "squares: 14/14 inputs" in log
     assert "out of memory with 4 inputs: trying 2 at a time" in log
+
+
+def test_memory_that_a_cpu_really_lacks_is_told_from_other_errors(tmp_path):
+    def greedy(batch):
+        if len(batch) > 1:
+            torch.empty(2**60, dtype=torch.uint8)
+        return [{"square": number**2} for number in batch]
+
+    assert square_all(tmp_path, greedy)["key 10"] == 100

@@ -64,7 +64,12 @@ def test_taking_a_docstring_away_changes_no_digest(package):
     [
         ("rationales/aggregation", '== "max"', '== "min"', {"rationale"}),
         ("evidence/measure", "dim=-1", "dim=-2", {"evidence", "attributions", "memo evidence", "memo attributions"}),
-        ("faithfulness/masking", 'operator == "replace"', 'operator != "replace"', {"perturb", "attributions"}),
+        (
+            "faithfulness/masking",
+            'operator == "replace"',
+            'operator != "replace"',
+            {"perturb", "perturb_api", "attributions"},
+        ),
         (
             "models/scoring",
             "log_softmax(-1)",
@@ -81,7 +86,9 @@ def test_taking_a_docstring_away_changes_no_digest(package):
                 "memo perturb",
             },
         ),
-        ("faithfulness/measures", "!= label", "== label", {"faithfulness"}),
+        ("faithfulness/measures", "chance < LEAST_RANGE", "chance <= LEAST_RANGE", {"faithfulness"}),
+        ("faithfulness/curve_stage", "len(scores) < 2", "len(scores) < 3", {"curves"}),
+        ("faithfulness/inputs", "0 < count < words", "0 < count <= words", {"perturb", "perturb_api"}),
         ("corpora/stage", "casefold()", "lower()", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),
         ("fetch", "--no-deps", "--deps", {"fetch"}),
@@ -149,7 +156,7 @@ def test_the_list_of_a_format_is_what_its_module_imports_besides_the_stage(reade
     assert {name for name in reached if name not in UNTRACKED} - set(STAGES["corpus"]) == set(READERS[reader])
 
 
-ALL_FORMATS = {"rated_snippets", "esnli", "eraser", "medical_bios", "table"}
+ALL_FORMATS = {"rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table"}
 
 
 def test_the_formats_with_a_digest_are_those_of_the_stage():
@@ -163,9 +170,9 @@ def test_the_formats_with_a_digest_are_those_of_the_stage():
         ("corpora/treebank", {"eraser"}),
         ("corpora/marks", {"table"}),
         ("corpora/aggregate", {"esnli", "table"}),
-        ("corpora/rows", ALL_FORMATS - {"rated_snippets"}),
-        ("corpora/archive", ALL_FORMATS),
-        ("corpora/containers", ALL_FORMATS),
+        ("corpora/rows", ALL_FORMATS - {"rated_snippets", "planted"}),
+        ("corpora/archive", ALL_FORMATS - {"planted"}),
+        ("corpora/containers", ALL_FORMATS - {"planted"}),
         ("corpora/stage", ALL_FORMATS),
         ("models/task", set()),
     ],
@@ -193,7 +200,9 @@ def test_package_files_hold_no_code():
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), path
 
 
-@pytest.mark.parametrize("stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness"])
+@pytest.mark.parametrize(
+    "stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness", "curves"]
+)
 def test_light_stages_import_neither_torch_nor_transformers(stage):
     import subprocess
     import sys

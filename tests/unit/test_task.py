@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from rationale_eval.errors import UserError
-from rationale_eval.models.task import Task, load_task
+from rationale_eval.models.task import BEFORE, EXPLAIN, IN_CHAT, SETTINGS, Task, load_task
 
 GOOD = {
     "version": 2,
@@ -55,6 +55,7 @@ LABELS = {
     "nli": ["entailment", "neutral", "contradiction"],
     "occupation": ["psychologist", "surgeon", "nurse", "dentist", "physician"],
     "occupation_contrastive": ["psychologist", "surgeon", "nurse", "dentist", "physician"],
+    "planted": ["left", "right"],
     "sentiment": ["negative", "positive"],
 }
 
@@ -63,23 +64,30 @@ LABELS = {
 def test_the_prompt_files_that_come_with_the_package_are_sound(name):
     task = load_task(PROMPTS / f"{name}.yaml", None if name in LABELS else {"a": "sports", "b": "politics"})
     assert list(task.labels) == LABELS.get(name, ["a", "b"])
-    texts = {field: f"the {field}" for field in task.fields}
+    texts = {field: f"<{field}>" for field in task.fields}
     text, places = task.message(texts)
     assert [text[slice(*place)] for place in places] == list(texts.values())
     assert all(words in text for words in task.verbalisers.values()), "the answers to choose from are named"
-    assert {strategy: task.takes_size(strategy) for strategy in task.explain} == {"unbound": False, "guided": True}
     label, foil = task.labels[:2]
-    for strategy in task.explain:
-        contrastive = task.takes_foil(strategy)
-        assert contrastive == (name == "occupation_contrastive")
-        asked = task.explanation(
-            strategy, texts, label, 7 if strategy == "guided" else None, foil if contrastive else None
-        )
-        assert all(text in asked for text in texts.values())
-        assert task.verbalisers[label] in asked.replace("the text", "")
-        assert ("exactly 7 in all" in asked) == (strategy == "guided")
-        assert ("rather than surgeon" in asked) == contrastive
-        assert asked.endswith("like this:\n- ...\n- ...")
+    for setting in SETTINGS:
+        sized = {strategy: task.takes_size(strategy, setting) for strategy in task.strategies(setting)}
+        assert sized == {"unbound": False, "guided": True, "ranked": True, "scored": False}
+        for strategy in sized:
+            contrastive = task.takes_foil(strategy, setting)
+            assert contrastive == (name == "occupation_contrastive" and setting != BEFORE)
+            k, against = 7 if sized[strategy] else None, foil if contrastive else None
+            asked = task.explanation(strategy, texts, label, k, against, setting)
+            assert ("exactly 7 in all" in asked) == (strategy == "guided")
+            assert ("the most important first" in asked) == (strategy == "ranked")
+            if setting == IN_CHAT:
+                assert not any(text in asked for text in texts.values()), "they stand above"
+            else:
+                assert all(text in asked for text in texts.values())
+            if setting == EXPLAIN:
+                assert task.verbalisers[label] in asked
+                assert ("rather than surgeon" in asked) == contrastive
+            form = {"ranked": "1. ...\n2. ...", "scored": "- ...: ...\n- ...: ..."}.get(strategy, "- ...\n- ...")
+            assert asked.endswith("like this:\n" + form)
 
 
 def test_every_prompt_file_of_the_package_is_tested():
@@ -135,14 +143,14 @@ def test_what_is_wrong_is_named_with_the_file(load, changes, message):
     assert "prompt.yaml: " in str(caught.value)
 
 
-EXPLAIN = {
+PROMPTS_OF_STRATEGIES = {
     "unbound": "\n{premise} + {hypothesis}: why {label}?\n",
     "guided": "{hypothesis} {{so}} {label}; {k} words of {premise}, I said {k}",
 }
 
 
 def test_explanation_prompts(load):
-    task = load({"explain": EXPLAIN})
+    task = load({"explain": PROMPTS_OF_STRATEGIES})
     fields = {"premise": "A {dog}", "hypothesis": "It {k}", "other": "x"}
     assert task.explanation("unbound", fields, "neutral") == "A {dog} + It {k}: why maybe?"
     assert task.explanation("guided", fields, "entailment", 3) == "It {k} {so} yes; 3 words of A {dog}, I said 3"
@@ -151,7 +159,7 @@ def test_explanation_prompts(load):
 
 
 def test_a_number_of_words_is_given_exactly_where_it_is_asked_for(load):
-    task = load({"explain": EXPLAIN})
+    task = load({"explain": PROMPTS_OF_STRATEGIES})
     fields = {"premise": "a", "hypothesis": "b"}
     with pytest.raises(ValueError, match="'guided' called with k=None"):
         task.explanation("guided", fields, "neutral")
@@ -162,7 +170,7 @@ def test_a_number_of_words_is_given_exactly_where_it_is_asked_for(load):
 def test_explanation_prompts_are_optional(load):
     task = load()
     assert task.explain == {}
-    with pytest.raises(UserError, match=r"no explanation prompt 'guided'; it has \[\]"):
+    with pytest.raises(UserError, match=r"no explanation prompt 'guided' under `explain`; it has \[\]"):
         task.explanation("guided", {"premise": "a", "hypothesis": "b"}, "neutral", 3)
 
 
@@ -225,7 +233,7 @@ def test_spaces_around_a_verbaliser_are_refused(load, verbaliser):
 
 
 def test_a_foil_is_named_exactly_where_it_is_asked_for(load):
-    task = load({"explain": EXPLAIN | {"contrast": "{foil} no, {label} why? {premise} {hypothesis}"}})
+    task = load({"explain": PROMPTS_OF_STRATEGIES | {"contrast": "{foil} no, {label} why? {premise} {hypothesis}"}})
     fields = {"premise": "a", "hypothesis": "{foil}"}
     assert task.explanation("contrast", fields, "neutral", foil="contradiction") == "no no, maybe why? a {foil}"
     assert (task.takes_foil("contrast"), task.takes_foil("unbound")) == (True, False)

@@ -26,7 +26,8 @@ from rationale_eval.tables import TableSchema, write_table
 
 MEASURES = ("precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
 
-# `auprc` does not depend on the budget: it stands in every row of a scored method. `metrics` holds those of plugins.
+# `short`: a reply names fewer words than the budget asks for. `auprc` does not depend on the budget: it stands in every
+# row of a scored method. `metrics` holds those of plugins.
 ALIGNMENT = TableSchema(
     name="alignment",
     columns=pa.schema(
@@ -39,6 +40,7 @@ ALIGNMENT = TableSchema(
             pa.field("words", pa.int32()),
             pa.field("gold", pa.int32()),
             pa.field("selected", pa.int32()),
+            pa.field("short", pa.bool_()),
             *(pa.field(measure, pa.float32()) for measure in MEASURES),
             pa.field("metrics", pa.map_(pa.string(), pa.float32())),
         ]
@@ -95,7 +97,13 @@ def agreement(selected: Sequence[bool], gold: Sequence[bool]) -> dict[str, float
 def row_of(choice: Choice, metrics: Sequence[Plugin] = ()) -> dict[str, Any]:
     """The alignment row of one rationale under one budget. Raises ``UserError`` where a plugin's metric fails."""
     gold = gold_of(choice.instance)
-    row: dict[str, Any] = {**choice.key, "gold": sum(gold), **dict.fromkeys(MEASURES), "metrics": {}}
+    row: dict[str, Any] = {
+        **choice.key,
+        "short": choice.short,
+        "gold": sum(gold),
+        **dict.fromkeys(MEASURES),
+        "metrics": {},
+    }
     if choice.selected is None:
         return row
     if not any(gold):

@@ -23,11 +23,40 @@ UNTRACKED = frozenset(
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
-_INPUT = ("models/shots", "models/stage_input")
+_VARIANTS = ("memo", "models/variants", *_SCORING)
+_SHOTS = ("models/shots", "models/task_input")
+_INPUT = ("models/stage_input", *_SHOTS)
+_APIS = (
+    "apis/asking",
+    "apis/classification",
+    "apis/client",
+    "apis/labels",
+    "apis/ledger",
+    "apis/request",
+    "memo",
+    "models/shots",
+    "models/task",
+)
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
+_REQUESTS = (
+    "faithfulness/announcement",
+    "faithfulness/curves",
+    "faithfulness/inputs",
+    "faithfulness/schema",
+    "rationales/reference",
+)
+_ANSWERS = (
+    "evidence/schema",
+    "faithfulness/answers",
+    "faithfulness/schema",
+    "rationales/budgets",
+    "rationales/schema",
+    "tables",
+)
 _CELLS = (
     "alignment",
     "plugins",
+    "evidence/attribution_schema",
     "evidence/reply_schema",
     "evidence/schema",
     "faithfulness/schema",
@@ -57,7 +86,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "finetuning/whole_folder",
         "models/scoring",
         *_ASKING,
-        *_INPUT,
+        *_SHOTS,
         *_INSTANCES,
     ),
     "evidence": (
@@ -66,6 +95,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/questions",
         "evidence/schema",
         "evidence/stage",
+        "evidence/targets",
         "memo",
         *_INPUT,
         *_INSTANCES,
@@ -75,24 +105,30 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/attention",
         "evidence/attribution_schema",
         "evidence/attributions",
+        "evidence/gradient_x_attention",
         "evidence/integrated",
         "evidence/measure",
         "evidence/questions",
         "evidence/schema",
+        "evidence/targets",
         "faithfulness/masking",
-        "memo",
         *_INPUT,
         *_INSTANCES,
-        *_SCORING,
+        *_VARIANTS,
     ),
     "replies": (
+        "evidence/answers",
+        "evidence/asked",
         "evidence/conversations",
         "evidence/list_end",
         "evidence/replies",
         "evidence/reply_schema",
         "evidence/schema",
+        "evidence/solved",
         "memo",
         "models/generation",
+        "models/growing_cache",
+        "models/sampling",
         *_INPUT,
         *_INSTANCES,
         *_SCORING,
@@ -104,6 +140,8 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/replies",
         "rationales/reply_syntax",
         "rationales/schema",
+        "rationales/scored_replies",
+        "rationales/voting",
         *_INSTANCES,
     ),
     "rationale": (
@@ -122,21 +160,54 @@ STAGES: dict[str, tuple[str, ...]] = {
     "perturb": (
         "faithfulness/masking",
         "faithfulness/perturb",
-        "faithfulness/schema",
-        "memo",
+        *_REQUESTS,
         *_INPUT,
-        *_SCORING,
+        *_SELECTING,
+        *_INSTANCES,
+        *_VARIANTS,
+    ),
+    "model_api": ("apis/card", "tables"),
+    "predictions_api": (
+        "apis/answer_schema",
+        "apis/predictions",
+        "evidence/schema",
+        "models/task_input",
+        *_APIS,
+        *_INSTANCES,
+    ),
+    "replies_api": (
+        "apis/replies",
+        "evidence/asked",
+        "evidence/conversations",
+        "evidence/reply_schema",
+        "evidence/schema",
+        "evidence/solved",
+        "models/task_input",
+        *_APIS,
+        *_INSTANCES,
+    ),
+    "perturb_api": (
+        "apis/perturb",
+        "evidence/schema",
+        "faithfulness/masking",
+        "models/task_input",
+        *_REQUESTS,
+        *_APIS,
         *_SELECTING,
         *_INSTANCES,
     ),
-    "faithfulness": ("evidence/schema", "faithfulness/measures", "faithfulness/schema", "tables"),
+    "faithfulness": ("faithfulness/measures", *_ANSWERS),
+    "curves": ("faithfulness/curve_stage", "faithfulness/curves", *_ANSWERS),
     "tables": (
         "report/aggregate",
+        "report/completeness",
+        "report/label_spread",
         "report/prompting",
         "report/table_files",
         "report/tables",
         "report/trajectory",
         "report/validity",
+        "report/word_agreement",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -155,6 +226,31 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INTERVALS,
         *_CELLS,
     ),
+    "measure_tables": (
+        "report/aggregate",
+        "report/measure_tables",
+        "report/table_files",
+        "report/validity",
+        *_INTERVALS,
+        *_CELLS,
+    ),
+    "sensitivity": (
+        "report/aggregate",
+        "report/conclusions",
+        "report/sensitivity",
+        "report/table_files",
+        "report/validity",
+        "statistics/comparison",
+        *_INTERVALS,
+        *_CELLS,
+    ),
+    "calibration": (
+        "report/aggregate",
+        "report/calibration",
+        "report/table_files",
+        *_INTERVALS,
+        *_CELLS,
+    ),
     "figures": (
         "report/course_figures",
         "report/drawing",
@@ -170,11 +266,14 @@ STAGES: dict[str, tuple[str, ...]] = {
     "page": (
         "models/task",
         "report/aggregate",
+        "report/asking_tables",
         "report/cards",
         "report/comparisons",
+        "report/conclusions",
         "report/examples",
         "report/findings",
         "report/html_tables",
+        "report/measure_html",
         "report/page",
         "report/prompting",
         "report/record",
@@ -189,19 +288,21 @@ _FILES = ("corpora/aggregate", "corpora/archive", "corpora/containers", "corpora
 # What the stage ``corpus`` uses besides, by the format of the corpus.
 READERS: dict[str, tuple[str, ...]] = {
     "rated_snippets": ("corpora/archive", "corpora/containers", "corpora/rated_snippets"),
+    "planted": ("corpora/planted",),
     "esnli": ("corpora/esnli", *_FILES),
     "eraser": ("corpora/archive", "corpora/containers", "corpora/eraser", "corpora/rows", "corpora/treebank"),
     "medical_bios": ("corpora/archive", "corpora/containers", "corpora/medical_bios", "corpora/rows"),
     "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 
+_MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
 # is the other part of the memo's key.
 MEMO = {
-    "evidence": ("evidence/attention", "evidence/measure", *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", *_SCORING),
-    "attributions": ("evidence/integrated", "evidence/measure", "evidence/attention", *_SCORING),
-    "perturb": _SCORING,
+    "evidence": (*_MEASURING, *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
+    "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
+    "perturb": ("models/variants", *_SCORING),
 }
 
 

@@ -10,51 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
-
-
-class LocalModel(LocalPath):
-    """A folder with safetensors, config and tokenizer, or a GGUF file, on this machine."""
-
-    gguf: str | None = Field(default=None, description="Name of the GGUF file in the folder; null: safetensors.")
-
-
-class HubModel(HubData):
-    """A model on the Hugging Face hub, at a revision. Only safetensors (or a GGUF file) are loaded."""
-
-    gguf: str | None = Field(default=None, description="Name of the GGUF file in the repository; null: safetensors.")
-
-
-ModelSource = Annotated[
-    Annotated[GgufInPackage, Tag("(package)")]
-    | Annotated[LocalModel, Tag("(path)")]
-    | Annotated[HubModel, Tag("(hub)")],
-    Discriminator(source_kind),
-]
-
-
-class Model(Strict):
-    """A causal language model."""
-
-    source: ModelSource = Field(description="A GGUF file in a package, a local folder or GGUF file, or a hub model.")
-    local: str | None = Field(
-        default=None, description="Path below `data_root`; where it exists, it is read instead of the source."
-    )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Precision; auto is bfloat16 on a GPU and float32 on a CPU."
-    )
-    system_prompt: str | None = Field(
-        default=None, description="System message; null sends none, and the chat template may add its own."
-    )
-    prompt_style: Literal["auto", "chat", "completion"] = Field(
-        default="auto", description="By the chat template, or as plain text to go on from; auto: chat if there is one."
-    )
-    evidence: list[Literal["gradients", "attention"]] = Field(
-        default=["gradients", "attention"],
-        description="Evidence that this model can give; leave one out if its architecture cannot.",
-    )
-    licence: str = Field(default="", description="Licence of the model.")
-    citation: str = Field(default="", description="Publication to cite.")
+from rationale_eval.config_corpora import Corpus, Name, Seed, Strict
+from rationale_eval.config_models import AnyModel
+from rationale_eval.models.task import RANKED, SCORED
 
 
 class Task(Strict):
@@ -70,18 +28,37 @@ class Task(Strict):
     shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
 
 
+Target = Annotated[
+    Literal["auto", "predicted", "gold", "runner_up", "foil"],
+    Field(
+        description="The label that is explained: the predicted or the gold one, or the predicted one against the "
+        "runner-up or the instance's foil; auto: against the foil if there is one, else the predicted one alone."
+    ),
+]
+Scale = Annotated[
+    Literal["log_probability", "probability", "logit"],
+    Field(description="What of the label: of its whole verbaliser, summed over tokens, or their product."),
+]
+
+
 class GradientMethod(Strict):
-    """One reduction of the gradient of the predicted label's score with respect to the input embeddings."""
+    """One reduction of the gradient of a label's score with respect to the input embeddings.
+
+    Saliency (Simonyan et al. 2014) or input x gradient (Shrikumar et al. 2016). With another target or scale than the
+    default, a job of its own for each.
+    """
 
     kind: Literal["gradients"] = Field(description="The evidence it reads.")
     statistic: Literal["grad_l1", "grad_l2", "grad_sum", "gxi_l1", "gxi_l2", "gxi_dot"] = Field(
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AttentionMethod(Strict):
-    """Attention from the last prompt position, averaged over heads."""
+    """Attention from the last prompt position, averaged over heads; rollout is Abnar & Zuidema 2020."""
 
     kind: Literal["attention"] = Field(description="The evidence it reads.")
     statistic: Literal["last", "mean", "rollout"] = Field(
@@ -90,8 +67,20 @@ class AttentionMethod(Strict):
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
 
 
+class GradientAttentionMethod(Strict):
+    """Attention from the last prompt position times the gradient of a label's score in it (Chefer et al. 2021)."""
+
+    kind: Literal["gradient_x_attention"] = Field(description="Gradient x attention; a job of its own.")
+    statistic: Literal["last", "mean", "relevancy"] = Field(
+        default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
+    )
+    aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
+
+
 class IntegratedGradientsMethod(Strict):
-    """Gradients averaged along a line from a baseline to the input."""
+    """Gradients averaged along a line from a baseline to the input (Sundararajan et al. 2017)."""
 
     kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
     steps: int = Field(default=20, ge=2, description="Nodes of the sum: forward and backward passes for each instance.")
@@ -102,14 +91,18 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class AblationMethod(Strict):
-    """How much the score falls when a word alone is taken away."""
+    """How much the score falls when a word alone is taken away (Zeiler & Fergus 2014; Li et al. 2016)."""
 
     kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
     mask: str = Field(default="___", min_length=1, description="What stands for the word.")
+    target: Target = "auto"
+    of: Scale = "log_probability"
 
 
 class RandomMethod(Strict):
@@ -123,7 +116,7 @@ class RandomMethod(Strict):
 
 
 class PromptMethod(Strict):
-    """The model is asked which words made it decide, in a chat of its own, given its predicted label."""
+    """The model is asked which words made it decide."""
 
     kind: Literal["prompt"] = Field(description="A prompted rationale.")
     strategy: Name = Field(description="Which of the explanation prompts in the task's prompt file is put.")
@@ -131,6 +124,46 @@ class PromptMethod(Strict):
         default=20, ge=1, description="Most words asked for by a prompt that names a number; the cap is counted."
     )
     max_new_tokens: int = Field(default=96, ge=1, description="A reply is cut off after so many tokens.")
+    gives: Literal["words", "ranking", "scores"] | None = Field(
+        default=None,
+        description="What a reply is read as: words, words in order of importance, or a number for each word; null: "
+        "ranking for the strategy `ranked`, scores for `scored`, else words.",
+    )
+    order: Literal["after", "before"] = Field(
+        default="after",
+        description="After the classification, told the predicted label; or before, told none, and the label is then "
+        "asked for in the same chat.",
+    )
+    chat: Literal["separate", "same"] = Field(
+        default="separate", description="After: in a chat of its own, or in that of the classification."
+    )
+    shots: int = Field(
+        default=0, ge=0, description="Solved examples with words that people marked, drawn from the train rows."
+    )
+    shots_seed: Seed = Field(default=0, description="Seed of the choice of these examples.")
+    samples: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Replies to a question; of several, a word's score is its share of votes.",
+    )
+    temperature: float | None = Field(
+        default=None, gt=0, description="Replies are sampled at this temperature; null: greedy."
+    )
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="Sampled from the likeliest tokens that together have this probability."
+    )
+    seed: Seed = Field(default=0, description="Seed of the sampling.")
+
+    @property
+    def reads(self) -> str:
+        """What a reply is read as: words, ranking or scores."""
+        return self.gives or {RANKED: "ranking", SCORED: "scores"}.get(self.strategy, "words")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether budgets cut what the method gives: an order or scores. Else it gives a set of words."""
+        return self.reads != "words" or self.samples > 1
 
 
 class FixedMethod(Strict):
@@ -163,6 +196,7 @@ class PluginMethod(Strict):
 METHODS: dict[str, type[Strict]] = {
     "gradients": GradientMethod,
     "attention": AttentionMethod,
+    "gradient_x_attention": GradientAttentionMethod,
     "integrated_gradients": IntegratedGradientsMethod,
     "ablation": AblationMethod,
     "prompt": PromptMethod,
@@ -172,14 +206,30 @@ METHODS: dict[str, type[Strict]] = {
 }
 
 
+# Not a kind of evidence that a model's entry names: any model that is opened can give it.
+ABLATION_SCORES = "scores of single words left out"
+# What a method of each type needs a model to give.
+NEEDS: dict[type[Strict], tuple[str, ...]] = {
+    GradientMethod: ("gradients",),
+    AttentionMethod: ("attention",),
+    GradientAttentionMethod: ("gradients", "attention"),
+    IntegratedGradientsMethod: ("gradients",),
+    AblationMethod: (ABLATION_SCORES,),
+}
+
+
 def _method_kind(raw: Any) -> str:
     kind = raw.get("kind") if isinstance(raw, dict) else getattr(raw, "kind", None)
     return f"({METHODS[kind].__name__ if isinstance(kind, str) and kind in METHODS else PluginMethod.__name__})"
 
 
+# Those that explain a target.
+TARGETED = (GradientMethod, GradientAttentionMethod, IntegratedGradientsMethod, AblationMethod)
+
 Method = Annotated[
     Annotated[GradientMethod, Tag("(GradientMethod)")]
     | Annotated[AttentionMethod, Tag("(AttentionMethod)")]
+    | Annotated[GradientAttentionMethod, Tag("(GradientAttentionMethod)")]
     | Annotated[IntegratedGradientsMethod, Tag("(IntegratedGradientsMethod)")]
     | Annotated[AblationMethod, Tag("(AblationMethod)")]
     | Annotated[PromptMethod, Tag("(PromptMethod)")]
@@ -258,6 +308,29 @@ class Perturbation(Strict):
         default="replace", description="Replace each word by the mask, or delete it."
     )
     mask: str = Field(default="___", min_length=1, description="What stands for a masked word.")
+    announce: bool = Field(
+        default=False, description="Say in the prompt, of the whole text too, that words may be missing."
+    )
+
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+class Faithfulness(Strict):
+    """What is scored beside the rationales, for the measures that need it; each point costs model time."""
+
+    aopc_ratios: list[Ratio] = Field(
+        default=[0.01, 0.05, 0.1, 0.2, 0.5], description="Shares of words over which the AOPC averages; none: no AOPC."
+    )
+    curve_ratios: list[Ratio] = Field(
+        default=[], description="Further shares of words, for finer deletion and insertion curves and words to flip."
+    )
+    leave_one_out: bool = Field(
+        default=False, description="Mask each word by itself, to compare the order of words with that."
+    )
+    random_seeds: list[Seed] = Field(
+        default=[0, 1, 2], description="Draws of as many random words as each choice has, for normalised measures."
+    )
 
 
 class Interval(Strict):
@@ -318,7 +391,14 @@ class Study(Strict):
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
+    operators: list[Name] = Field(
+        default=[], description="Names from `operators`: is every conclusion the same under these?"
+    )
     metrics: list[Name] = Field(default=[], description="Further measures of alignment, registered by plugins.")
+    not_available: Literal["refuse", "show"] = Field(
+        default="refuse",
+        description="A method whose evidence a model cannot give: refused, or shown as not available in the tables.",
+    )
 
 
 class Config(Strict):
@@ -332,12 +412,14 @@ class Config(Strict):
     )
     plugins: list[str] = Field(default=[], description="Python files that register corpora, methods and metrics.")
     corpora: dict[Name, Corpus] = Field(description="Corpora by name.")
-    models: dict[Name, Model] = Field(description="Models by name.")
+    models: dict[Name, AnyModel] = Field(description="Models by name.")
     tasks: dict[Name, Task] = Field(description="Tasks by name.")
     methods: dict[Name, Method] = Field(description="Rationale methods by name.")
     budgets: dict[Name, Budget] = Field(description="Budgets by name.")
     finetuning: Finetuning = Field(default=Finetuning(), description="How checkpoints are trained.")
     perturbation: Perturbation = Field(default=Perturbation(), description="How words are masked.")
+    operators: dict[Name, Perturbation] = Field(default={}, description="Other ways to mask words, by name.")
+    faithfulness: Faithfulness = Field(default=Faithfulness(), description="What measures of faithfulness rest on.")
     interval: Interval = Field(default=Interval(), description="Intervals in tables and figures.")
     validity: Validity = Field(default=Validity(), description="When a cell says nothing.")
     claims: Claims = Field(default=Claims(), description="How the paper's claims are judged.")

@@ -8,17 +8,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from rationale_eval.config import (
+    ABLATION_SCORES,
     METHODS,
-    AttentionMethod,
+    NEEDS,
+    TARGETED,
     Config,
-    GradientMethod,
-    IntegratedGradientsMethod,
     Matched,
     PluginMethod,
     PromptMethod,
     RandomMethod,
 )
-from rationale_eval.config_corpora import FORMATS, Eraser, PluginCorpus, TableCorpus
+from rationale_eval.config_apis import ApiModel
+from rationale_eval.config_corpora import FORMATS, Corpus, Eraser, MedicalBios, PluginCorpus, TableCorpus
 from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
@@ -48,6 +49,18 @@ def _table_faults(where: str, corpus: TableCorpus) -> Iterable[str]:
         yield f"{where}.test_share: is needed where train and test are the same files: the share of texts for tests"
     if corpus.test_share is not None and set(corpus.train) != set(corpus.test):
         yield f"{where}.test_share: is for train and test in the same files; here these differ"
+
+
+def _prompt_faults(where: str, method: PromptMethod) -> Iterable[str]:
+    """What of a prompted method's entry does not go together."""
+    if method.samples > 1 and method.temperature is None:
+        yield f"{where}.temperature: is needed where samples is {method.samples}: greedy replies are all alike"
+    if method.samples > 1 and method.reads != "words":
+        yield f"{where}.samples: votes are counted of replies that give words; these are read as {method.reads}"
+    if method.temperature is None and method.top_p < 1:
+        yield f"{where}.top_p: is for sampled replies; give a temperature, or leave it out"
+    if method.order == "before" and method.chat == "same":
+        yield f"{where}.chat: is for explanations after the classification; before it there is one chat"
 
 
 def plugin_faults(config: Config, registry: Registry) -> Iterable[str]:
@@ -82,13 +95,26 @@ def check_plugins(config: Config, registry: Registry) -> None:
 
 def _evidence_faults(config: Config, index: int, method: str, needs: str) -> Iterable[str]:
     """The models of the study that cannot give the evidence that a method ``needs``."""
+    if config.study.not_available == "show":
+        return
+    way_out = "leave one of them out, or set study.not_available: show"
     for name in config.study.models:
         model = config.models.get(name)
-        if model and needs not in model.evidence:
+        if isinstance(model, ApiModel):
+            yield (
+                f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} behind an API cannot give: "
+                f"{way_out}"
+            )
+        elif model and needs != ABLATION_SCORES and needs not in model.evidence:
             yield (
                 f"study.methods[{index}]: {method!r} needs {needs}, which model {name!r} cannot give "
-                f"(models.{name}.evidence is {model.evidence})"
+                f"(models.{name}.evidence is {model.evidence}): {way_out}"
             )
+
+
+def _may_have_foils(corpus: Corpus) -> bool:
+    """Whether instances of a corpus can name a foil; what a plugin reads is only known when it is read."""
+    return isinstance(corpus, PluginCorpus) or (isinstance(corpus, MedicalBios) and corpus.setting == "contrastive")
 
 
 def _references(config: Config) -> Iterable[str]:
@@ -98,7 +124,7 @@ def _references(config: Config) -> Iterable[str]:
         listed = getattr(study, section)
         if len(set(listed)) < len(listed):
             yield f"study.{section}: something is listed twice in {listed}"
-    for section in ("corpora", "models", "methods", "budgets"):
+    for section in ("corpora", "models", "methods", "budgets", "operators"):
         names = getattr(study, section)
         registry = getattr(config, section)
         for index, name in enumerate(names):
@@ -117,6 +143,8 @@ def _references(config: Config) -> Iterable[str]:
         if isinstance(corpus, Eraser) and corpus.query_field == corpus.document_field:
             yield f"corpora.{name}.query_field: is the same as document_field, {corpus.document_field!r}"
     for name, method in config.methods.items():
+        if isinstance(method, PromptMethod):
+            yield from _prompt_faults(f"methods.{name}", method)
         for index, budget_name in enumerate((isinstance(method, RandomMethod) and method.budgets) or []):
             if budget_name not in config.budgets:
                 hint = suggestion(budget_name, config.budgets)
@@ -124,15 +152,21 @@ def _references(config: Config) -> Iterable[str]:
     for index, budget_name in enumerate(study.budgets):
         budget = config.budgets.get(budget_name)
         if isinstance(budget, Matched):
-            prompted = [name for name in study.methods if isinstance(config.methods.get(name), PromptMethod)]
+            methods = {name: config.methods.get(name) for name in study.methods}
+            prompted = {name: entry for name, entry in methods.items() if isinstance(entry, PromptMethod)}
+            matches = f"study.budgets[{index}]: {budget_name!r} matches {budget.to!r}, which"
             if budget.to not in prompted:
-                yield (
-                    f"study.budgets[{index}]: {budget_name!r} matches {budget.to!r}, which is no prompted method of "
-                    f"the study{suggestion(budget.to, prompted)}"
-                )
+                yield f"{matches} is no prompted method of the study{suggestion(budget.to, prompted)}"
+            elif prompted[budget.to].is_cut:
+                yield f"{matches} is cut to budgets itself: only a method that gives a set of words has sizes to match"
     for index, method_name in enumerate(study.methods):
         asked = config.methods.get(method_name)
-        if isinstance(asked, GradientMethod | AttentionMethod):
-            yield from _evidence_faults(config, index, method_name, asked.kind)
-        if isinstance(asked, IntegratedGradientsMethod):
-            yield from _evidence_faults(config, index, method_name, "gradients")
+        for needed in NEEDS.get(type(asked), ()) if asked else ():
+            yield from _evidence_faults(config, index, method_name, needed)
+        if isinstance(asked, TARGETED) and asked.target == "foil":
+            for name in study.corpora:
+                if (entry := config.corpora.get(name)) and not _may_have_foils(entry):
+                    yield (
+                        f"methods.{method_name}.target: foil is for contrastive corpora; {name!r} of the study is none "
+                        f"(auto, predicted, gold and runner_up are for every corpus)"
+                    )

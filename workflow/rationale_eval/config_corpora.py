@@ -221,6 +221,17 @@ class TableCorpus(SplitFiles):
     )
 
 
+class Planted(CorpusEntry):
+    """Made-up sentences whose label is decided by marked words, by construction: a known truth."""
+
+    format: Literal["planted"] = Field(description="Which reader takes the source: a grammar (YAML).")
+    variant: Literal["plain", "conjunction", "negation", "decoy"] = Field(
+        description="One cue; two that decide together; a cue that may be negated; a cue beside another that is not."
+    )
+    sentences: int = Field(default=4000, ge=2, description="Number of sentences that are made; equal ones count once.")
+    test_share: float = Field(default=0.5, gt=0, lt=1, description="Share of the texts on the test side of the split.")
+
+
 class PluginCorpus(CorpusEntry):
     """A corpus that a plugin reads."""
 
@@ -230,6 +241,7 @@ class PluginCorpus(CorpusEntry):
 
 FORMATS: dict[str, type[CorpusEntry]] = {
     "rated_snippets": RatedSnippets,
+    "planted": Planted,
     "esnli": Esnli,
     "eraser": Eraser,
     "medical_bios": MedicalBios,
@@ -244,6 +256,7 @@ def _format(raw: Any) -> str:
 
 Corpus = Annotated[
     Annotated[RatedSnippets, Tag("(rated_snippets)")]
+    | Annotated[Planted, Tag("(planted)")]
     | Annotated[Esnli, Tag("(esnli)")]
     | Annotated[Eraser, Tag("(eraser)")]
     | Annotated[MedicalBios, Tag("(medical_bios)")]

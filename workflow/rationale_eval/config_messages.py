@@ -17,13 +17,11 @@ from rationale_eval.config import (
     Claims,
     Compute,
     Config,
+    Faithfulness,
     Finetuning,
-    HubModel,
     Interval,
-    LocalModel,
     Margins,
     Matched,
-    Model,
     Perturbation,
     PluginMethod,
     Study,
@@ -33,6 +31,7 @@ from rationale_eval.config import (
     TopVar,
     Validity,
 )
+from rationale_eval.config_apis import API_ADDRESS, VARIABLE, ApiBudget, ApiLimits, ApiModel, ApiSource, Price
 from rationale_eval.config_corpora import (
     ADDRESS,
     FILE_NAME,
@@ -50,6 +49,7 @@ from rationale_eval.config_corpora import (
     Strict,
     Url,
 )
+from rationale_eval.config_models import HubModel, LocalModel, Model
 
 PATTERNS = {
     NAME: "a name of up to 64 letters, digits, '_', '.' and '-' that begins with a letter or digit",
@@ -57,7 +57,10 @@ PATTERNS = {
     SHA256: "a SHA-256: 64 hexadecimal digits in lower case",
     ADDRESS: "an address http://… or https://… without spaces, user name and password",
     HUB_NAME: "owner/name as on the hub",
+    API_ADDRESS: "an address http://… or https://… without spaces, user name, password and query",
+    VARIABLE: "the name of an environment variable in capitals, not what it holds",
 }
+SECRET = (ADDRESS, API_ADDRESS, VARIABLE)  # what stands there by mistake may be a password or a key
 # The key that says which type an entry has, and the types that are the package's own; all others are a plugin's.
 KINDS: dict[int | str, tuple[str, Mapping[str, type[Strict]]]] = {
     "corpora": ("format", FORMATS),
@@ -111,8 +114,7 @@ def _line(fault: ErrorDetails, raw: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return f"{path}: {context['error']}"
     if kind == "string_pattern_mismatch":
-        # An address may hold a password.
-        found = "" if context["pattern"] == ADDRESS else f" (it is {value!r})"
+        found = "" if context["pattern"] in SECRET else f" (it is {value!r})"
         return f"{path}: must be {PATTERNS[context['pattern']]}{found}"
     found = "" if isinstance(value, dict | list) else f" (it is {value!r})"
     return f"{path}: {fault['msg'][0].lower()}{fault['msg'][1:].removesuffix(' after validation, not 0')}{found}"
@@ -164,7 +166,8 @@ def _unknown_kind(loc: Loc, value: Mapping[str, Any]) -> str:
         return f"{path}.kind: " + (
             "is missing" if kind is None else f"{kind!r} is not known{suggestion(str(kind), map(str, BUDGETS))}"
         )
-    known = [kind for kind in SOURCES if loc[0] == "corpora" or kind != "url"]
+    known = [*(kind for kind in SOURCES if loc[0] == "corpora" or kind != "url")]
+    known += ["api"] if loc[0] == "models" else []
     for key in value:
         if close := _close(str(key), known):
             return f"{path}.{key}: unknown key; did you mean {close!r}?"
@@ -184,11 +187,16 @@ def _allowed(loc: Loc) -> list[str]:
     branches["(path)"] = LocalModel if of_models else LocalPath
     branches["(hub)"] = HubModel if of_models else HubData
     branches["(package)"] = GgufInPackage if of_models else PackageFile
+    if of_models and "(api)" in loc:
+        parts: dict[str, type[Strict]] = {"source": ApiSource, "limits": ApiLimits, "price": Price, "budget": ApiBudget}
+        return list(parts.get(str(loc[-1]), ApiModel).model_fields)
     sections: dict[int | str, type[Strict]] = {
         "models": Model,
         "tasks": Task,
         "finetuning": Finetuning,
         "perturbation": Perturbation,
+        "operators": Perturbation,
+        "faithfulness": Faithfulness,
         "interval": Interval,
         "validity": Validity,
         "claims": Margins if len(loc) > 1 else Claims,

@@ -15,7 +15,7 @@ import os
 import socket
 import uuid
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -78,6 +78,14 @@ class Memo:
 
     def __getitem__(self, key: str) -> Any:
         return self._results[key]
+
+    def keys(self) -> Iterator[str]:
+        """The keys of all that is stored."""
+        return iter(self._results)
+
+    def values(self) -> Iterator[Any]:
+        """All that is stored."""
+        return iter(self._results.values())
 
     def put(self, results: Mapping[str, Any]) -> None:
         """Store ``results`` and flush them to the disk before returning."""

@@ -48,10 +48,11 @@ ARGUMENTS = {
 EVIDENCE = ("gradients", "attention")
 # Names that the package itself has.
 TAKEN = {
-    CORPUS_FORMAT: frozenset({"rated_snippets", "esnli", "eraser", "medical_bios", "table"}),
+    CORPUS_FORMAT: frozenset({"rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table"}),
     METHOD: frozenset(
         {
             *EVIDENCE,
+            "gradient_x_attention",
             "prompt",
             "random",
             "first_words",
@@ -65,7 +66,7 @@ TAKEN = {
     METRIC: frozenset(
         {"precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance"}
         # Other columns of that table.
-        | {"id", "method", "sample", "budget", "status", "words", "gold", "selected", "metrics"}
+        | {"id", "method", "sample", "budget", "status", "words", "gold", "selected", "short", "metrics"}
     ),
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

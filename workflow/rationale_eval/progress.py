@@ -38,6 +38,10 @@ class Progress:
             self.last = now
             self._line(now)
 
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return max(time.monotonic() - self.start, 1e-9)
+
     def _line(self, now: float) -> None:
         elapsed = max(now - self.start, 1e-9)
         rate = (self.done - self.skipped) / elapsed

@@ -6,61 +6,39 @@ changed, and no others.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.config import (
+    ABLATION_SCORES,
+    NEEDS,
     AblationMethod,
     AttentionMethod,
     Config,
     ExternalMethod,
     FixedMethod,
+    GradientAttentionMethod,
     GradientMethod,
     IntegratedGradientsMethod,
     PluginMethod,
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
-from rationale_eval.config_corpora import FORMATS, PluginCorpus
+from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
+from rationale_eval.config_models import Model
 from rationale_eval.errors import UserError
-from rationale_eval.models.task import Task, load_task, task_slice
+from rationale_eval.evidence.conversations import setting_of
+from rationale_eval.models.task import EXPLAIN, Task, load_task, task_slice
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
+from rationale_eval.study_cells import BASE, Cell, canonical, epoch_name
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
 ABOUT = {"description", "annotation", "licence", "privacy", "caveats", "citation", "format"}
 # The budget of sets of words, by the name that it has in tables.
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys: equal slices are equal texts."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-BASE = "base"
-
-
-def epoch_name(epoch: int, seed: int) -> str:
-    """The name of the checkpoint after ``epoch`` epochs of the run with ``seed``."""
-    return f"epoch-{epoch:02d}-seed-{seed}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One checkpoint of a model on one corpus."""
-
-    corpus: str
-    model: str
-    checkpoint: str
-
-    @property
-    def path(self) -> str:
-        """The cell's folder below the results folder."""
-        return f"{self.corpus}/{self.model}/{self.checkpoint}"
 
 
 class StudyPlan:
@@ -87,8 +65,19 @@ class StudyPlan:
             Cell(corpus, model, checkpoint)
             for corpus in self.study.corpora
             for model in self.study.models
-            for checkpoint in checkpoints
+            # What is behind an API cannot be fine-tuned here.
+            for checkpoint in ([BASE] if model in self.apis else checkpoints)
         ]
+
+    @property
+    def apis(self) -> dict[str, ApiModel]:
+        """The models behind an API, by name."""
+        return {name: entry for name, entry in self.config.models.items() if isinstance(entry, ApiModel)}
+
+    @property
+    def opened(self) -> dict[str, Model]:
+        """All other models, by name."""
+        return {name: entry for name, entry in self.config.models.items() if isinstance(entry, Model)}
 
     def fetch(self, artifact: str) -> str:
         """Slice of the download of one package file."""
@@ -96,9 +85,9 @@ class StudyPlan:
 
     @property
     def entries(self) -> list[Any]:
-        """The corpora and models of the study."""
+        """The corpora and models of the study that have files."""
         corpora = [self.config.corpora[name] for name in self.study.corpora]
-        return [*corpora, *(self.config.models[name] for name in self.study.models)]
+        return [*corpora, *(self.opened[name] for name in self.study.models if name in self.opened)]
 
     def reader(self, corpus: str) -> str | None:
         """The format of a corpus if the package itself reads it; None for a plugin's."""
@@ -150,10 +139,10 @@ class StudyPlan:
         entry = self.config.tasks[self.config.corpora[corpus].task]
         return load_task(Path(entry.prompts), entry.verbalisers)
 
-    def _task(self, corpus: str, *strategies: str) -> dict[str, Any]:
+    def _task(self, corpus: str, *strategies: str, setting: str = EXPLAIN) -> dict[str, Any]:
         """The part of the prompt file that a stage reads."""
         entry = self.config.tasks[self.config.corpora[corpus].task]
-        return task_slice(Path(entry.prompts), entry.verbalisers, strategies)
+        return task_slice(Path(entry.prompts), entry.verbalisers, strategies, setting)
 
     def _shots(self, corpus: str) -> dict[str, int]:
         entry = self.config.tasks[self.config.corpora[corpus].task]
@@ -170,49 +159,94 @@ class StudyPlan:
             file = self.config.tasks[self.config.corpora[corpus].task].prompts
             for index, name in enumerate(self.study.methods):
                 entry = self.config.methods[name]
-                if isinstance(entry, PromptMethod) and entry.strategy not in task.explain:
+                if not isinstance(entry, PromptMethod):
+                    continue
+                setting = setting_of(entry.model_dump())
+                if entry.strategy not in task.strategies(setting):
                     raise UserError(
                         f"study.methods[{index}]: {name!r} asks by {entry.strategy!r}, which {file} "
-                        f"does not have under `explain`; it has {sorted(task.explain)}"
+                        f"does not have under `{setting}`; it has {sorted(task.strategies(setting))}"
                     )
 
     def model(self, name: str) -> str:
-        """Slice of the preparation of a model."""
+        """Slice of the preparation of a model, or of the card of one behind an API."""
         entry = self.config.models[name]
+        if isinstance(entry, ApiModel):
+            source: dict[str, Any] = entry.source.model_dump(include={"api", "model"})
+        else:
+            source = self.sources.described(entry)
         return canonical(
             {
                 "name": name,
-                "source": self.sources.described(entry),
+                "source": source,
                 "licence": entry.licence,
                 "citation": entry.citation,
             }
         )
 
     def _asking(self, model: str) -> dict[str, Any]:
-        return self.config.models[model].model_dump(include={"dtype", "system_prompt", "prompt_style"})
+        entry = self.config.models[model]
+        if isinstance(entry, ApiModel):
+            source = entry.source
+            api = {"address": source.api, **source.model_dump(include={"model", "token_limit", "options"})}
+            return {"api": api, "system_prompt": entry.system_prompt}
+        return {"asking": entry.model_dump(include={"dtype", "system_prompt", "prompt_style"})}
+
+    def _classifying(self, corpus: str, model: str) -> dict[str, Any]:
+        """The part of a slice that says how a model is asked to classify."""
+        asking = self._asking(model)
+        entry = self.config.models[model]
+        if isinstance(entry, ApiModel):
+            asking["api"] |= {"predict": entry.predict}
+        return asking | {"task": self._task(corpus), "shots": self._shots(corpus)}
+
+    def limits(self, model: str) -> str:
+        """How a model behind an API may be asked: nothing that a result depends on."""
+        entry = self.apis[model]
+        parts = {"budget": entry.budget.model_dump(), "price": entry.price and entry.price.model_dump()}
+        return canonical({"name": model, "key": entry.source.key, **entry.limits.model_dump(), **parts})
 
     def evidence(self, corpus: str, model: str) -> str:
         """Slice of predictions and evidence."""
-        return canonical(
-            {
-                "asking": self._asking(model),
-                "task": self._task(corpus),
-                "shots": self._shots(corpus),
-                "evidence": self.config.models[model].evidence,
-            }
-        )
+        return canonical(self._classifying(corpus, model) | {"evidence": self.opened[model].evidence})
+
+    def predictions(self, corpus: str, model: str) -> str:
+        """Slice of the predictions of a model behind an API."""
+        return canonical(self._classifying(corpus, model))
+
+    def attribution_table(self, method: str) -> str | None:
+        """The name of the table of attributions that ``method`` reads, if it reads one.
+
+        A table serves all methods that differ in the reduction alone where its name says all else: the kind, and after
+        the @, which no method's name has, the target.
+        """
+        entry = self.config.methods[method]
+        if isinstance(entry, IntegratedGradientsMethod | AblationMethod):
+            return method
+        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_probability"):
+            return None  # comes with the predictions
+        if isinstance(entry, GradientMethod | GradientAttentionMethod):
+            return f"{entry.kind}@{entry.target}-{entry.of}"
+        return None
 
     @property
-    def attributed(self) -> list[str]:
-        """The methods whose attributions are a job of their own, that the configuration names."""
-        kinds = (IntegratedGradientsMethod, AblationMethod)
-        return [name for name, entry in self.config.methods.items() if isinstance(entry, kinds)]
+    def integrated(self) -> list[str]:
+        """The methods of the configuration that are integrated gradients."""
+        return [name for name, entry in self.config.methods.items() if isinstance(entry, IntegratedGradientsMethod)]
 
-    def attributions(self, corpus: str, model: str, method: str) -> str:
-        """Slice of the attributions of such a method: not how its words are chosen."""
-        settings = self.config.methods[method].model_dump(exclude={"statistic", "aggregation"})
-        asked = {"asking": self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
-        return canonical(asked | settings)
+    @property
+    def attributed(self) -> dict[str, str]:
+        """The tables of attributions that the configuration's methods read, each with the first of them."""
+        found: dict[str, str] = {}
+        for method in self.config.methods:
+            if table := self.attribution_table(method):
+                found.setdefault(table, method)
+        return found
+
+    def attributions(self, corpus: str, model: str, table: str) -> str:
+        """Slice of a table of attributions: not how words are chosen by them."""
+        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation"})
+        return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:
         """The kind of evidence that ``method`` reads, if any."""
@@ -221,8 +255,19 @@ class StudyPlan:
             return self.registry.get(METHOD, entry.kind).evidence
         return entry.kind if isinstance(entry, GradientMethod | AttentionMethod) else None
 
-    def method(self, name: str) -> str:
+    def available(self, method: str, model: str) -> bool:
+        """Whether a model can give what a method needs."""
+        entry = self.config.methods[method]
+        plugin = self.evidence_of(method) if isinstance(entry, PluginMethod) else None
+        needs = {*NEEDS.get(type(entry), ()), plugin} - {None}
+        if model in self.apis:
+            return not needs
+        return needs <= {*self.opened[model].evidence, ABLATION_SCORES}
+
+    def method(self, name: str, model: str) -> str:
         """Slice of one method's rationales."""
+        if not self.available(name, model):
+            return canonical({"kind": "not_available"})
         return canonical(self.config.methods[name].model_dump())
 
     @property
@@ -232,21 +277,39 @@ class StudyPlan:
 
     def replies(self, corpus: str, model: str, method: str) -> str:
         """Slice of the replies of a prompted method."""
+        entry = self._prompt(method)
+        settings = entry.model_dump(exclude={"kind", "shots_seed"}) | {"gives": entry.reads}
+        settings["shots"] = {"count": entry.shots, "seed": entry.shots_seed}
+        task = self._task(corpus, entry.strategy, setting=setting_of(settings))
+        asking = self._asking(model)
+        if settings["order"] == "before" and model in self.apis:
+            asking["api"] |= {"predict": self.apis[model].predict}  # the label is asked for after the reply
+        return canonical(asking | {"task": task} | settings)
+
+    def explained_shots(self, method: str) -> bool:
+        """Whether a prompted method shows solved examples from the train rows."""
+        return self._prompt(method).shots > 0
+
+    def reading(self, method: str) -> str:
+        """Slice of the reading of a prompted method's replies."""
+        entry = self._prompt(method)
+        return canonical({"gives": entry.reads, "vote": entry.samples > 1})
+
+    def _prompt(self, method: str) -> PromptMethod:
         entry = self.config.methods[method]
         assert isinstance(entry, PromptMethod)
-        asked = {"asking": self._asking(model), "task": self._task(corpus, entry.strategy)}
-        return canonical(asked | entry.model_dump(exclude={"kind"}))
+        return entry
 
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
-        asked = {**self._asking(model), "task": self._task(corpus), "shots": self._shots(corpus)}
+        asked = {**self._asking(model)["asking"], "task": self._task(corpus), "shots": self._shots(corpus)}
         return canonical(asked | self.config.finetuning.model_dump())
 
     def _budgets(self) -> dict[str, Any]:
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
 
-    def _budgets_of(self, method: str) -> dict[str, Any]:
-        """The budgets that apply to a method: scores are cut to the study's, sets are taken as given.
+    def budgets_of(self, method: str) -> dict[str, Any]:
+        """The budgets that apply to a method: scores and rankings are cut to the study's, sets are taken as given.
 
         A reply names its words in an order, so that one that was asked for as many words as people marked can also be
         cut to that number.
@@ -258,14 +321,17 @@ class StudyPlan:
         if isinstance(entry, ExternalMethod) and entry.gives == "selected":
             return AS_GIVEN
         if isinstance(entry, PromptMethod):
-            sized = self.task(self.study.corpora[0]).takes_size(entry.strategy)
+            if entry.is_cut:
+                return budgets
+            setting = setting_of(entry.model_dump())
+            sized = self.task(self.study.corpora[0]).takes_size(entry.strategy, setting)
             return AS_GIVEN | {name: entry for name, entry in budgets.items() if sized and entry["kind"] == "top_var"}
         if isinstance(entry, RandomMethod) and entry.budgets is not None:
             return {name: budgets[name] for name in self.study.budgets if name in entry.budgets}
         return budgets
 
     def _evaluated(self) -> list[dict[str, Any]]:
-        return [{"name": name, "budgets": self._budgets_of(name)} for name in self.study.methods]
+        return [{"name": name, "budgets": self.budgets_of(name)} for name in self.study.methods]
 
     def _methods(self) -> dict[str, Any]:
         return {name: self.config.methods[name].model_dump() for name in self.study.methods}
@@ -274,18 +340,64 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def perturbation(self, corpus: str, model: str) -> str:
-        """Slice of the perturbation scores."""
+    def _curved(self, model: str) -> list[str]:
+        """The methods whose order of words has curves: those of the study that score words.
+
+        None for a model behind an API: reference rows alone would have some, and each point is paid for.
+        """
+        if model in self.apis:
+            return []
+        return [name for name in self.study.methods if self._scores_words(self.config.methods[name])]
+
+    @staticmethod
+    def _scores_words(entry: Any) -> bool:
+        if isinstance(entry, PromptMethod):
+            return entry.reads == "scores" or entry.samples > 1
+        if isinstance(entry, ExternalMethod):
+            return entry.gives == "scores"
+        return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
+
+    def _ratios(self) -> list[float]:
+        return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
+
+    def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
+        """Slice of the perturbation scores by the main operator, or by one of ``study.operators``.
+
+        By the others rationales alone are scored: what else measures rest on is by the main one.
+        """
+        settings = self.config.faithfulness
+        main = operator is None
+        curves = {"methods": self._curved(model) if main else [], "ratios": self._ratios() if main else []}
+        entry = self.config.perturbation if operator is None else self.config.operators[operator]
         return canonical(
-            {
-                "asking": self._asking(model),
-                "task": self._task(corpus),
-                "shots": self._shots(corpus),
+            self._classifying(corpus, model)
+            | {
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
-                **self.config.perturbation.model_dump(),
+                "curves": curves,
+                "random_seeds": settings.random_seeds if main else [],
+                "leave_one_out": settings.leave_one_out and main,
+                **entry.model_dump(),
             }
         )
+
+    def curves(self, model: str) -> str:
+        """Slice of the measures of orders of words."""
+        curved = self._curved(model) if self._ratios() else []
+        methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
+        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
+        return canonical({"methods": methods, **ratios})
+
+    def _operators(self) -> dict[str, Any]:
+        return {name: self.config.operators[name].model_dump() for name in self.study.operators}
+
+    def measure_tables(self) -> str:
+        """Slice of the report's tables of orders of words and of normalised measures."""
+        return canonical(self._compared())
+
+    def sensitivity(self) -> str:
+        """Slice of the report's table of the sensitivity to the operator."""
+        return canonical(self._compared() | {"operators": self._operators()})
 
     def _compared(self) -> dict[str, Any]:
         return {
@@ -305,6 +417,22 @@ class StudyPlan:
         """Slice of the claims."""
         return canonical(self._compared() | {"claims": self.config.claims.model_dump()})
 
+    @property
+    def planted_cells(self) -> list[Cell]:
+        """The cells of corpora whose deciding words are known by construction."""
+        return [cell for cell in self.cells if isinstance(self.config.corpora[cell.corpus], Planted)]
+
+    def calibration(self) -> str:
+        """Slice of the calibration on planted corpora."""
+        return canonical(
+            {
+                "cells": [vars(cell) for cell in self.planted_cells],
+                "methods": self._methods(),
+                "budget": self.study.main_budget,
+                "interval": self.config.interval.model_dump(),
+            }
+        )
+
     def figures(self) -> str:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
@@ -319,6 +447,7 @@ class StudyPlan:
                 "budgets": self._budgets(),
                 "main_budget": self.study.main_budget,
                 "perturbation": self.config.perturbation.model_dump(),
+                "operators": self._operators(),
                 "interval": self.config.interval.model_dump(),
                 "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
             }

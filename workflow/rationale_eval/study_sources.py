@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.config import Config, HubModel, Model
+from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
+from rationale_eval.config_models import HubModel, Model
 from rationale_eval.models.prepare import model_files
 from rationale_eval.sources.card import HUB_CARD
 
@@ -24,7 +25,8 @@ class Sources:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cache = config.cache_dir
-        entries = [*config.corpora.values(), *config.models.values()]
+        models = [entry for entry in config.models.values() if isinstance(entry, Model)]
+        entries = [*config.corpora.values(), *models]
         self._sources: list[Any] = [entry.source for entry in entries if self.local(entry) is None]
 
     @property

@@ -13,7 +13,8 @@ from rationale_eval.errors import UserError
 from rationale_eval.job_environment import prepare
 from rationale_eval.plugins import digest as plugin_digest
 from rationale_eval.sources.card import HUB_CARD
-from rationale_eval.study import StudyPlan, canonical, epoch_name
+from rationale_eval.study import StudyPlan
+from rationale_eval.study_cells import canonical, epoch_name
 
 prepare(WORKFLOW)
 try:
@@ -35,6 +36,7 @@ wildcard_constraints:
     model=r"[A-Za-z0-9][\w.-]*",
     checkpoint=r"base|epoch-\d\d+-seed-\d+",
     method=r"[A-Za-z0-9][\w.-]*",
+    operator=r"[A-Za-z0-9][\w.-]*",
 
 
 def one_of(names):
@@ -72,6 +74,11 @@ def shots_table(wildcards):
     return [f"{RESULTS}/corpora/{wildcards.corpus}/train.parquet"] if plan.shots(wildcards.corpus) else []
 
 
+def explained_table(wildcards):
+    """The train rows, where a question for words shows solved examples from them; else nothing."""
+    return [f"{RESULTS}/corpora/{wildcards.corpus}/train.parquet"] if plan.explained_shots(wildcards.method) else []
+
+
 def external_file(wildcards):
     """The file of rationales made elsewhere, if the method is that; else nothing."""
     return plan.external(wildcards.method, wildcards.corpus, wildcards.model, wildcards.checkpoint)
@@ -79,8 +86,10 @@ def external_file(wildcards):
 
 def evidence_table(wildcards):
     """The evidence that a method reads, or nothing (a prompted method's replies have a rule of their own)."""
-    if wildcards.method in plan.attributed:
-        return [f"{CELL}/evidence/attributions/{{method}}.parquet".format(**wildcards)]
+    if not plan.available(wildcards.method, wildcards.model):
+        return []
+    if table := plan.attribution_table(wildcards.method):
+        return [f"{CELL}/evidence/attributions/{table}.parquet".format(**wildcards)]
     kind = plan.evidence_of(wildcards.method)
     return [f"{CELL}/evidence/{kind}.parquet".format(**wildcards)] if kind else []
 

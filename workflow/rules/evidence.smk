@@ -15,6 +15,8 @@ rule evidence:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/evidence.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/evidence.tsv"
+    wildcard_constraints:
+        model=one_of(plan.opened),
     conda:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
@@ -44,13 +46,14 @@ rule attributions:
         checkpoint=checkpoint_folder,
         shots=shots_table,
     output:
-        attributions=f"{CELL}/evidence/attributions/{{method}}.parquet",
+        attributions=f"{CELL}/evidence/attributions/{{table}}.parquet",
     log:
-        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{method}}.log",
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{table}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{method}}.tsv"
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/attributions/{{table}}.tsv"
     wildcard_constraints:
-        method=one_of(plan.attributed),
+        model=one_of(plan.opened),
+        table=one_of(plan.attributed),
     conda:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
@@ -62,7 +65,7 @@ rule attributions:
         batch_tokens=COMPUTE.batch_tokens,
         batch_rows=COMPUTE.batch_rows,
     params:
-        spec=lambda wildcards: plan.attributions(wildcards.corpus, wildcards.model, wildcards.method),
+        spec=lambda wildcards: plan.attributions(wildcards.corpus, wildcards.model, wildcards.table),
         code=stage_code("attributions"),
     shell:
         "python -m rationale_eval attributions --spec {params.spec:q}"
@@ -78,6 +81,7 @@ rule replies:
         predictions=f"{CELL}/predictions.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
         checkpoint=checkpoint_folder,
+        shots=explained_table,
     output:
         replies=f"{CELL}/evidence/replies/{{method}}.parquet",
     log:
@@ -85,6 +89,7 @@ rule replies:
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/replies/{{method}}.tsv"
     wildcard_constraints:
+        model=one_of(plan.opened),
         method=one_of(plan.prompted),
     conda:
         "../../envs/gpu.yaml"
@@ -101,7 +106,7 @@ rule replies:
         code=stage_code("replies"),
     shell:
         "python -m rationale_eval replies --spec {params.spec:q}"
-        " --test {input.test:q} --predictions {input.predictions:q}"
+        " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.replies:q} > {log:q} 2>&1"

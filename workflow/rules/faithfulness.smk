@@ -14,6 +14,8 @@ rule perturb:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/perturb.log",
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/perturb.tsv"
+    wildcard_constraints:
+        model=one_of(plan.opened),
     conda:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
@@ -32,6 +34,19 @@ rule perturb:
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --rationales {input.rationales:q}"
         " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.perturbations:q} > {log:q} 2>&1"
+
+
+# The same by another operator, for the check of the conclusions' sensitivity to it.
+use rule perturb as perturb_otherwise with:
+    output:
+        perturbations=f"{CELL}/perturbations/{{operator}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/perturbations/{{operator}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/perturbations/{{operator}}.tsv"
+    params:
+        spec=lambda wildcards: plan.perturbation(wildcards.corpus, wildcards.model, wildcards.operator),
+        code=stage_code("perturb"),
 
 
 rule faithfulness:
@@ -53,3 +68,38 @@ rule faithfulness:
     shell:
         "python -m rationale_eval faithfulness --spec {params.spec:q} --predictions {input.predictions:q}"
         " --perturbations {input.perturbations:q} --output {output.faithfulness:q} > {log:q} 2>&1"
+
+
+use rule faithfulness as faithfulness_otherwise with:
+    input:
+        predictions=f"{CELL}/predictions.parquet",
+        perturbations=f"{CELL}/perturbations/{{operator}}.parquet",
+    output:
+        faithfulness=f"{CELL}/faithfulness/{{operator}}.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/faithfulness/{{operator}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/faithfulness/{{operator}}.tsv"
+
+
+rule curves:
+    input:
+        predictions=f"{CELL}/predictions.parquet",
+        perturbations=f"{CELL}/perturbations.parquet",
+        rationales=rationale_tables,
+    output:
+        curves=f"{CELL}/curves.parquet",
+    log:
+        f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/curves.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/curves.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=lambda wildcards: plan.curves(wildcards.model),
+        code=stage_code("curves"),
+    shell:
+        "python -m rationale_eval curves --spec {params.spec:q} --predictions {input.predictions:q}"
+        " --perturbations {input.perturbations:q} --rationales {input.rationales:q}"
+        " --output {output.curves:q} > {log:q} 2>&1"

@@ -13,6 +13,7 @@ rule finetune:
     benchmark:
         f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}.tsv"
     wildcard_constraints:
+        model=one_of(plan.opened),
         epoch=r"\d\d+",
         seed=r"\d+",
     conda:

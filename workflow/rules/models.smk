@@ -11,6 +11,8 @@ rule model:
         f"{RESULTS}/logs/models/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/models/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(plan.opened),
     conda:
         "../../envs/cpu.yaml"
     resources:

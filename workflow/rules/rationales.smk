@@ -7,6 +7,7 @@ rule prompted_rationale:
         replies=f"{CELL}/evidence/replies/{{method}}.parquet",
     output:
         rationales=f"{CELL}/rationales/{{method}}.parquet",
+        readings=f"{CELL}/evidence/readings/{{method}}.parquet",
     log:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/rationales/{{method}}.log",
     benchmark:
@@ -17,11 +18,12 @@ rule prompted_rationale:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec="{}",
+        spec=lambda wildcards: plan.reading(wildcards.method),
         code=stage_code("prompted"),
     shell:
         "python -m rationale_eval prompted --spec {params.spec:q}"
-        " --test {input.test:q} --replies {input.replies:q} --output {output.rationales:q} > {log:q} 2>&1"
+        " --test {input.test:q} --replies {input.replies:q}"
+        " --readings {output.readings:q} --output {output.rationales:q} > {log:q} 2>&1"
 
 
 rule rationale:
@@ -41,7 +43,7 @@ rule rationale:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.method(wildcards.method),
+        spec=lambda wildcards: plan.method(wildcards.method, wildcards.model),
         plugins=lambda wildcards: files_of(plan.method_plugins(wildcards.method)),
         code=lambda wildcards: code("rationale", plan.method_plugins(wildcards.method)),
     shell:

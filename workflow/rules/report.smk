@@ -1,8 +1,22 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
-REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "splits", "prompting", "trajectory"]
+REPORT_TABLES = [
+    "accuracy",
+    "labels",
+    "alignment",
+    "faithfulness",
+    "splits",
+    "prompting",
+    "agreement",
+    "completeness",
+    "trajectory",
+]
+# Where the study has a planted corpus.
+CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
+MEASURED = ["predictions", "alignment", "faithfulness"]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
+INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
@@ -11,6 +25,13 @@ rule report_tables:
         predictions=cells("predictions.parquet"),
         rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
         replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
+        readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
+        integrated=[
+            f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
+            for cell in plan.cells
+            for method in INTEGRATED
+            if plan.available(method, cell.model)
+        ],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -20,6 +41,12 @@ rule report_tables:
             caption="../report/accuracy_table.rst",
             category="Tables",
             labels={"table": "accuracy and collapse"},
+        ),
+        labels=report(
+            f"{REPORT}/tables/labels.csv",
+            caption="../report/labels_table.rst",
+            category="Tables",
+            labels={"table": "predicted labels"},
         ),
         alignment=report(
             f"{REPORT}/tables/alignment.csv",
@@ -45,6 +72,18 @@ rule report_tables:
             category="Tables",
             labels={"table": "replies and how they were read"},
         ),
+        agreement=report(
+            f"{REPORT}/tables/agreement.csv",
+            caption="../report/agreement_table.rst",
+            category="Tables",
+            labels={"table": "agreement of ways of asking"},
+        ),
+        completeness=report(
+            f"{REPORT}/tables/completeness.csv",
+            caption="../report/completeness_table.rst",
+            category="Tables",
+            labels={"table": "completeness of integrated gradients"},
+        ),
         trajectory=report(
             f"{REPORT}/tables/trajectory.csv",
             caption="../report/trajectory_table.rst",
@@ -64,6 +103,41 @@ rule report_tables:
         results=lambda wildcards: RESULTS,
     shell:
         "python -m rationale_eval tables --spec {params.spec:q} --results {params.results:q}"
+        " --output {params.results:q}/report/tables > {log:q} 2>&1"
+
+
+rule report_calibration:
+    input:
+        tests=[f"{RESULTS}/corpora/{cell.corpus}/test.parquet" for cell in plan.planted_cells],
+        cells=[f"{RESULTS}/{cell.path}/{table}.parquet" for cell in plan.planted_cells for table in MEASURED],
+        rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods)],
+    output:
+        parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=CALIBRATION_TABLES),
+        calibration=report(
+            f"{REPORT}/tables/calibration.csv",
+            caption="../report/calibration_table.rst",
+            category="Tables",
+            labels={"table": "calibration on known truth"},
+        ),
+        ranks=report(
+            f"{REPORT}/tables/calibration_ranks.csv",
+            caption="../report/calibration_table.rst",
+            category="Tables",
+            labels={"table": "calibration of faithfulness measures"},
+        ),
+    log:
+        f"{RESULTS}/logs/report/calibration.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report/calibration.tsv"
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        spec=plan.calibration(),
+        code=stage_code("calibration"),
+        results=lambda wildcards: RESULTS,
+    shell:
+        "python -m rationale_eval calibration --spec {params.spec:q} --results {params.results:q}"
         " --output {params.results:q}/report/tables > {log:q} 2>&1"
 
 
@@ -158,6 +232,9 @@ rule report_page:
         predictions=cells("predictions.parquet"),
         alignment=cells("alignment.parquet"),
         perturbations=cells("perturbations.parquet"),
+        measures=rules.measure_tables.output.parquet,
+        curves=cells("curves.parquet"),
+        otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
         replies=rules.report_tables.input.replies,
@@ -166,7 +243,7 @@ rule report_page:
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[
             os.path.relpath(WORKFLOW / "rationale_eval/report" / name)
-            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "style.css")
+            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "measures.html.j2", "style.css")
         ],
     output:
         page=report(

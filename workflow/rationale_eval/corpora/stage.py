@@ -27,7 +27,7 @@ from rationale_eval.sources.card import locate
 # A reader yields the instances of one side in the order of its files, and counts the rows that it leaves out by reason.
 Reader = Callable[[Path, Mapping[str, Any], str, Counter[str]], Iterator[Instance]]
 # The modules of the formats, imported when they are needed: an edit of one re-reads no corpus of another.
-READERS = ("rated_snippets", "esnli", "eraser", "medical_bios", "table")
+READERS = ("rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table")
 REPEATED, IN_TEST = "repeated_text", "text_in_test"
 
 

@@ -1,4 +1,7 @@
-"""Attributions that need passes of their own over every instance of a corpus: integrated gradients, ablation.
+"""Attributions that need passes of their own over every instance of a corpus.
+
+These are integrated gradients, gradient x attention, ablation, and the gradients of a target other than the one that
+comes with the predictions (see ``targets``).
 
 Ablation (leave one word out: Li, Monroe & Jurafsky 2016; "occlusion", Zeiler & Fergus 2014): the score of a word is the
 target of the whole text minus that of the text without the word, masked or deleted as the method's entry says.
@@ -9,7 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +21,47 @@ import numpy as np
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
-from rationale_eval.evidence.attribution_schema import ABLATION, INTEGRATED_GRADIENTS, INTEGRATED_STATISTICS, SCHEMAS
+from rationale_eval.evidence import attention
+from rationale_eval.evidence.attribution_schema import (
+    ABLATION,
+    GRADIENT_X_ATTENTION,
+    GRADIENT_X_ATTENTION_STATISTICS,
+    INTEGRATED_GRADIENTS,
+    INTEGRATED_STATISTICS,
+    SCHEMAS,
+)
+from rationale_eval.evidence.gradient_x_attention import measure_gradient_x_attention
 from rationale_eval.evidence.integrated import baseline_embedding, integrate
-from rationale_eval.evidence.measure import Question
-from rationale_eval.evidence.questions import contrast_of, prompt_status, question_key
-from rationale_eval.evidence.schema import OK, TOO_LONG
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.questions import prompt_status, question_key, question_of
+from rationale_eval.evidence.schema import EVIDENCE, GRADIENT_STATISTICS, GRADIENTS, OK, TOO_LONG
+from rationale_eval.evidence.targets import LOGIT, PROBABILITY, Question
 from rationale_eval.faithfulness.masking import mask_words
-from rationale_eval.memo import Memo, digest
+from rationale_eval.memo import Memo
 from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt, PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
-from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
-from rationale_eval.models.stage_input import (
-    add_model_arguments,
-    add_shots_argument,
-    check_instances,
-    encoder_of,
-    shots_of,
-)
+from rationale_eval.models.scoring import Prefix, shared_prefix
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of
 from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
+from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.tables import write_table
+from rationale_eval.tables import TableSchema, write_table
 
 Row = dict[str, Any]
 
 
-def integrated_rows(
+# By kind of attribution the statistics of tokens that its table holds.
+STATISTICS = {
+    GRADIENTS: GRADIENT_STATISTICS,
+    GRADIENT_X_ATTENTION: GRADIENT_X_ATTENTION_STATISTICS,
+    INTEGRATED_GRADIENTS: INTEGRATED_STATISTICS,
+}
+
+
+def token_rows(
     instances: Sequence[Instance],
     questions: Sequence[Question],
     status: Sequence[str],
@@ -51,38 +69,54 @@ def integrated_rows(
     args: argparse.Namespace,
     spec: Mapping[str, Any],
 ) -> list[Row]:
-    """The rows of the table of integrated gradients."""
+    """The rows of a table of attributions to tokens."""
+    kind, of = spec["kind"], spec["of"]
     usable = [question for question, state in zip(questions, status, strict=True) if state == OK]
     shared = shared_prefix([question.prompt for question in usable], before_content=True)
-    prefix, baseline = Prefix(loaded, shared), baseline_embedding(loaded, spec["baseline"])
-    settings = {name: spec[name] for name in ("steps", "baseline")}
+    if kind == GRADIENT_X_ATTENTION:
+        attention.install(loaded.model)
+    prefix = Prefix(loaded, shared)
+    settings = {name: spec[name] for name in ("of", "steps", "baseline") if name in spec}
+    compute: Callable[[list[Question]], list[dict[str, Any]]]
+    if kind == INTEGRATED_GRADIENTS:
+        baseline = baseline_embedding(loaded, spec["baseline"])
+        compute = partial(integrate, loaded, prefix, steps=spec["steps"], baseline=baseline, of=of)
+    elif kind == GRADIENT_X_ATTENTION:
+        compute = partial(measure_gradient_x_attention, loaded, prefix, of=of)
+    else:
+        compute = partial(measure, loaded, prefix, gradients=True, attention=False, of=of)
     context = {**settings, "code": memo_code("attributions"), **loaded.context()}
     rows = []
-    with Memo(args.memo, INTEGRATED_GRADIENTS, context) as memo:
+    with Memo(args.memo, kind, context) as memo:
         run(
-            INTEGRATED_GRADIENTS,
+            kind,
             {question_key(question): question for question in usable},
             lambda question: len(question.prompt.tokens) - len(shared),
-            lambda batch: integrate(loaded, prefix, batch, spec["steps"], baseline),
+            compute,
             memo,
             args.batch_tokens,
             args.batch_rows,
         )
         for instance, question, state in zip(instances, questions, status, strict=True):
-            row: Row = dict.fromkeys(SCHEMAS[INTEGRATED_GRADIENTS].columns.names)
+            row: Row = dict.fromkeys(schema_of(kind).columns.names)
             row |= {"id": instance.id, "status": state}
             if state == OK:
                 found, content = memo[question_key(question)], question.prompt.content
-                row |= {name: found[name] for name in INTEGRATED_STATISTICS}
-                row |= {name: float(found[name][0]) for name in ("difference", "completeness_error")}
+                row |= {name: found[name] for name in STATISTICS[kind]}
+                row |= {name: float(found[name][0]) for name in ("difference", "completeness_error") if name in row}
                 row["token_field"] = [token.field for token in content]
                 row["token_start"] = [token.start for token in content]
                 row["token_end"] = [token.end for token in content]
             rows.append(row)
-    errors = [abs(row["completeness_error"]) for row in rows if row["status"] == OK]
+    errors = [abs(row["completeness_error"]) for row in rows if row.get("completeness_error") is not None]
     if errors:
         say(f"completeness error: {np.mean(errors):.2g} on average, {max(errors):.2g} at most")
     return rows
+
+
+def schema_of(kind: str) -> TableSchema:
+    """The schema of the table of a kind of attribution."""
+    return (SCHEMAS | EVIDENCE)[kind]
 
 
 def ablation_rows(
@@ -109,40 +143,31 @@ def ablation_rows(
             for word in words
         ]
         prompts.append([question.prompt, *encoder.encode(without)] if state == OK else [])
-    fitting = {
-        digest([prompt.tokens, prompt.labels]): prompt
-        for mine in prompts
-        for prompt in mine
-        if prompt_status(prompt, loaded) != TOO_LONG
-    }
-    shared = shared_prefix(list(fitting.values()), before_content=False)
-    prefix = Prefix(loaded, shared)
-    # What the perturbation of rationales has scored is found here, and the other way round.
-    with Memo(args.memo, "perturb", {"code": memo_code("perturb"), **loaded.context()}) as memo:
-        run(
-            ABLATION,
-            fitting,
-            lambda prompt: len(prompt.tokens) - len(shared),
-            lambda batch: list(score_labels(loaded, prefix, batch).cpu().numpy()),
-            memo,
-            args.batch_tokens,
-            args.batch_rows,
-        )
-        rows = []
-        for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
-            keys = [digest([prompt.tokens, prompt.labels]) for prompt in mine]
-            # A mask of several tokens can make a text longer than it was.
-            fits = state if all(key in fitting for key in keys) else TOO_LONG
-            found = word_scores(question, [memo[key] for key in keys]) if fits == OK else None
-            rows.append({"id": instance.id, "status": fits, "words": found})
+    # What the perturbation of rationales has scored is found in the memo, and the other way round.
+    asked = [prompt for mine in prompts for prompt in mine]
+    scores = iter(score_variants(ABLATION, asked, loaded, args, logits=spec["of"] == LOGIT))
+    rows = []
+    for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
+        given = [next(scores) for _ in mine]
+        # A mask of several tokens can make a text longer than it was.
+        fitting = [found for found in given if found is not None]
+        fits = state if len(fitting) == len(given) else TOO_LONG
+        found = word_scores(question, fitting, spec["of"]) if fits == OK else None
+        rows.append({"id": instance.id, "status": fits, "words": found})
     return rows
 
 
-def word_scores(question: Question, scores: Sequence[np.ndarray]) -> list[float]:
-    """The target of the whole text minus that without each word; ``scores`` (labels,) of the whole come first."""
-    predicted = int(np.argmax(scores[0]))
-    against = question.against(predicted)
-    targets = [float(found[predicted] - (0.0 if against is None else found[against])) for found in scores]
+def word_scores(question: Question, found: Sequence[np.ndarray], of: str) -> list[float]:
+    """The target of the whole text minus that without each word; what was ``found`` for the whole comes first.
+
+    Each is the label scores (labels,), or where ``of`` is logit these and the logits (2, labels).
+    """
+    scores = [values[0] if of == LOGIT else values for values in found]
+    values = [values[1] for values in found] if of == LOGIT else scores
+    if of == PROBABILITY:
+        values = [np.exp(one.astype(np.float64)) for one in values]
+    label, other = question.explained(scores[0].tolist())
+    targets = [float(one[label] - (0.0 if other is None else one[other])) for one in values]
     return [targets[0] - target for target in targets[1:]]
 
 
@@ -150,7 +175,9 @@ def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval attributions", description=__doc__)
     parser.add_argument(
-        "--spec", required=True, help='JSON: {"asking", "task", "shots", "kind"} and the settings of the kind'
+        "--spec",
+        required=True,
+        help='JSON: {"asking", "task", "shots", "kind", "target", "of"} and more by kind',
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     add_shots_argument(parser)
@@ -164,12 +191,12 @@ def main(argv: list[str]) -> None:
     encoder = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots))
     prompts = encoder.encode([row.fields for row in instances])
     status = [prompt_status(prompt, loaded) for prompt in prompts]
-    questions = [Question(prompt, contrast_of(row, task)) for row, prompt in zip(instances, prompts, strict=True)]
-    if spec["kind"] == INTEGRATED_GRADIENTS:
-        rows = integrated_rows(instances, questions, status, loaded, args, spec)
-    else:
+    questions = [question_of(row, prompt, task, spec["target"]) for row, prompt in zip(instances, prompts, strict=True)]
+    if spec["kind"] == ABLATION:
         rows = ablation_rows(instances, questions, status, loaded, encoder, args, spec)
+    else:
+        rows = token_rows(instances, questions, status, loaded, args, spec)
     inputs = {"test": args.test, "model": args.model}
     made = provenance("attributions", spec, inputs, **loaded.context())
-    write_table(args.output, rows, SCHEMAS[spec["kind"]], made)
+    write_table(args.output, rows, schema_of(spec["kind"]), made)
     say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")

@@ -4,7 +4,7 @@ For the embedding e_i of a token of the content and its baseline b_i,
 
     IG_i = (e_i - b_i) * integral over a in [0, 1] of dF/de_i at b + a (e - b),
 
-product and integral taken per dimension, F being the target (see ``measure``) and all other positions kept as they are.
+product and integral taken per dimension, F being the target (see ``targets``) and all other positions kept as they are.
 The integral is a Gauss-Legendre sum over ``steps`` nodes. Completeness: the sum of all entries of IG is F(e) - F(b);
 how far the sum is from it says how good the approximation is, and is stored.
 """
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.measure import Question
+from rationale_eval.evidence.targets import LOG_PROBABILITY, Question, explained_pairs, target_values
 from rationale_eval.models.loading import LoadedModel
-from rationale_eval.models.scoring import Prefix, can_pack, collate, forward, rows_of
+from rationale_eval.models.scoring import Prefix, can_pack, collate, forward_with_logits, rows_of
 
 BASELINES = ("pad", "zero", "mean")
 
@@ -47,7 +47,12 @@ def baseline_embedding(loaded: LoadedModel, baseline: str) -> Tensor:
 
 
 def integrate(
-    loaded: LoadedModel, prefix: Prefix, questions: list[Question], steps: int, baseline: Tensor
+    loaded: LoadedModel,
+    prefix: Prefix,
+    questions: list[Question],
+    steps: int,
+    baseline: Tensor,
+    of: str = LOG_PROBABILITY,
 ) -> list[dict[str, Any]]:
     """For each prompt ``ig_dot``, ``ig_l1``, ``ig_l2`` (content tokens,): sum, L1 and L2 over the hidden dimension.
 
@@ -67,27 +72,19 @@ def integrate(
         places = [token.position - prefix.length for token in prompts[row.owner].content]
         start[index, places] = baseline.to(end.dtype)
 
-    def scores(embeddings: Tensor) -> Tensor:
-        return forward(loaded, prefix, batch, len(prompts), labels, embeddings)
+    def found_at(embeddings: Tensor) -> Tensor:
+        return forward_with_logits(loaded, prefix, batch, len(prompts), labels, embeddings)
 
     with torch.no_grad():
-        reached = scores(end)
-    # The label is the one predicted for the whole input, all along the line.
-    chosen = reached.argmax(dim=1)
-    against = [question.against(int(label)) for question, label in zip(questions, chosen, strict=True)]
-
-    def targets(found: Tensor) -> Tensor:
-        each = torch.arange(len(prompts), device=loaded.device)
-        best = found[each, chosen]
-        return torch.stack([best[i] if other is None else best[i] - found[i, other] for i, other in enumerate(against)])
-
-    with torch.no_grad():
-        difference = targets(reached) - targets(scores(start))
+        reached = found_at(end)
+        # The labels are those of the whole input, all along the line.
+        pairs = explained_pairs(questions, reached[0])
+        difference = target_values(reached, pairs, of) - target_values(found_at(start), pairs, of)
     total = torch.zeros((len(prompts), *end.shape[1:]), dtype=torch.float32, device=loaded.device)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         point = (start + float(node) * (end - start)).requires_grad_()
-        (gradient,) = torch.autograd.grad(targets(scores(point)).sum(), point)
+        (gradient,) = torch.autograd.grad(target_values(found_at(point), pairs, of).sum(), point)
         total.index_add_(0, owners, float(weight) * gradient.float())
     first = [next(index for index, row in enumerate(rows) if row.owner == owner) for owner in range(len(prompts))]
     attributions = total * (end - start)[first].float()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rationale_eval.corpora.instances import Instance
-from rationale_eval.evidence.measure import Question
+from rationale_eval.errors import UserError
 from rationale_eval.evidence.schema import MARKUP, OK, TOO_LONG
+from rationale_eval.evidence.targets import AUTO, FOIL, GOLD, RUNNER_UP, Question
 from rationale_eval.memo import digest
 from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import LoadedModel
@@ -12,14 +13,20 @@ from rationale_eval.models.task import Task
 
 
 def question_key(question: Question) -> str:
-    """The memo key: the prompt's tokens, where its content lies, the tokens of the verbalisers, and the contrast."""
+    """The memo key: the prompt's tokens, where its content lies, the verbalisers' tokens, and what is explained."""
     prompt = question.prompt
-    return digest([prompt.tokens, [token.position for token in prompt.content], prompt.labels, question.contrast])
+    explained = [question.contrast, question.gold, question.runner_up]
+    return digest([prompt.tokens, [token.position for token in prompt.content], prompt.labels, explained])
 
 
-def contrast_of(instance: Instance, task: Task) -> tuple[int, int] | None:
-    """The indices of the label and its foil in a contrastive corpus; else None."""
-    return None if instance.foil is None else (task.labels.index(instance.label), task.labels.index(instance.foil))
+def question_of(instance: Instance, prompt: Prompt, task: Task, target: str = AUTO) -> Question:
+    """What is asked about an instance for a ``target``. Raises ``UserError`` for a foil that the instance lacks."""
+    label = task.labels.index(instance.label)
+    if target == FOIL and instance.foil is None:
+        raise UserError(f"instance {instance.id!r} has no foil, so target: foil cannot be explained; use runner_up")
+    if target in (AUTO, FOIL) and instance.foil is not None:
+        return Question(prompt, contrast=(label, task.labels.index(instance.foil)))
+    return Question(prompt, gold=label if target == GOLD else None, runner_up=target == RUNNER_UP)
 
 
 def prompt_status(prompt: Prompt, loaded: LoadedModel) -> str:

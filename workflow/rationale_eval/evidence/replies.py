@@ -1,106 +1,133 @@
-"""Ask a model which words made it decide: a chat of its own that shows the text again, with the predicted label."""
+"""Ask a model which words made it decide, in the conversation and as often as the method says, and keep every reply."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import read_instances
-from rationale_eval.errors import UserError
-from rationale_eval.evidence.conversations import Conversation, conversation
+from rationale_eval.evidence.answers import answers
+from rationale_eval.evidence.asked import conversations_of
+from rationale_eval.evidence.conversations import Conversation, follow_up
 from rationale_eval.evidence.list_end import list_ended
-from rationale_eval.evidence.reply_schema import REPLIES, TOO_LONG
-from rationale_eval.evidence.schema import PREDICTIONS
+from rationale_eval.evidence.reply_schema import OK, REPLIES, TOO_LONG
 from rationale_eval.memo import Memo, digest
-from rationale_eval.models.asking import asking
+from rationale_eval.models.asking import Renderer
 from rationale_eval.models.batching import run
-from rationale_eval.models.chat import Chat
-from rationale_eval.models.completion import Completion
 from rationale_eval.models.generation import generate
-from rationale_eval.models.loading import load
+from rationale_eval.models.loading import LoadedModel, load
+from rationale_eval.models.sampling import Sampling
 from rationale_eval.models.scoring import Prefix, shared_tokens
 from rationale_eval.models.stage_input import add_model_arguments
 from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.task_input import add_shots_argument
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.tables import read_table, write_table
+from rationale_eval.tables import write_table
 
 
 @dataclass(frozen=True)
 class Request:
-    """A conversation and the tokens of its rendered prompt (empty where nothing is asked)."""
+    """One reply that is asked for: the conversation, its row of the table, and the tokens of its rendered prompt.
 
+    ``tokens`` is empty where nothing is asked. ``key`` is what the reply is kept by in the memo: for a greedy one that
+    of its tokens, for a sampled one also that of the settings, the seed and the number of the sample.
+    """
+
+    asked: Conversation
     row: dict[str, Any]
     tokens: tuple[int, ...]
+    key: str
 
 
-def rendered(asked: Conversation, chat: Chat | Completion) -> Request:
-    """The conversation as this model sees it."""
-    if asked.message is None:
-        return Request(asked.row, ())
-    tokens = tuple(chat.tokenizer(chat.text(asked.message), add_special_tokens=False)["input_ids"])
-    request = json.dumps(chat.messages(asked.message), ensure_ascii=False)
-    return Request(asked.row | {"request": request, "prompt_tokens": len(tokens)}, tokens)
+def requests_of(asked: Conversation, spec: Mapping[str, Any], renderer: Renderer, max_length: int) -> Iterator[Request]:
+    """The conversation as this model sees it, once for each sample."""
+    row, tokens = asked.row, ()
+    if asked.message is not None:
+        chat = renderer.of(asked.turns)
+        tokens = tuple(chat.tokenizer(chat.text(asked.message), add_special_tokens=False)["input_ids"])
+        request = json.dumps(chat.messages(asked.message), ensure_ascii=False)
+        row = row | {"request": request, "prompt_tokens": len(tokens)}
+    if len(tokens) + spec["max_new_tokens"] > max_length:
+        row, tokens = row | {"status": TOO_LONG}, ()
+    sampled = spec["temperature"] is not None
+    for sample in range(spec["samples"]):
+        drawn = [spec["temperature"], spec["top_p"], spec["seed"], sample] if sampled else []
+        seed = spec["seed"] if sampled else None
+        yield Request(asked, row | {"sample": sample, "seed": seed}, tokens, digest([tokens, *drawn]))
 
 
-def main(argv: list[str]) -> None:
-    """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="rationale_eval replies", description=__doc__)
-    parser.add_argument(
-        "--spec", required=True, help='JSON: {"asking", "task", "strategy", "max_words", "max_new_tokens"}'
-    )
-    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
-    parser.add_argument("--predictions", type=Path, required=True, help="predictions of the checkpoint (Parquet)")
-    add_model_arguments(parser)
-    parser.add_argument("--output", type=Path, required=True, help="output: the replies (Parquet)")
-    args = parser.parse_args(argv)
-    spec = json.loads(args.spec)
-
-    task = task_from_slice(spec["task"])
-    predictions = {row["id"]: row for row in read_table(args.predictions, PREDICTIONS)}
-    settings = spec["asking"]
-    loaded = load(args.model, settings["dtype"], *args.checkpoint)
-    chat = asking(loaded.tokenizer, settings["system_prompt"], settings["prompt_style"], task.cue)
-    questions = []
-    for instance in read_instances(args.test):
-        if instance.id not in predictions:
-            raise UserError(f"{args.predictions}: has no row for instance {instance.id!r}")
-        asked = rendered(conversation(instance, predictions[instance.id], task, spec), chat)
-        if len(asked.tokens) + spec["max_new_tokens"] > loaded.max_length:
-            asked = Request(asked.row | {"status": TOO_LONG}, ())
-        questions.append(asked)
-    say(f"{args.test}: {len(questions)} instances, {dict(Counter(asked.row['status'] for asked in questions))}")
-
-    keys = [digest(asked.tokens) for asked in questions]
-    wanted = {key: asked.tokens for key, asked in zip(keys, questions, strict=True) if asked.tokens}
-    shared = shared_tokens(list(wanted.values()))
+def ask_all(
+    requests: list[Request], spec: Mapping[str, Any], loaded: LoadedModel, memo: Memo, batch: tuple[int, int]
+) -> None:
+    """See that ``memo`` holds a reply to every request; ``batch`` is the most tokens and the most rows in a batch."""
+    wanted = {request.key: request for request in requests if request.tokens}
+    shared = shared_tokens([request.tokens for request in wanted.values()])
     prefix = Prefix(loaded, shared)
+    sampling = None if spec["temperature"] is None else Sampling(spec["temperature"], spec["top_p"])
+    limit = spec["max_new_tokens"]
 
-    def ask(batch: list[tuple[int, ...]]) -> list[dict[str, Any]]:
-        replies = generate(loaded, prefix, batch, spec["max_new_tokens"], list_ended)
+    def ask(asked: list[Request]) -> list[dict[str, Any]]:
+        prompts = [request.tokens for request in asked]
+        keys = [request.key for request in asked] if sampling else []
         return [
             {
                 "reply": loaded.tokenizer.decode(reply.tokens, skip_special_tokens=True),
                 "reply_tokens": len(reply.tokens),
                 "finish": reply.finish,
             }
-            for reply in replies
+            for reply in generate(loaded, prefix, prompts, limit, list_ended, sampling, keys)
         ]
 
-    context = {
-        "max_new_tokens": spec["max_new_tokens"],
-        "code": memo_code("replies"),
-        **loaded.context(),
-    }
+    run("replies", wanted, lambda request: len(request.tokens) + limit - len(shared), ask, memo, *batch)
+
+
+def main(argv: list[str]) -> None:
+    """Command line of the stage."""
+    parser = argparse.ArgumentParser(prog="rationale_eval replies", description=__doc__)
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help='JSON: {"asking", "task", "strategy", "gives", "order", "chat", "max_words", "max_new_tokens", "shots": '
+        '{"count", "seed"}, "samples", "temperature", "top_p", "seed"}',
+    )
+    parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
+    parser.add_argument("--predictions", type=Path, required=True, help="predictions of the checkpoint (Parquet)")
+    add_shots_argument(parser)
+    add_model_arguments(parser)
+    parser.add_argument("--output", type=Path, required=True, help="output: the replies (Parquet)")
+    args = parser.parse_args(argv)
+    spec = json.loads(args.spec)
+
+    task = task_from_slice(spec["task"])
+    instances = read_instances(args.test)
+    conversations = list(conversations_of(instances, args.predictions, task, spec, args.shots))
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
+    renderer = Renderer(loaded.tokenizer, spec["asking"]["system_prompt"], spec["asking"]["prompt_style"], task.cue)
+    requests = [request for asked in conversations for request in requests_of(asked, spec, renderer, loaded.max_length)]
+    say(f"{args.test}: {len(requests)} replies, {dict(Counter(request.row['status'] for request in requests))}")
+    batch = (args.batch_tokens, args.batch_rows)
+    context = {"max_new_tokens": spec["max_new_tokens"], "code": memo_code("replies"), **loaded.context()}
     with Memo(args.memo, "replies", context) as memo:
-        room = spec["max_new_tokens"] - len(shared)
-        run("replies", wanted, lambda tokens: len(tokens) + room, ask, memo, args.batch_tokens, args.batch_rows)
-        rows = [asked.row | (memo[key] if asked.tokens else {}) for key, asked in zip(keys, questions, strict=True)]
+        ask_all(requests, spec, loaded, memo, batch)
+        rows = [request.row | (memo[request.key] if request.tokens else {}) for request in requests]
+    if spec["order"] == "before":
+        by_id = {instance.id: instance for instance in instances}
+        replied = [place for place, row in enumerate(rows) if row["status"] == OK]
+        about = [by_id[rows[place]["id"]] for place in replied]
+        questions = [
+            (follow_up(requests[place].asked, rows[place]["reply"], instance, task), instance.fields)
+            for place, instance in zip(replied, about, strict=True)
+        ]
+        for place, answer in zip(replied, answers(questions, task, renderer, loaded, args.memo, batch), strict=True):
+            rows[place]["answer"] = answer
     inputs = {"test": args.test, "predictions": args.predictions, "model": args.model}
+    inputs |= dict(zip(("shots",), args.shots, strict=False))
     write_table(args.output, rows, REPLIES, provenance("replies", spec, inputs, **loaded.context()))
     say(f"{args.output}: {len(rows)} rows, ended by {dict(Counter(row['finish'] for row in rows))}")

@@ -8,14 +8,17 @@ from rationale_eval.tables import TableSchema
 
 OK, NO_GOLD, TOO_LONG = "ok", "no_gold", "too_long"
 
-# `request` is the conversation as JSON; `label` the predicted label it names; `asked` the number of words it asks for
-# (null where it asks for none), `capped` whether that is fewer than people marked; `finish` as in models/generation.
+# `request` is the conversation as JSON; `label` the predicted label it names (null before a label is asked for);
+# `asked` the number of words it asks for (null where it asks for none), `capped` whether that is fewer than people
+# marked; `finish` as in models/generation. `sample` and `seed` say which draw a sampled reply is; seed is null where
+# replies are greedy. `answer` is the label that the model gives after its reply, where that is asked for and can be.
 REPLIES = TableSchema(
     name="replies",
     columns=pa.schema(
         [
             pa.field("id", pa.string()),
             pa.field("sample", pa.int16()),
+            pa.field("seed", pa.int64()),
             pa.field("status", pa.string()),
             pa.field("label", pa.string()),
             pa.field("asked", pa.int32()),
@@ -25,6 +28,7 @@ REPLIES = TableSchema(
             pa.field("prompt_tokens", pa.int32()),
             pa.field("reply_tokens", pa.int32()),
             pa.field("finish", pa.string()),
+            pa.field("answer", pa.string()),
         ]
     ),
     key=("id", "sample"),

@@ -49,7 +49,8 @@ def _evidence(name: str, statistics: tuple[str, ...]) -> TableSchema:
     )
 
 
+GRADIENTS = "gradients"
 EVIDENCE = {
-    "gradients": _evidence("gradients", GRADIENT_STATISTICS),
+    GRADIENTS: _evidence(GRADIENTS, GRADIENT_STATISTICS),
     "attention": _evidence("attention", ATTENTION_STATISTICS),
 }

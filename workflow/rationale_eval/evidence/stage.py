@@ -17,8 +17,8 @@ import numpy as np
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence import attention
-from rationale_eval.evidence.measure import Question, measure
-from rationale_eval.evidence.questions import contrast_of, prompt_status, question_key
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.questions import prompt_status, question_key, question_of
 from rationale_eval.evidence.schema import (
     ATTENTION_STATISTICS,
     EVIDENCE,
@@ -32,14 +32,9 @@ from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_prefix
-from rationale_eval.models.stage_input import (
-    add_model_arguments,
-    add_shots_argument,
-    check_instances,
-    encoder_of,
-    shots_of,
-)
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of
 from rationale_eval.models.task import Task, task_from_slice
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -103,7 +98,7 @@ def main(argv: list[str]) -> None:
     status = [prompt_status(prompt, loaded) for prompt in prompts]
     say(f"{args.test}: {len(instances)} instances, {dict(Counter(status))}")
 
-    questions = [Question(prompt, contrast_of(row, task)) for row, prompt in zip(instances, prompts, strict=True)]
+    questions = [question_of(row, prompt, task) for row, prompt in zip(instances, prompts, strict=True)]
     usable = [question for question, state in zip(questions, status, strict=True) if state == OK]
     shared = shared_prefix([question.prompt for question in usable], before_content=True)
     prefix = Prefix(loaded, shared)

@@ -1,7 +1,7 @@
 """Score the instances of a corpus again with words masked or kept: all instances, misclassified ones included.
 
-The perturbed inputs of all methods and budgets are collected first, so that an input that several of them ask for is
-scored once; what the memo holds is not scored again.
+The perturbed inputs of all methods, budgets and measures are collected first (``inputs``), so that an input that
+several of them ask for is scored once; what the memo holds is not scored again.
 """
 
 from __future__ import annotations
@@ -9,35 +9,22 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
 
-from rationale_eval.code_digest import memo_code
+import numpy as np
+
 from rationale_eval.corpora.instances import read_instances
+from rationale_eval.faithfulness.announcement import perturbed_task
+from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
-from rationale_eval.faithfulness.schema import KEEP, MASK, OK, PERTURBATIONS
-from rationale_eval.memo import Memo, digest
-from rationale_eval.models.batching import run
-from rationale_eval.models.encoding import Prompt
+from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
 from rationale_eval.models.loading import load
-from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
-from rationale_eval.models.stage_input import add_model_arguments, add_shots_argument, encoder_of, shots_of
-from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of
+from rationale_eval.models.task_input import add_shots_argument, shots_of
+from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.rationales.choices import Choice, choices
 from rationale_eval.tables import write_table
-
-
-def requests(choice: Choice, keep_only: Collection[str]) -> Iterator[tuple[dict[str, Any], tuple[bool, ...] | None]]:
-    """Yield a row of the table without its scores, and which words its input masks (None where it has no input)."""
-    for operation in (MASK, KEEP) if choice.budget in keep_only else (MASK,):
-        row = {**choice.key, "operation": operation, "scores": None}
-        if choice.selected is None:
-            yield row, None
-        else:
-            yield row, tuple(chosen == (operation == MASK) for chosen in choice.selected)
 
 
 def main(argv: list[str]) -> None:
@@ -46,8 +33,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"asking", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", '
-        '"keep_only_budgets"}',
+        help='JSON: {"asking", "task", "shots", "methods": [{"name", "budgets"}], "operator", "mask", "announce", '
+        '"keep_only_budgets", "curves": {"methods", "ratios"}, "random_seeds", "leave_one_out"}',
     )
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     add_shots_argument(parser)
@@ -57,15 +44,10 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
     instances = {instance.id: instance for instance in read_instances(args.test)}
-    wanted = [
-        request
-        for choice in choices(spec["methods"], args.rationales, instances)
-        for request in requests(choice, spec["keep_only_budgets"])
-    ]
+    wanted = perturbed_inputs(spec, args.rationales, instances)
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
-    say(f"{len(wanted)} perturbations ask for {len(inputs)} different inputs")
 
-    task = task_from_slice(spec["task"])
+    task = perturbed_task(spec)
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
     encoder = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots))
     encoded = encoder.encode(
@@ -75,32 +57,18 @@ def main(argv: list[str]) -> None:
         ]
     )
     prompts = dict(zip(inputs, encoded, strict=True))
-    fitting: dict[str, Prompt] = {
-        digest([prompt.tokens, prompt.labels]): prompt
-        for prompt in prompts.values()
-        if len(prompt.tokens) + max(map(len, prompt.labels)) <= loaded.max_length
-    }
-    shared = shared_prefix(list(fitting.values()), before_content=False)
-    prefix = Prefix(loaded, shared)
-    context = {"code": memo_code("perturb"), **loaded.context()}
-    with Memo(args.memo, "perturb", context) as memo:
-        run(
-            "perturb",
-            fitting,
-            lambda prompt: len(prompt.tokens) - len(shared),
-            lambda batch: list(score_labels(loaded, prefix, batch).cpu().numpy()),
-            memo,
-            args.batch_tokens,
-            args.batch_rows,
-        )
-        rows = []
-        for row, masked in wanted:
-            if masked is not None:
-                prompt = prompts[row["id"], masked]
-                key = digest([prompt.tokens, prompt.labels])
-                # A mask of several tokens can make a text longer than it was.
-                row |= {"scores": memo[key]} if key in fitting else {"status": "too_long"}
-            rows.append(row)
+    asked = [prompts[row["id"], masked] for row, masked in wanted if masked is not None]
+    scores = iter(score_variants("perturb", asked, loaded, args))
+    rows = []
+    for row, masked in wanted:
+        if masked is not None:
+            found = next(scores)
+            # A mask of several tokens can make a text longer than it was.
+            if found is None:
+                row |= {"status": "too_long"}
+            else:
+                row |= {"scores": found, "predicted": task.labels[int(np.argmax(found))]}
+        rows.append(row)
     sources = {"test": args.test, "model": args.model}
     sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
     write_table(args.output, rows, PERTURBATIONS, provenance("perturb", spec, sources, **loaded.context()))

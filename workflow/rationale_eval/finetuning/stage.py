@@ -27,8 +27,8 @@ from rationale_eval.finetuning.training import Record, evaluate, make_optimizer,
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import load
 from rationale_eval.models.shots import without
-from rationale_eval.models.stage_input import check_instances, shots_of
 from rationale_eval.models.task import task_from_slice
+from rationale_eval.models.task_input import check_instances, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,3 +22,17 @@ def asking(
     if prompt_style == "completion" or (prompt_style == "auto" and not tokenizer.chat_template):
         return Completion(tokenizer, system_prompt, cue, shots)
     return Chat(tokenizer, system_prompt, shots)
+
+
+class Renderer:
+    """What renders conversations that differ in their earlier turns for one model; arguments as of ``asking``."""
+
+    def __init__(self, tokenizer: Any, system_prompt: str | None, prompt_style: str, cue: str) -> None:
+        self._asking = functools.partial(asking, tokenizer, system_prompt, prompt_style, cue)
+        self._last: tuple[tuple[tuple[str, str], ...], Chat | Completion] | None = None
+
+    def of(self, turns: tuple[tuple[str, str], ...]) -> Chat | Completion:
+        """What renders messages after ``turns``; kept for equal ones next. Raises ``UserError`` as ``asking``."""
+        if self._last is None or self._last[0] != turns:
+            self._last = turns, self._asking(turns)
+        return self._last[1]

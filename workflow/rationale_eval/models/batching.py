@@ -39,21 +39,38 @@ def run(
     max_tokens: int,
     max_rows: int,
 ) -> None:
-    """See that ``memo`` holds a result for every item, computing what it lacks batch by batch.
-
-    ``items`` maps memo keys to what is to be computed. Batches are planned over *all* items before the memo is asked:
-    a resumed run repeats the batches of the one that was killed, and so gives identical numbers.
-    """
+    """See that ``memo`` holds a result for every item, in batches of similar ``length``; see ``run_batches``."""
     keys = list(items)
     batches = plan([length(items[key]) for key in keys], max_tokens, max_rows)
-    known = sum(key in memo for key in keys)
-    say(f"{what}: {len(keys)} inputs, {known} in the memo, {len(keys) - known} to compute")
-    progress = Progress(what, len(keys), "inputs", skipped=known)
+    run_batches(what, items, [[keys[index] for index in batch] for batch in batches], compute, memo)
+
+
+def run_batches(
+    what: str,
+    items: Mapping[str, Item],
+    batches: Sequence[Sequence[str]],
+    compute: Callable[[list[Item]], list[Any]],
+    memo: Memo,
+) -> None:
+    """See that ``memo`` holds a result for every item, computing what it lacks batch by batch.
+
+    ``items`` maps memo keys to what is to be computed; ``batches`` hold each key once. They are planned over *all*
+    items before the memo is asked: a resumed run repeats the batches of the one that was killed, and so gives identical
+    numbers.
+    """
+    known = sum(key in memo for key in items)
+    say(f"{what}: {len(items)} inputs, {known} in the memo, {len(items) - known} to compute")
+    progress = Progress(what, len(items), "inputs", skipped=known)
     for batch in batches:
-        missing = [keys[index] for index in batch if keys[index] not in memo]
-        for part, results in _shrinking([(key, items[key]) for key in missing], compute):
+        missing = [(key, items[key]) for key in batch if key not in memo]
+        for part, results in _shrinking(missing, compute):
             memo.put(dict(zip(part, results, strict=True)))
             progress.advance(len(part))
+    if computed := len(items) - known:
+        seconds = progress.elapsed()
+        say(
+            f"{what}: {computed} inputs computed in {seconds:.1f} s, {1000 * seconds / computed:.1f} s per 1,000 inputs"
+        )
 
 
 def _shrinking(
@@ -63,7 +80,9 @@ def _shrinking(
         return
     try:
         results = compute([item for _, item in batch])
-    except torch.OutOfMemoryError:
+    except RuntimeError as error:
+        if not _lacks_memory(error):
+            raise
         if len(batch) == 1:
             raise UserError("out of memory with a single input; use a smaller dtype or a device with more") from None
     else:
@@ -75,3 +94,8 @@ def _shrinking(
     say(f"out of memory with {len(batch)} inputs: trying {half} at a time")
     yield from _shrinking(batch[:half], compute)
     yield from _shrinking(batch[half:], compute)
+
+
+def _lacks_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out: PyTorch has a class for that on GPUs; on a CPU its allocator tells by its message."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)

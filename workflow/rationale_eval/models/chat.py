@@ -28,6 +28,10 @@ class _PinnedClock(datetime):
 _STAND_IN, _ANSWER = "qzxjkvQZXJKV", "jqKVzx"
 
 
+class TurnAlteredError(UserError):
+    """The chat template does not show an earlier turn as it is."""
+
+
 class Chat:
     """Renders messages.
 
@@ -89,7 +93,9 @@ class Chat:
         for text in (part for shot in shots for part in shot):
             found = self.head.find(text, place)
             if found < 0:
-                raise UserError(f"the model's chat template does not show the earlier turn {text[:80]!r}… as it is")
+                raise TurnAlteredError(
+                    f"the model's chat template does not show the earlier turn {text[:80]!r}… as it is"
+                )
             place = found + len(text)
 
     def _answer_lead(self, question: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rationale_eval.models.asking import asking
+from rationale_eval.models.chat import Chat
+from rationale_eval.models.completion import Completion
 from rationale_eval.models.task import Task
 
 
@@ -56,6 +58,13 @@ class PromptEncoder:
         solved = [(task.message(fields)[0], task.verbalisers[label]) for fields, label in shots]
         self._chat = asking(tokenizer, system_prompt, prompt_style, task.cue, solved)
         self._task = task
+
+    @classmethod
+    def of(cls, chat: Chat | Completion, task: Task) -> PromptEncoder:
+        """An encoder of questions that come after what ``chat`` says before them."""
+        encoder = cls.__new__(cls)
+        encoder._chat, encoder._task = chat, task
+        return encoder
 
     def encode(self, instances: Sequence[Mapping[str, str]]) -> list[Prompt]:
         """One prompt per mapping of field names to texts. Raises ``UserError`` if the template alters a message."""

@@ -1,4 +1,4 @@
-"""Greedy generation in batches, equal token for token to generating one prompt at a time.
+"""Generation in batches: greedy, equal token for token to generating one prompt at a time, or sampled.
 
 Prompts are padded on the left, between the shared prefix and the rest, with positions counted without the padding. A
 row that is done leaves the batch, so that a long reply does not keep the short ones busy.
@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rationale_eval.models.growing_cache import make_room
 from rationale_eval.models.loading import LoadedModel
+from rationale_eval.models.sampling import Sampling, pick, uniform_numbers
 from rationale_eval.models.scoring import Prefix
 
 STOP, LIST_END, LENGTH = "stop", "list_end", "length"
@@ -40,16 +42,28 @@ def generate(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     ended: Callable[[str], bool],
+    sampling: Sampling | None = None,
+    keys: Sequence[str] = (),
 ) -> list[Generated]:
-    """The greedy continuation of each prompt (token ids, the shared prefix included).
+    """A continuation of each prompt (token ids, the shared prefix included): greedy, or drawn by ``sampling``.
 
-    A reply ends with a token that ends the turn, when ``ended`` says so of its text, or after ``max_new_tokens``.
+    A reply ends with a token that ends the turn, when ``ended`` says so of its text, or after ``max_new_tokens``. Where
+    replies are drawn, ``keys`` has the digest of each request, which alone decides on its numbers.
     """
-    rows = _Rows(loaded, prefix, prompts)
+    rows = _Rows(loaded, prefix, prompts, max_new_tokens)
+    numbers = [uniform_numbers(key, max_new_tokens) for key in keys]
     stops = end_tokens(loaded)
     replies: list[list[int]] = [[] for _ in prompts]
     finished: dict[int, str] = {}
-    tokens = rows.first()
+
+    def choose(logits: Tensor) -> Tensor:
+        if sampling is None:
+            return logits.argmax(-1)
+        place = len(replies[rows.indices[0]])
+        uniform = torch.tensor([numbers[index][place] for index in rows.indices], dtype=torch.float64)
+        return pick(logits, sampling, uniform.to(logits.device))
+
+    tokens = choose(rows.first())
     while True:
         kept = []
         for place, (index, token) in enumerate(zip(rows.indices, tokens.tolist(), strict=True)):
@@ -68,15 +82,16 @@ def generate(
         if len(kept) < len(rows.indices):
             rows.keep(kept)
             tokens = tokens[torch.tensor(kept, device=tokens.device)]
-        tokens = rows.next(tokens)
+        tokens = choose(rows.next(tokens))
     return [Generated(tuple(reply), finished[index]) for index, reply in enumerate(replies)]
 
 
 class _Rows:
     """The rows of a batch that still generate, with their cache."""
 
-    def __init__(self, loaded: LoadedModel, prefix: Prefix, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, loaded: LoadedModel, prefix: Prefix, prompts: Sequence[Sequence[int]], room: int) -> None:
         self._loaded = loaded
+        self._room = room
         self.indices = list(range(len(prompts)))
         suffixes = [list(prompt)[prefix.length :] for prompt in prompts]
         width = max(map(len, suffixes))
@@ -103,14 +118,16 @@ class _Rows:
             logits_to_keep=1,
         )
         self._cache = output.past_key_values
-        return torch.as_tensor(output.logits[:, -1].argmax(-1))
+        return torch.as_tensor(output.logits[:, -1])
 
     def first(self) -> Tensor:
-        """Process the prompts; the first new token of each row, shape (rows,)."""
-        return self._step(self._ids, self._positions)
+        """Process the prompts; the logits of the first new token of each row, shape (rows, vocabulary)."""
+        logits = self._step(self._ids, self._positions)
+        make_room(self._cache, self._room)
+        return logits
 
     def next(self, tokens: Tensor) -> Tensor:
-        """Append ``tokens`` (rows,); the token after each."""
+        """Append ``tokens`` (rows,); the logits of the token after each."""
         self._positions = self._positions[:, -1:] + 1
         self._mask = torch.cat([self._mask, self._mask.new_ones((len(tokens), 1))], dim=1)
         return self._step(tokens[:, None], self._positions)

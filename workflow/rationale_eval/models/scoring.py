@@ -8,9 +8,10 @@ of sliding attention keep their true widths.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -86,8 +87,12 @@ class Prefix:
         """A fresh cache for ``rows`` rows: a forward pass changes the cache it is given."""
         if self._cache is None:
             return None
-        cache = copy.deepcopy(self._cache)
-        cache.batch_repeat_interleave(rows)
+        cache = copy.copy(self._cache)
+        cache.layers = [copy.copy(layer) for layer in self._cache.layers]
+        for layer in cache.layers:
+            # A pass puts new tensors in the place of these, so that all copies may look at the same ones.
+            layer.keys = layer.keys.expand(rows, -1, -1, -1)
+            layer.values = layer.values.expand(rows, -1, -1, -1)
         return cache
 
 
@@ -121,14 +126,15 @@ def shared_tokens(sequences: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 class Batch:
     """Rows as tensors, without the shared prefix.
 
-    Shapes: ``tokens`` and ``positions`` (rows, width); ``mask`` (rows, prefix + width), 1 where there is a token, or
-    (rows, 1, width, prefix + width) in the model's dtype, to be added to attention scores.
+    Shapes: ``tokens`` and ``positions`` (rows, width); ``mask`` (rows, 1, width, prefix + width) in the model's dtype,
+    to be added to attention scores, or None where attention is causal: padding on the right is seen by nothing that
+    counts, and without a mask the fastest kernels can be used.
     """
 
-    rows: list[Row]
     tokens: Tensor
-    mask: Tensor
+    mask: Tensor | None
     positions: Tensor
+    rows: Sequence[Row] = ()
 
 
 def collate(rows: list[Row], prefix: Prefix, loaded: LoadedModel) -> Batch:
@@ -136,20 +142,24 @@ def collate(rows: list[Row], prefix: Prefix, loaded: LoadedModel) -> Batch:
     suffixes = [row.tokens[prefix.length :] for row in rows]
     width = max(map(len, suffixes))
     tokens = torch.zeros((len(rows), width), dtype=torch.long)
-    mask = torch.zeros((len(rows), prefix.length + width), dtype=torch.long)
+    mask = None
     positions = torch.arange(prefix.length, prefix.length + width).repeat(len(rows), 1)
     for index, suffix in enumerate(suffixes):
         tokens[index, : len(suffix)] = torch.tensor(suffix)
-        mask[index, : prefix.length + len(suffix)] = 1
     if any(len(row.branches) > 1 for row in rows):
-        mask = torch.stack([_branched(row, prefix.length, width) for row in rows])[:, None]
-        mask = torch.where(mask, 0.0, torch.finfo(loaded.model.dtype).min).to(loaded.model.dtype)
+        mask = additive(torch.stack([_branched(row, prefix.length, width) for row in rows]), loaded)
         for index, row in enumerate(rows):
             end = start = len(row.tokens) - sum(row.branches) - prefix.length
             for length in row.branches:
                 positions[index, end : end + length] = torch.arange(length) + prefix.length + start
                 end += length
-    return Batch(rows, tokens.to(loaded.device), mask.to(loaded.device), positions.to(loaded.device))
+    return Batch(tokens.to(loaded.device), mask, positions.to(loaded.device), rows)
+
+
+def additive(sees: Tensor, loaded: LoadedModel) -> Tensor:
+    """Which position sees which (rows, width, prefix + width), as a mask to be added to attention scores."""
+    lowest = torch.finfo(loaded.model.dtype).min
+    return torch.where(sees[:, None].to(loaded.device), 0.0, lowest).to(loaded.model.dtype)
 
 
 def _branched(row: Row, prefix: int, width: int) -> Tensor:
@@ -172,33 +182,91 @@ def forward(
 
     ``embeddings`` (rows, width, hidden) stand in for the embedded ``batch.tokens``.
     """
+    return forward_with_logits(loaded, prefix, batch, prompts, labels, embeddings)[0]
+
+
+def forward_with_logits(
+    loaded: LoadedModel, prefix: Prefix, batch: Batch, prompts: int, labels: int, embeddings: Tensor | None = None
+) -> Tensor:
+    """Label scores and, in the same way, the sums of the verbalisers' logits: (2, prompts, labels), as ``forward``."""
+    targets = [
+        Target(index, place - prefix.length, row.owner, label, token)
+        for index, row in enumerate(batch.rows)
+        for label, place, token in row.targets
+    ]
+    return read_targets(loaded, prefix, batch, targets, (prompts, labels), embeddings)
+
+
+class Target(NamedTuple):
+    """``token`` after the position ``column`` of a batch's ``row``: its log-probability is a summand of a score."""
+
+    row: int
+    column: int
+    owner: int
+    label: int
+    token: int
+
+
+def read_targets(
+    loaded: LoadedModel,
+    prefix: Prefix,
+    batch: Batch,
+    targets: Sequence[Target],
+    shape: tuple[int, int],
+    embeddings: Tensor | None = None,
+) -> Tensor:
+    """The sums of ``targets`` and, in the same way, of the tokens' logits: float32, (2, owners, labels) with ``shape``.
+
+    One forward pass.
+    """
     device = loaded.device
-    places = [(index, *target) for index, row in enumerate(batch.rows) for target in row.targets]
-    kept = sorted({position - prefix.length for _, _, position, _ in places})
-    column = {position: index for index, position in enumerate(kept)}
+    places = {place: index for index, place in enumerate(dict.fromkeys((one.row, one.column) for one in targets))}
     inputs = {"input_ids": batch.tokens} if embeddings is None else {"inputs_embeds": embeddings}
-    logits = loaded.model(
-        **inputs,
-        attention_mask=batch.mask,
-        position_ids=batch.positions,
-        past_key_values=prefix.copy(len(batch.rows)),
-        use_cache=prefix.length > 0,
-        # Rows of a batch have nearly the same length, so that few positions are projected on the vocabulary.
-        logits_to_keep=torch.tensor(kept, device=device),
-    ).logits
-    row = torch.tensor([place[0] for place in places], device=device)
-    keep = torch.tensor([column[place[2] - prefix.length] for place in places], device=device)
-    token = torch.tensor([place[3] for place in places], device=device)
-    found = logits[row, keep].float().log_softmax(-1).gather(1, token[:, None]).squeeze(1)
-    owner = torch.tensor([batch.rows[place[0]].owner for place in places], device=device)
-    label = torch.tensor([place[1] for place in places], device=device)
-    scores = torch.zeros((prompts, labels), dtype=torch.float32, device=device)
-    return scores.index_put((owner, label), found, accumulate=True)
+    cache = prefix.copy(len(batch.tokens))  # in training a pass of its own, which is not to be projected
+    with _projecting(loaded, torch.tensor(list(places), device=device)):
+        logits = loaded.model(
+            **inputs,
+            attention_mask=batch.mask,
+            position_ids=batch.positions,
+            past_key_values=cache,
+            use_cache=prefix.length > 0,
+        ).logits[0]
+    kept = torch.tensor([places[one.row, one.column] for one in targets], device=device)
+    token = torch.tensor([one.token for one in targets], device=device)
+    raw = logits.float()
+    found = torch.stack([raw.log_softmax(-1)[kept, token], raw[kept, token]], dim=-1)
+    owner = torch.tensor([one.owner for one in targets], device=device)
+    label = torch.tensor([one.label for one in targets], device=device)
+    sums = torch.zeros((*shape, 2), dtype=torch.float32, device=device)
+    return sums.index_put((owner, label), found, accumulate=True).permute(2, 0, 1)
+
+
+@contextmanager
+def _projecting(loaded: LoadedModel, places: Tensor) -> Iterator[None]:
+    """Let the model project on its vocabulary only ``places`` (n, 2), row and position: logits are (1, n, vocabulary).
+
+    What models do to their logits after that (scaling, capping) is elementwise.
+    """
+
+    def select(_: Any, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (states[0][places[:, 0], places[:, 1]][None],)
+
+    handle = loaded.model.get_output_embeddings().register_forward_pre_hook(select)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def score_labels(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
     """Label scores of ``prompts``, shape (prompts, labels), without gradients."""
+    return score_labels_with_logits(loaded, prefix, prompts)[0]
+
+
+def score_labels_with_logits(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
+    """Label scores and sums of logits of ``prompts``, shape (2, prompts, labels), without gradients."""
     packed = can_pack(loaded, prompts)
     rows = [row for owner, prompt in enumerate(prompts) for row in rows_of(owner, prompt, packed)]
     with torch.no_grad():
-        return forward(loaded, prefix, collate(rows, prefix, loaded), len(prompts), len(prompts[0].labels))
+        batch = collate(rows, prefix, loaded)
+        return forward_with_logits(loaded, prefix, batch, len(prompts), len(prompts[0].labels))

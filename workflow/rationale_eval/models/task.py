@@ -1,7 +1,8 @@
 """Tasks as data: a prompt file holds the prompts of a task and how each label is put in words.
 
-Explanations are asked for in a chat of their own, which shows the text again and the label that the model predicted; a
-contrastive one also names the foil, the label that was not predicted.
+Explanations are asked for in one of three settings: in a chat of their own, which shows the text again and the label
+that the model predicted; in the chat of the classification, whose text and answer stand above; or before the model is
+asked for a label. A contrastive one also names the foil, the label that was not predicted.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ import yaml
 from rationale_eval.errors import UserError
 
 NEEDED = {"version", "fields", "classify"}
-VERBALISERS, EXPLAIN, CUE = "verbalisers", "explain", "cue"
+VERBALISERS, CUE = "verbalisers", "cue"
+# The sections of explanation prompts, one for each setting: in a chat of their own, in the chat of the classification,
+# and before a label is asked for.
+EXPLAIN, IN_CHAT, BEFORE = "explain", "explain_in_chat", "explain_before"
+SETTINGS = (EXPLAIN, IN_CHAT, BEFORE)
 # A placeholder of every prompt: the verbalisers of all labels.
 LABELS = "labels"
 # Placeholders of explanation prompts beside the fields: the predicted label and the foil in words, and the number of
 # words wanted.
 LABEL, FOIL, SIZE = "label", "foil", "k"
 DEFAULT_CUE = "Answer:"
-# The strategies of Fayyaz et al. 2024; a file may add others, with or without a number of words.
-UNBOUND, GUIDED = "unbound", "guided"
+# The strategies of Fayyaz et al. 2024, words in order of importance, and a number for each word (Huang et al. 2023); a
+# file may add others, with or without a number of words.
+UNBOUND, GUIDED, RANKED, SCORED = "unbound", "guided", "ranked", "scored"
 
 Pieces = tuple[tuple[str, str | None], ...]
 
@@ -37,7 +43,8 @@ class Task:
     ``classify`` is a list of pieces, each ``(literal text, field name or None)``. ``verbalisers`` maps each label to
     the words with which the model's answer begins if it chooses that label; its order is the order of label scores.
     ``explain`` maps the names of strategies to the pieces of their prompts, which also name ``label``, ``foil`` and
-    ``k``. ``cue`` is what the answer follows where there is no chat template that gives the model its turn.
+    ``k``; ``explain_in_chat`` and ``explain_before`` hold those of the other settings. ``cue`` is what the answer
+    follows where there is no chat template that gives the model its turn.
     """
 
     version: int
@@ -45,6 +52,8 @@ class Task:
     classify: Pieces
     verbalisers: Mapping[str, str]
     explain: Mapping[str, Pieces] = field(default_factory=dict)
+    explain_in_chat: Mapping[str, Pieces] = field(default_factory=dict)
+    explain_before: Mapping[str, Pieces] = field(default_factory=dict)
     cue: str = DEFAULT_CUE
 
     @property
@@ -70,37 +79,51 @@ class Task:
             }
         return text, tuple(places[name] for name in self.fields)
 
-    def takes_size(self, strategy: str) -> bool:
-        """Whether the explanation prompt of ``strategy`` says how many words are wanted."""
-        return SIZE in _used(self._pieces_of(strategy))
+    def strategies(self, setting: str) -> Mapping[str, Pieces]:
+        """The explanation prompts of one of ``SETTINGS``."""
+        found: Mapping[str, Pieces] = getattr(self, setting)
+        return found
 
-    def takes_foil(self, strategy: str) -> bool:
+    def takes_size(self, strategy: str, setting: str = EXPLAIN) -> bool:
+        """Whether the explanation prompt of ``strategy`` says how many words are wanted."""
+        return SIZE in _used(self._pieces_of(strategy, setting))
+
+    def takes_foil(self, strategy: str, setting: str = EXPLAIN) -> bool:
         """Whether the explanation prompt of ``strategy`` names the label that was not predicted."""
-        return FOIL in _used(self._pieces_of(strategy))
+        return FOIL in _used(self._pieces_of(strategy, setting))
 
     def explanation(
-        self, strategy: str, fields: Mapping[str, str], label: str, k: int | None = None, foil: str | None = None
+        self,
+        strategy: str,
+        fields: Mapping[str, str],
+        label: str,
+        k: int | None = None,
+        foil: str | None = None,
+        setting: str = EXPLAIN,
     ) -> str:
         """The user message that asks which words of these texts decided for ``label``, rather than for ``foil``.
 
-        Both are keys of ``verbalisers``, and different. ``k``, the number of words wanted, and ``foil`` are given if
-        and only if the strategy takes them; else ``ValueError`` is raised. Raises ``UserError`` for a strategy that the
-        prompt file does not have.
+        Both are keys of ``verbalisers``, and different; a prompt of the setting ``explain_before`` shows neither.
+        ``k``, the number of words wanted, and ``foil`` are given if and only if the strategy takes them; else
+        ``ValueError`` is raised. Raises ``UserError`` for a strategy that the prompt file does not have.
         """
-        pieces = self._pieces_of(strategy)
-        if self.takes_size(strategy) != (k is not None):
+        pieces = self._pieces_of(strategy, setting)
+        if self.takes_size(strategy, setting) != (k is not None):
             raise ValueError(f"strategy {strategy!r} called with k={k}")
-        if self.takes_foil(strategy) != (foil is not None) or foil == label:
+        if self.takes_foil(strategy, setting) != (foil is not None) or foil == label:
             raise ValueError(f"strategy {strategy!r} called with label={label!r} and foil={foil!r}")
         values = {name: fields[name] for name in self.fields} | {LABEL: self.verbalisers[label], SIZE: str(k)}
         if foil is not None:
             values[FOIL] = self.verbalisers[foil]
         return "".join(literal + ("" if name is None else values[name]) for literal, name in pieces)
 
-    def _pieces_of(self, strategy: str) -> Pieces:
-        if strategy not in self.explain:
-            raise UserError(f"the prompt file has no explanation prompt {strategy!r}; it has {sorted(self.explain)}")
-        return self.explain[strategy]
+    def _pieces_of(self, strategy: str, setting: str) -> Pieces:
+        found = self.strategies(setting)
+        if strategy not in found:
+            raise UserError(
+                f"the prompt file has no explanation prompt {strategy!r} under `{setting}`; it has {sorted(found)}"
+            )
+        return found[strategy]
 
 
 def load_task(path: Path, verbalisers: Mapping[str, str] | None = None) -> Task:
@@ -121,7 +144,9 @@ def read_prompts(path: Path) -> Any:
         raise UserError(f"{path}: not valid YAML in UTF-8: {error}") from None
 
 
-def task_slice(path: Path, verbalisers: Mapping[str, str] | None, strategies: Sequence[str]) -> dict[str, Any]:
+def task_slice(
+    path: Path, verbalisers: Mapping[str, str] | None, strategies: Sequence[str], setting: str = EXPLAIN
+) -> dict[str, Any]:
     """The part of a prompt file that a stage reads: the classification and the explanation prompts of ``strategies``.
 
     So an edit of an explanation prompt asks no classification again. ``task_from_slice`` reads it; verbalisers are
@@ -130,7 +155,7 @@ def task_slice(path: Path, verbalisers: Mapping[str, str] | None, strategies: Se
     raw = read_prompts(path)
     found = {key: raw[key] for key in (*sorted(NEEDED), CUE) if key in raw}
     found[VERBALISERS] = list((raw[VERBALISERS] if verbalisers is None else verbalisers).items())
-    return found | ({EXPLAIN: {name: raw[EXPLAIN][name] for name in strategies}} if strategies else {})
+    return found | ({setting: {name: raw[setting][name] for name in strategies}} if strategies else {})
 
 
 def task_from_slice(part: Mapping[str, Any]) -> Task:
@@ -140,11 +165,11 @@ def task_from_slice(part: Mapping[str, Any]) -> Task:
 
 def parse_task(raw: Any, where: str, verbalisers: Mapping[str, str] | None = None) -> Task:
     """Check what a prompt file (or a slice of it) holds; ``where`` names it in messages. See ``load_task``."""
-    if not isinstance(raw, dict) or set(raw) - {VERBALISERS, EXPLAIN, CUE} != NEEDED:
+    if not isinstance(raw, dict) or set(raw) - {VERBALISERS, CUE, *SETTINGS} != NEEDED:
         found = sorted(map(str, raw)) if isinstance(raw, dict) else type(raw).__name__
         raise UserError(
-            f"{where}: a prompt file has the keys {sorted(NEEDED)} and {VERBALISERS}, {EXPLAIN} if it asks for "
-            f"explanations and {CUE} if completions need another than {DEFAULT_CUE!r}; this one has {found}"
+            f"{where}: a prompt file has the keys {sorted(NEEDED)} and {VERBALISERS}, {', '.join(SETTINGS)} if it asks "
+            f"for explanations and {CUE} if completions need another than {DEFAULT_CUE!r}; this one has {found}"
         )
     fields, cue = raw["fields"], raw.get(CUE, DEFAULT_CUE)
     if not isinstance(raw["version"], int):
@@ -166,8 +191,8 @@ def parse_task(raw: Any, where: str, verbalisers: Mapping[str, str] | None = Non
         raise UserError(
             f"{where}: classify must use each of {fields} once as {{name}}, and may use {{{LABELS}}}; it uses {used}"
         )
-    explain = _explain(raw.get(EXPLAIN, {}), fields, listed, where)
-    return Task(raw["version"], tuple(fields), pieces, words, explain, cue)
+    explain = {setting: _explain(setting, raw.get(setting, {}), fields, listed, where) for setting in SETTINGS}
+    return Task(raw["version"], tuple(fields), pieces, words, cue=cue, **explain)
 
 
 def _verbalisers(own: Any, given: Mapping[str, str] | None, where: str) -> dict[str, str]:
@@ -195,25 +220,33 @@ def _enumerated(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + " or " + words[-1]
 
 
-def _explain(raw: Any, fields: list[str], listed: str, origin: str) -> dict[str, Pieces]:
+def _explain(setting: str, raw: Any, fields: list[str], listed: str, origin: str) -> dict[str, Pieces]:
     if not isinstance(raw, dict) or not all(isinstance(name, str) for name in raw):
-        raise UserError(f"{origin}: {EXPLAIN} must map names of strategies to texts")
+        raise UserError(f"{origin}: {setting} must map names of strategies to texts")
     if raw and (reserved := sorted({LABEL, FOIL, SIZE} & set(fields))):
-        raise UserError(f"{origin}: {EXPLAIN} uses {reserved} as placeholders of its own; name these fields otherwise")
+        raise UserError(f"{origin}: {setting} uses {reserved} as placeholders of its own; name these fields otherwise")
+    # In the chat of the classification the texts and the answer stand above: they may be left out.
+    needed = {EXPLAIN: [*fields, LABEL], IN_CHAT: [], BEFORE: fields}[setting]
+    once = {EXPLAIN: [FOIL], IN_CHAT: [*fields, LABEL, FOIL], BEFORE: []}[setting]
     found = {}
     for strategy, template in raw.items():
-        where = f"{EXPLAIN}.{strategy}"
+        where = f"{setting}.{strategy}"
         found[strategy] = _pieces(template, listed, where, origin)
-        used = _used(found[strategy])
-        sizes, foils = used.count(SIZE), used.count(FOIL)
-        if foils > 1 or sorted(used) != sorted([*fields, LABEL, *[SIZE] * sizes, *[FOIL] * foils]):
+        used = [name for name in _used(found[strategy]) if name != SIZE]
+        if (
+            any(used.count(name) != 1 for name in needed)
+            or any(used.count(name) > 1 for name in once)
+            or set(used) - {*needed, *once}
+        ):
+            must = f"must use each of {needed} once as {{name}}, and " if needed else ""
+            may = "".join(f", once {{{name}}}" for name in once)
             raise UserError(
-                f"{origin}: {where} must use each of {[*fields, LABEL]} once as {{name}}, and may use {{{SIZE}}}, "
-                f"{{{LABELS}}} and once {{{FOIL}}}; it uses {used}"
+                f"{origin}: {where} {must}may use {{{SIZE}}}, {{{LABELS}}}{may}; it uses {_used(found[strategy])}"
             )
-        if strategy == GUIDED and not sizes:
+        sized = SIZE in _used(found[strategy])
+        if strategy == GUIDED and not sized:
             raise UserError(f"{origin}: {where} must use {{{SIZE}}}, the number of words wanted")
-        if strategy == UNBOUND and sizes:
+        if strategy == UNBOUND and sized:
             raise UserError(f"{origin}: {where} must not use {{{SIZE}}}: it leaves the number of words open")
     return found
 

@@ -41,6 +41,20 @@ def size(budget: Mapping[str, Any], words: int, gold: int) -> int:
     return min(int(budget["k"]), words)
 
 
+def wanted(rationale: Mapping[str, Any], gold: Sequence[bool], budget: Mapping[str, Any], matched: Sizes) -> int | None:
+    """The number of words that ``budget`` asks for of a row; None where it asks for none or there is none to match."""
+    if budget["kind"] == AS_GIVEN:
+        return None
+    if budget["kind"] == MATCHED:
+        return matched.get((budget["to"], rationale["id"]))
+    return size(budget, len(gold), sum(gold))
+
+
+def is_short(rationale: Mapping[str, Any], count: int | None) -> bool:
+    """Whether a reply names fewer words than ``count``: then a ranking has no more to give, and scores go on with 0."""
+    return count is not None and rationale["named"] is not None and rationale["named"] < count
+
+
 def sizes(method: str, rationales: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], int | None]:
     """The sizes of a prompted method's sets, for ``matched`` budgets; of several samples the first."""
     return {
@@ -65,15 +79,11 @@ def selections(
             yield name, OK, rationale["selected"]
         elif budget["kind"] == "top_var" and not any(gold):
             yield name, NO_GOLD, None
-        elif budget["kind"] == MATCHED:
-            count = matched.get((budget["to"], rationale["id"]))
+        else:
+            count = wanted(rationale, gold, budget, matched)
             if count is None:
                 yield name, NO_REPLY, None
-            else:
-                yield name, OK, top(rationale["scores"], count)
-        else:
-            count = size(budget, len(gold), sum(gold))
-            if rationale["scores"] is None:  # a reply names words in an order: the first ones of it
+            elif rationale["scores"] is None:  # a reply names words in an order: the first ones of it
                 yield name, OK, [word in rationale["order"][:count] for word in range(len(gold))]
             else:
                 yield name, OK, top(rationale["scores"], count)

@@ -9,14 +9,17 @@ from typing import Any
 
 from rationale_eval.corpora.instances import Instance
 from rationale_eval.errors import UserError
-from rationale_eval.rationales.budgets import MATCHED, selections, sizes
+from rationale_eval.rationales.budgets import MATCHED, is_short, selections, sizes, wanted
 from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.tables import read_table
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One rationale under one budget; ``selected`` is None unless ``status`` is ok."""
+    """One rationale under one budget; ``selected`` is None unless ``status`` is ok.
+
+    ``short`` is true where a reply names fewer words than the budget asks for.
+    """
 
     instance: Instance
     method: str
@@ -24,6 +27,7 @@ class Choice:
     budget: str
     status: str
     selected: list[bool] | None
+    short: bool
 
     @property
     def key(self) -> dict[str, Any]:
@@ -66,4 +70,6 @@ def choices(
                 raise UserError(f"{path}: row {rationale['id']!r} is not among the instances")
             instance = instances[rationale["id"]]
             for budget, status, mask in selections(rationale, gold_of(instance), method["budgets"], matched):
-                yield Choice(instance, method["name"], rationale, budget, status, mask)
+                count = wanted(rationale, gold_of(instance), method["budgets"][budget], matched)
+                short = mask is not None and is_short(rationale, count)
+                yield Choice(instance, method["name"], rationale, budget, status, mask, short)

@@ -92,7 +92,7 @@ class Parsed:
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
     """A listed item; ``strict`` where it comes from prose, so that matching some of its words is not enough."""
 
     text: str
@@ -113,13 +113,13 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
     hallucinated, unmatched, repeated = [], 0, 0
     for item in items:
         before = len(selection.order)
-        if _select(item, words, selection):
+        if select(item, words, selection):
             unmatched += 1
-            if missing := _select(item, shown, Selection(shown)):
+            if missing := select(item, shown, Selection(shown)):
                 hallucinated.append(missing)
         elif len(selection.order) == before:
             repeated += 1
-    if not selection.order and _REFUSAL.search(text[:_OPENING]):
+    if not selection.order and refuses(text):
         outcome = REFUSAL
     elif not finished:
         outcome = TRUNCATED
@@ -131,7 +131,12 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
     return Parsed(outcome, tuple(selection.order), len(items), tuple(hallucinated), repeated, covered)
 
 
-def _select(item: _Item, words: Words, selection: Selection) -> str:
+def refuses(text: str) -> bool:
+    """Whether ``text`` begins as a refusal does."""
+    return bool(_REFUSAL.search(text[:_OPENING]))
+
+
+def select(item: Item, words: Words, selection: Selection) -> str:
     """Select the words of ``item``; returns what of it is not among ``words``."""
     if words.occurrences(item.text):
         selection.add(item.text)
@@ -157,19 +162,19 @@ class _Reader:
     def _passage(self, text: str) -> bool:
         return bool(self._words.occurrences(text))
 
-    def items(self, text: str) -> list[_Item]:
+    def items(self, text: str) -> list[Item]:
         """The items of a reply, by the first rule that gives any; JSON leaves nothing to others, keys least of all."""
         listed = list(self._whole(text))
         structure = json_strings(text)
         if listed or structure is None:
-            rules: tuple[Callable[[str], Iterator[_Item]], ...] = (self._bullets, self._quotations, self._lines)
+            rules: tuple[Callable[[str], Iterator[Item]], ...] = (self._bullets, self._quotations, self._lines)
             return listed or next((found for rule in rules if (found := list(rule(text)))), [])
         strings, keys = structure
         if keys and all(map(self._passage, keys)):
             strings = keys
         return [item for string in strings for item in self._list_item(string)]
 
-    def _whole(self, text: str) -> Iterator[_Item]:
+    def _whole(self, text: str) -> Iterator[Item]:
         candidates = [text, _FILLER.sub("", text), _COLON.split(text, maxsplit=1)[-1]]
         if not self._finished:
             # A copy that was cut in the middle of a word is still a copy up to there.
@@ -177,31 +182,31 @@ class _Reader:
         for candidate in candidates:
             # On several lines it is a list that happens to name words in a row.
             if len(candidate.split()) > SHORT and "\n" not in candidate.strip() and self._passage(candidate):
-                yield _Item(candidate)
+                yield Item(candidate)
                 return
 
-    def _bullets(self, text: str) -> Iterator[_Item]:
+    def _bullets(self, text: str) -> Iterator[Item]:
         for content in bullets(text):
             yield from self._list_item(content)
 
-    def _quotations(self, text: str) -> Iterator[_Item]:
+    def _quotations(self, text: str) -> Iterator[Item]:
         for quoted in quotations(text):
             yield from self._piece(quoted)
 
-    def _lines(self, text: str) -> Iterator[_Item]:
-        if _REFUSAL.search(text[:_OPENING]):
+    def _lines(self, text: str) -> Iterator[Item]:
+        if refuses(text):
             return
         for line in text.split("\n"):
             yield from self._line(line.strip())
 
-    def _line(self, line: str) -> Iterator[_Item]:
+    def _line(self, line: str) -> Iterator[Item]:
         """A line of prose: a list if it reads as one, else its sentences."""
         if self._passage(line):
-            yield _Item(line)
+            yield Item(line)
             return
         # Brackets close again, so that what stands behind them may be the next item of a comma list.
         if (head := self._explained(line)) and not line[len(head) :].lstrip().startswith("("):
-            yield _Item(head)
+            yield Item(head)
             return
         introduction = _INTRODUCTION.match(line[:_OPENING])
         bare = line[introduction.end() :] if introduction else line
@@ -214,12 +219,12 @@ class _Reader:
             if pieces := self._pieces(sentence):
                 yield from pieces
             elif sentence and all(self._passage(word) for word in sentence.split()):
-                yield _Item(sentence, strict=True)
+                yield Item(sentence, strict=True)
 
-    def _pieces(self, text: str) -> list[_Item]:
+    def _pieces(self, text: str) -> list[Item]:
         """The pieces of a comma list, or of a line of few words; nothing if ``text`` reads as a sentence."""
         if self._passage(text):
-            return [_Item(text)]
+            return [Item(text)]
         pieces = [self._explained(piece) or piece for piece in _HARD_SEPARATOR.split(text)]
         if any(len(piece.split()) > SHORT + 1 and not self._passage(piece) for piece in pieces):
             return []
@@ -227,7 +232,7 @@ class _Reader:
         if any(len(piece.split()) > SHORT and not self._passage(piece) for piece in named):
             return []
         return [
-            _Item(piece, strict=True) for piece in named if self._passage(piece) or not _FILLER.fullmatch(piece + ",")
+            Item(piece, strict=True) for piece in named if self._passage(piece) or not _FILLER.fullmatch(piece + ",")
         ]
 
     def _split(self, text: str) -> list[str]:
@@ -245,29 +250,29 @@ class _Reader:
                     return head
         return None
 
-    def _list_item(self, text: str) -> Iterator[_Item]:
+    def _list_item(self, text: str) -> Iterator[Item]:
         """The content of a bullet or of a JSON string."""
         # `word: great` names a word `great`, unless the instance has the word `word` and no word `great`.
         labels = _LABELS.match(text)
         if labels and (self._passage(text[labels.end() :]) or not self._passage(labels.group())):
             text = text[labels.end() :]
         if self._passage(text):
-            yield _Item(text)
+            yield Item(text)
         elif leading := leading_quotations(text):
             for quoted in leading:
                 yield from self._piece(quoted)
         elif head := self._explained(text):
-            yield _Item(head)
+            yield Item(head)
         else:
             head, *behind = _COLON.split(text, maxsplit=1)
             if behind and self._passage(behind[0]):
-                yield _Item(behind[0])
+                yield Item(behind[0])
             elif quoted_inside := list(quotations(text)):
                 for quoted in quoted_inside:
                     yield from self._piece(quoted)
             else:
                 yield from self._piece(_EXPLAINED.split(head, maxsplit=1)[0])
 
-    def _piece(self, text: str) -> Iterator[_Item]:
+    def _piece(self, text: str) -> Iterator[Item]:
         for part in self._split(text):
-            yield _Item(part)
+            yield Item(part)

@@ -8,12 +8,16 @@ import pyarrow as pa
 
 from rationale_eval.tables import TableSchema
 
-# no_reply: the reply whose size is to be matched gave no rationale; not_given: rationales made elsewhere lack this one
+# no_reply: the reply whose size is to be matched gave no rationale; no_vote: of several replies none named a word;
+# not_given: rationales made elsewhere lack this one; not_available: the model cannot give what the method needs
 OK, NO_GOLD, REFUSAL, NO_REPLY, NOT_GIVEN = "ok", "no_gold", "refusal", "no_reply", "not_given"
+NO_VOTE, NOT_AVAILABLE = "no_vote", "not_available"
 
 # A scored method fills `scores` (one per word), a set of words `selected`; `sample` numbers repeated draws. A set that
 # a model was asked for also has `order`, the words in the order in which its reply names them, and how that reply was
 # read: `outcome`, the number of things it lists, those that are not in the input, and whether it copies the input.
+# `named` counts the words that a reply names or gives a number, where the others have a score of 0; `votes` the sampled
+# replies behind a share of votes, and `left_out` those that cast none.
 RATIONALES = TableSchema(
     name="rationales",
     columns=pa.schema(
@@ -28,6 +32,9 @@ RATIONALES = TableSchema(
             pa.field("listed", pa.int32()),
             pa.field("hallucinated", pa.list_(pa.string())),
             pa.field("copied", pa.bool_()),
+            pa.field("named", pa.int32()),
+            pa.field("votes", pa.int32()),
+            pa.field("left_out", pa.int32()),
         ]
     ),
     key=("id", "sample"),

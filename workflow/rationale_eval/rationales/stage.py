@@ -11,7 +11,7 @@ from typing import Any
 
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.attribution_schema import ABLATION, INTEGRATED_GRADIENTS, SCHEMAS
+from rationale_eval.evidence.attribution_schema import ABLATION, SCHEMAS
 from rationale_eval.evidence.schema import EVIDENCE
 from rationale_eval.plugins import METHOD, Plugin, load, run_method
 from rationale_eval.progress import say
@@ -19,7 +19,7 @@ from rationale_eval.provenance import provenance
 from rationale_eval.rationales.aggregation import words_from_tokens
 from rationale_eval.rationales.external import read_external
 from rationale_eval.rationales.reference import first_words_scores, random_scores
-from rationale_eval.rationales.schema import NO_GOLD, OK, RATIONALES, rationale_row
+from rationale_eval.rationales.schema import NO_GOLD, NOT_AVAILABLE, OK, RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
 
 REFERENCES = ("random", "first_words", "all_words", "human")
@@ -98,7 +98,7 @@ def _evidence(paths: Sequence[Path], kind: str) -> list[dict[str, Any]]:
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval rationale", description=__doc__)
-    parser.add_argument("--spec", required=True, help="JSON: the method's entry of the configuration")
+    parser.add_argument("--spec", required=True, help="JSON: the method's entry, or its kind not_available")
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument(
         "--evidence", type=Path, nargs="*", default=[], help="the evidence table, if the method reads one"
@@ -111,15 +111,17 @@ def main(argv: list[str]) -> None:
     instances = read_instances(args.test)
     inputs = {"test": args.test, **({"evidence": args.evidence[0]} if args.evidence else {})}
     kind = method["kind"]
-    if kind in EVIDENCE or kind == INTEGRATED_GRADIENTS:
-        rows = list(from_evidence(instances, _evidence(args.evidence, kind), method))
-    elif kind == ABLATION:
+    if kind == ABLATION:
         rows = list(from_words(instances, _evidence(args.evidence, kind)))
+    elif kind in EVIDENCE | SCHEMAS:
+        rows = list(from_evidence(instances, _evidence(args.evidence, kind), method))
     elif kind == "external":
         if len(args.external) != 1:
             raise UserError("--external: a method of kind 'external' needs one file")
         (inputs["external"],) = args.external
         rows = list(read_external(inputs["external"], instances, method["gives"]))
+    elif kind == NOT_AVAILABLE:
+        rows = [rationale_row(instance.id, status=NOT_AVAILABLE) for instance in instances]
     elif kind in REFERENCES:
         rows = list(reference(instances, method))
     else:

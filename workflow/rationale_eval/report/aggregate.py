@@ -43,7 +43,7 @@ def with_interval(
     name: str, values: pd.Series, interval: Mapping[str, Any], bounds: tuple[float, float] | None = SHARE
 ) -> Row:
     """The bounds of the interval of the mean of ``values``, which lie in ``bounds``, as ``…_low`` and ``…_high``."""
-    low, high = mean_interval(values.to_list(), interval, bounds)
+    low, high = mean_interval(values.dropna().to_list(), interval, bounds)
     return {f"{name}_low": low, f"{name}_high": high}
 
 

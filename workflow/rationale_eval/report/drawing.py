@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.rationales.schema import NOT_AVAILABLE
 from rationale_eval.report.layout import REFERENCE, Cell, family, flagged
 from rationale_eval.report.wording import visible
 
@@ -75,9 +76,15 @@ def label(method: str, budget: str) -> str:
 
 
 def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None:
-    """A point with its interval for each of ``rows`` with a ``value``, at its ``height``; sets as given are hollow."""
+    """A point with its interval for each of ``rows`` with a ``value``, at its ``height``; sets as given are hollow.
+
+    Where a model cannot give what a method needs, a note stands in its place.
+    """
     styles = families(methods)
-    for row in rows.to_dict("records"):
+    for row, missing in zip(rows.to_dict("records"), not_available(rows), strict=True):
+        if missing:
+            place = axes.get_yaxis_transform()
+            axes.text(0.02, row["height"], "not available", transform=place, va="center", color="0.4", size="small")
         if pd.isna(row[value]):
             continue
         color, marker = styles[family(row["kind"])]
@@ -95,6 +102,14 @@ def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None
             capsize=2.5,
             clip_on=False,
         )
+
+
+def not_available(rows: pd.DataFrame) -> pd.Series:
+    """Which of ``rows`` are of a method whose needs the model cannot serve, so that it has no value at all."""
+    column = f"status_{NOT_AVAILABLE}"
+    if column not in rows:
+        return pd.Series(False, index=rows.index)
+    return (rows[column] > 0) & (rows["n"] == 0)
 
 
 def arranged(cells: Sequence[Cell]) -> list[Cell]:
@@ -168,7 +183,8 @@ def collapsed_panel(axes: Axes, title: str, rows: pd.DataFrame) -> str:
 
 
 def count_text(rows: pd.DataFrame) -> str:
-    """The number of instances behind ``rows``."""
+    """The number of instances behind ``rows``, those aside that are not available."""
+    rows = rows[~not_available(rows)]
     low, high = (int(rows["n"].min()), int(rows["n"].max())) if len(rows) else (0, 0)
     return f"n = {high}" if low == high else f"n = {low} to {high}"
 

@@ -45,13 +45,16 @@ class Reading:
 
 @dataclass(frozen=True)
 class Example:
-    """One instance with its prediction and the readings of people and of methods."""
+    """One instance with its prediction and the readings of people and of methods.
+
+    ``probability`` is None where a label was read from an API's answer.
+    """
 
     cell: Cell
     id: str
     gold: str
     predicted: str
-    probability: str
+    probability: str | None
     correct: bool
     readings: Sequence[Reading]
 
@@ -86,10 +89,11 @@ def pieces(instance: Instance, marked: Sequence[bool]) -> dict[str, list[Piece]]
 def shown_methods(alignment: pd.DataFrame, budget: str, most: int = 3) -> list[tuple[str, str]]:
     """Of each family the method with the highest F1 in this cell, references left out; the best ``most`` of these.
 
-    Each with the budget that it is shown at: ``budget`` for scored methods, ``as_given`` for prompted ones.
+    Each with the budget that it is shown at: ``as_given`` for sets of words, ``budget`` for what is cut.
     """
     best: dict[str, Mapping[str, Any]] = {}
-    scored = [row for row in candidates(alignment, budget) if row["kind"] != PROMPT]
+    sets = set(alignment.loc[alignment["budget"] == AS_GIVEN, "method"])
+    scored = [row for row in candidates(alignment, budget) if row["method"] not in sets]
     for row in [*scored, *candidates(alignment, AS_GIVEN)]:
         group = family(row["kind"])
         if pd.notna(row["f1"]) and (group not in best or row["f1"] > best[group]["f1"]):
@@ -179,7 +183,7 @@ def examples(
         shown = [Reading(PEOPLE, "" if any(people) else "marked nothing", pieces(instance, people))]
         shown += [of_method[instance.id] for of_method in readings if instance.id in of_method]
         right = row["predicted"] == row["gold"]
-        probability = number(max(row["probabilities"]))
+        probability = None if row["probabilities"] is None else number(max(row["probabilities"]))
         found.append(Example(cell, instance.id, row["gold"], row["predicted"], probability, right, shown))
     return found
 

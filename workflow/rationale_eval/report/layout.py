@@ -19,6 +19,8 @@ CELL = ["corpus", "model", "checkpoint"]
 REFERENCE, PROMPTING = "reference", "prompting"
 REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
 PROMPT = "prompt"
+# The family of kinds that are named otherwise.
+EVIDENCE_OF = {"integrated_gradients": "gradients", "gradient_x_attention": "attention"}
 BASE = "base"
 _EPOCH = re.compile(r"epoch-(\d+)-seed-(\d+)")
 
@@ -61,8 +63,8 @@ def family(kind: str) -> str:
     """The family of a method: the evidence that it reads, ``prompting``, ``reference``, ``external`` or ``plugin``."""
     if kind in REFERENCE_KINDS:
         return REFERENCE
-    if kind == "integrated_gradients":
-        return "gradients"
+    if kind in EVIDENCE_OF:
+        return EVIDENCE_OF[kind]
     own = ("gradients", "attention", "ablation", "external")
     return PROMPTING if kind == PROMPT else kind if kind in own else "plugin"
 
@@ -103,8 +105,9 @@ def main_rows(table: pd.DataFrame, methods: Mapping[str, Mapping[str, Any]], mai
 
 
 def one_row_each(rows: pd.DataFrame) -> pd.DataFrame:
-    """``main_rows`` with prompted methods as given only, where one can also be cut to the main budget."""
-    return rows[(rows["kind"] != PROMPT) | (rows["budget"] == AS_GIVEN)]
+    """``main_rows`` with sets of words as given only, where one can also be cut to the main budget."""
+    sets = set(rows.loc[rows["budget"] == AS_GIVEN, "method"])
+    return rows[~rows["method"].isin(sets) | (rows["budget"] == AS_GIVEN)]
 
 
 def read_summary(path: Path) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured, read_measured
+from rationale_eval.report.asking_tables import agreement_table, labels_table
 from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     accuracy_change,
@@ -35,6 +36,7 @@ from rationale_eval.report.findings import findings
 from rationale_eval.report.html_tables import (
     accuracy_table,
     alignment_table,
+    completeness_table,
     course_table,
     faithfulness_table,
     prompting_table,
@@ -54,6 +56,7 @@ from rationale_eval.report.layout import (
     read_claims,
     read_summary,
 )
+from rationale_eval.report.measure_html import measure_sections
 from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.wording import (
     budget_text,
@@ -66,7 +69,12 @@ from rationale_eval.report.wording import (
 )
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "alignment", "faithfulness", "splits", "prompting", "trajectory")
+TABLES = (
+    *("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"),
+    "trajectory",
+)
+# The last only where the study has other operators than the main one.
+MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
@@ -185,7 +193,9 @@ def context(
     tested = read_claims(claims_file)
     collapsed = {cell: bool(cell.rows(tables["accuracy"])["collapsed"].iloc[0]) for cell in cells}
     flips = {cell: cell.rows(tables["faithfulness"]).to_dict("records") for cell in cells}
-    made_from = records(cells, results, ordered(methods), prompted(methods))
+    made_from = records(cells, results, ordered(methods), prompted(methods), spec["operators"])
+    names = MEASURE_TABLES if spec["operators"] else MEASURE_TABLES[:-1]
+    measures = {name: read_summary(table_folder / f"{name}.parquet") for name in names}
     cards = [
         corpus_card(name, results, task_from_slice(spec["tasks"][name]), made_from)
         for name in dict.fromkeys(cell.corpus for cell in cells)
@@ -216,6 +226,7 @@ def context(
         "smallest": int(tables["accuracy"]["n"].min()),
         "ceilings": {card.name: card.ceiling for card in cards},
         "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
+        "measures": measure_sections(cells, measures, spec),
         "claims": [shown_claim(claim) for claim in tested["claims"]],
         "claim_sentences": claim_sentences(tested["claims"]),
         "judged": tested["settings"],
@@ -224,7 +235,13 @@ def context(
         "heads": {cell: flagged(cell.title, collapsed[cell]) for cell in cells},
         "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "labels": labels_table(tables["labels"], "labels"),
+        "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
+        "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
+        "completeness": completeness_table(tables["completeness"], "completeness")
+        if len(tables["completeness"])
+        else None,
         "courses": courses(by_instance, tables["trajectory"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
@@ -234,7 +251,9 @@ def context(
         "differences": differences(made_from),
         "links": {record.path: link(record.path, page) for record in made_from},
         "table_files": [
-            link(table_folder / f"{name}.{end}", page) for name in (*TABLES, "claims") for end in ("csv", "parquet")
+            link(table_folder / f"{name}.{end}", page)
+            for name in (*TABLES, *names, "claims")
+            for end in ("csv", "parquet")
         ],
         "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
     }
@@ -260,7 +279,8 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, '
-        '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask"}, "tasks": {corpus: task}}',
+        '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask", "announce"}, '
+        '"operators": {name: the same}, "tasks": {corpus: task}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")

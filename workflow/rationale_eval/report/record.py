@@ -12,7 +12,7 @@ from rationale_eval.provenance import sha256_file
 from rationale_eval.report.layout import Cell
 from rationale_eval.tables import read_provenance
 
-CELL_TABLES = ("predictions", "alignment", "perturbations", "faithfulness")
+CELL_TABLES = ("predictions", "alignment", "perturbations", "faithfulness", "curves")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,20 @@ class Record:
         return json.dumps(self.made.get("spec", {}), indent=2, sort_keys=True, ensure_ascii=False)
 
 
-def records(cells: Sequence[Cell], results: Path, methods: Iterable[str], prompted: Iterable[str]) -> list[Record]:
-    """The records of all tables that the report rests on: rationales of ``methods``, replies to the ``prompted``."""
+def records(
+    cells: Sequence[Cell],
+    results: Path,
+    methods: Iterable[str],
+    prompted: Iterable[str],
+    operators: Iterable[str] = (),
+) -> list[Record]:
+    """The records of all tables that the report rests on.
+
+    Rationales of ``methods``, replies to the ``prompted``, and what was masked by ``operators`` beside the main one.
+    """
     names = [*CELL_TABLES, *(f"rationales/{method}" for method in methods)]
     names += [f"evidence/replies/{method}" for method in prompted]
+    names += [f"{table}/{operator}" for operator in operators for table in ("perturbations", "faithfulness")]
     found = []
     for cell in cells:
         for name in names:

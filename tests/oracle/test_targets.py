@@ -1,0 +1,164 @@
+"""What is explained: which label, against which other, on which scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from plain_attributions import label_scores, statistics
+from rationale_eval.corpora.instances import Instance
+from rationale_eval.errors import UserError
+from rationale_eval.evidence.attributions import word_scores
+from rationale_eval.evidence.gradient_x_attention import measure_gradient_x_attention
+from rationale_eval.evidence.integrated import baseline_embedding, integrate
+from rationale_eval.evidence.measure import measure
+from rationale_eval.evidence.questions import question_key, question_of
+from rationale_eval.evidence.targets import Question, target_values
+from rationale_eval.models.encoding import PromptEncoder
+from rationale_eval.models.scoring import Prefix, score_labels_with_logits, shared_prefix
+from rationale_eval.models.task import load_task
+from transformers import AutoModelForCausalLM
+
+TEXTS = ("A lovely film.", "The hotel near the station was dreadful and stale last week!")
+VERBALISERS = {"no": "negative", "maybe": "neither of them", "yes": "positive indeed"}
+SCALES = ("log_probability", "probability", "logit")
+TARGETS = {
+    "predicted": {},
+    "gold": {"gold": 1},
+    "runner-up": {"runner_up": True},
+    "foil": {"contrast": (2, 1)},
+}
+SUMS = {"grad_sum": "grad_l1", "gxi_dot": "gxi_l1"}
+
+
+@pytest.fixture
+def task(prompt_file):
+    return load_task(prompt_file(verbalisers=VERBALISERS))
+
+
+@pytest.fixture
+def prompts_for(task):
+    return lambda loaded: PromptEncoder(loaded.tokenizer, task, None).encode([{"text": text} for text in TEXTS])
+
+
+@pytest.fixture
+def eager(tiny_card):
+    folder = tiny_card("gpt2", "byte_level").parent / "snapshot"
+    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+@pytest.mark.parametrize("of", SCALES)
+@pytest.mark.parametrize("explained", TARGETS.values(), ids=TARGETS.keys())
+def test_gradients_and_gradient_x_attention_are_of_the_target(
+    of, explained, tiny_loaded, eager, prompts_for, assert_close
+):
+    loaded = tiny_loaded("gpt2")
+    questions = [Question(prompt, **explained) for prompt in prompts_for(loaded)]
+    prefix = Prefix(loaded, shared_prefix([question.prompt for question in questions], before_content=True))
+    gradients = measure(loaded, prefix, questions, gradients=True, attention=False, of=of)
+    attention = measure_gradient_x_attention(loaded, prefix, questions, of=of)
+    for question, first, second in zip(questions, gradients, attention, strict=True):
+        scores = label_scores(eager, question.prompt)
+        assert_close(first["scores"], scores)
+        expected = statistics(eager, question.prompt, question.explained(scores), of)
+        for found, kind in ((first, "gradients"), (second, "gradient_x_attention")):
+            for name, values in expected[kind].items():
+                assert_close(found[name], values, expected[kind][SUMS.get(name, name)])
+
+
+@pytest.mark.parametrize("of", SCALES)
+@pytest.mark.parametrize("explained", TARGETS.values(), ids=TARGETS.keys())
+def test_integrated_gradients_add_up_to_the_change_of_the_target(of, explained, tiny_loaded, eager, prompts_for):
+    loaded = tiny_loaded("gpt2")
+    questions = [Question(prompt, **explained) for prompt in prompts_for(loaded)]
+    found = integrate(loaded, Prefix(loaded, ()), questions, 48, baseline_embedding(loaded, "mean"), of=of)
+    for question, row in zip(questions, found, strict=True):
+        label, other = question.explained(label_scores(eager, question.prompt))
+        values = []
+        for content in (None, eager.get_input_embeddings().weight.detach().mean(0)):
+            scores = label_scores(eager, question.prompt, of, content)
+            values.append(scores[label] - (0.0 if other is None else scores[other]))
+        scale = float(np.abs(row["ig_l1"]).sum())
+        assert float(row["difference"][0]) == pytest.approx(values[0] - values[1], abs=1e-4 * scale)
+        assert float(row["ig_dot"].sum()) == pytest.approx(values[0] - values[1], abs=1e-3 * scale)
+
+
+def test_the_sums_of_logits_are_the_models(tiny_loaded, eager, prompts_for, assert_close):
+    loaded = tiny_loaded("gpt2")
+    prompts = prompts_for(loaded)
+    scores, logits = score_labels_with_logits(loaded, Prefix(loaded, ()), prompts)
+    for index, prompt in enumerate(prompts):
+        assert_close(scores[index], label_scores(eager, prompt))
+        assert_close(logits[index], label_scores(eager, prompt, "logit"))
+
+
+# Scores of three labels, of which the second is predicted; then the label explained and what it is held against.
+WORKED = [
+    ({}, (1, None)),
+    ({"gold": 0}, (0, None)),
+    ({"gold": 1}, (1, None)),
+    ({"runner_up": True}, (1, 2)),
+    ({"contrast": (0, 2)}, (1, 2)),
+    ({"contrast": (0, 1)}, (1, 0)),
+]
+
+
+@pytest.mark.parametrize(("explained", "expected"), WORKED)
+def test_what_is_explained(explained, expected):
+    assert Question(None, **explained).explained([-3.0, -0.5, -1.0]) == expected
+
+
+def test_of_equal_scores_the_earlier_label_is_predicted():
+    assert Question(None, runner_up=True).explained([-2.0, -1.0, -1.0]) == (1, 2)
+
+
+def test_targets_of_worked_scores():
+    found = torch.tensor([[[-1.0, -2.0], [-0.5, -0.25]], [[3.0, 5.0], [7.0, 2.0]]])
+    pairs = [(0, 1), (1, None)]
+    assert target_values(found, pairs, "log_probability").tolist() == pytest.approx([1.0, -0.25])
+    assert target_values(found, pairs, "probability").tolist() == pytest.approx(
+        [np.exp(-1) - np.exp(-2), np.exp(-0.25)]
+    )
+    assert target_values(found, pairs, "logit").tolist() == pytest.approx([-2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [("log_probability", 2.0), ("probability", np.exp(-1) - np.exp(-3)), ("logit", 4.0 - 6.0)],
+)
+def test_a_word_scores_what_the_target_loses_without_it(of, expected):
+    """The label that is predicted for the whole text, the second, is followed."""
+    scores = [np.array([-2.0, -1.0], dtype=np.float32), np.array([-0.1, -3.0], dtype=np.float32)]
+    logits = [np.array([9.0, 4.0], dtype=np.float32), np.array([1.0, 6.0], dtype=np.float32)]
+    found = [np.stack(pair) for pair in zip(scores, logits, strict=True)] if of == "logit" else scores
+    assert word_scores(Question(None), found, of) == pytest.approx([expected])
+
+
+def instance(foil=None):
+    return Instance("row-7", "maybe", {"text": "A film"}, (), None, foil=foil)
+
+
+@pytest.mark.parametrize(
+    ("target", "foil", "expected"),
+    [
+        ("auto", None, {}),
+        ("auto", "yes", {"contrast": (1, 2)}),
+        ("foil", "yes", {"contrast": (1, 2)}),
+        ("predicted", "yes", {}),
+        ("gold", "yes", {"gold": 1}),
+        ("runner_up", None, {"runner_up": True}),
+    ],
+)
+def test_the_question_of_a_target(target, foil, expected, task):
+    assert question_of(instance(foil), None, task, target) == Question(None, **expected)
+
+
+def test_a_foil_that_an_instance_lacks_is_named(task):
+    with pytest.raises(UserError, match=r"'row-7' has no foil.*runner_up"):
+        question_of(instance(), None, task, "foil")
+
+
+def test_what_is_explained_is_part_of_the_memos_key(tiny_loaded, prompts_for):
+    (prompt, _) = prompts_for(tiny_loaded("gpt2"))
+    keys = {question_key(Question(prompt, **explained)) for explained in TARGETS.values()}
+    assert len(keys) == len(TARGETS)

@@ -1,0 +1,101 @@
+"""From an API's answer to a label, by text and by log-probabilities, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from rationale_eval.apis.labels import label_of, label_scores
+
+SENTIMENT = {"neg": "negative", "pos": "positive"}
+NLI = {"0": "entailment", "1": "neutral", "2": "contradiction"}
+CARE = {"nurse": "nurse", "surgeon": "surgeon", "psych": "psychologist", "phys": "physician"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        ("positive", ("ok", "pos")),
+        ("POSITIVE.", ("ok", "pos")),
+        ("  “Positive”\n", ("ok", "pos")),
+        ("**Negative**", ("ok", "neg")),
+        ("Answer: positive", ("ok", "pos")),
+        ("The sentiment of the text is negative.", ("ok", "neg")),
+        ("Positive\n\nThere is nothing negative in it.", ("ok", "pos")),
+        ("It could be positive or negative.", ("unparsed", None)),
+        ("not positive", ("unparsed", None)),
+        ("It isn't positive", ("unparsed", None)),
+        ("The text is not a positive one, it is negative.", ("ok", "neg")),
+        ("positively", ("unparsed", None)),
+        ("", ("unparsed", None)),
+        ("ｐｏｓｉｔｉｖｅ", ("ok", "pos")),
+        ("I'm sorry, I can't judge this text.", ("refusal", None)),
+        ("I can't see anything but a positive text.", ("ok", "pos")),
+    ],
+)
+def test_the_label_that_a_reply_names(reply, expected):
+    assert label_of(reply, SENTIMENT) == expected
+
+
+def test_a_longer_verbaliser_hides_a_shorter_one_within_it():
+    pair = {"yes": "relevant", "no": "not relevant"}
+    assert label_of("It is not relevant.", pair) == ("ok", "no")
+    assert label_of("relevant", pair) == ("ok", "yes")
+    assert label_of("- 4/5 stars", {"4": "4/5", "5": "5/5"}) == ("ok", "4")
+
+
+def tokens(*steps):
+    """Each step: the token taken and the probabilities of the alternatives."""
+    return [
+        [taken, math.log(found[taken]), [[text, math.log(p)] for text, p in found.items()]] for taken, found in steps
+    ]
+
+
+def probabilities(steps, verbalisers):
+    return [pytest.approx(math.exp(value)) for value in label_scores(tokens(*steps), verbalisers)]
+
+
+def test_spellings_of_one_beginning_are_added_up():
+    steps = [("positive", {"positive": 0.5, " Positive": 0.2, "pos": 0.1, "negative": 0.15, "The": 0.01})]
+    assert probabilities(steps, SENTIMENT) == [0.15, 0.8]
+
+
+def test_an_ambiguous_token_is_followed_where_it_was_taken():
+    steps = [("p", {"p": 0.6, "nurse": 0.3, "The": 0.1}), ("sy", {"sy": 0.7, "hy": 0.2, "ro": 0.1})]
+    assert probabilities(steps, CARE) == [0.3, 0.1, pytest.approx(0.42), pytest.approx(0.12)]
+
+
+def test_spaces_and_quotes_before_the_answer_are_followed_too():
+    steps = [('"', {'"': 0.9, "neutral": 0.1}), ("ent", {"ent": 0.5, "contr": 0.3, "neutral": 0.2})]
+    assert probabilities(steps, NLI) == [0.45, 0.28, 0.27]
+
+
+def test_a_label_that_is_not_listed_gets_the_lowest_that_is():
+    steps = [("positive", {"positive": 0.9, "The": 0.02, "It": 0.001})]
+    assert probabilities(steps, SENTIMENT) == [0.001, 0.9]
+
+
+def test_an_answer_that_begins_otherwise_has_no_scores():
+    assert label_scores(tokens(("The", {"The": 0.9, "It": 0.1})), SENTIMENT) is None
+
+
+def test_an_answer_that_begins_otherwise_is_scored_by_what_it_might_have_been():
+    steps = [("The", {"The": 0.9, "positive": 0.06, "negative": 0.04}), ("positive", {"positive": 1.0})]
+    assert probabilities(steps, SENTIMENT) == [0.04, 0.06]
+
+
+def test_without_alternatives_the_token_itself_counts():
+    assert label_scores([["positive", -0.1, []]], SENTIMENT) == [pytest.approx(-0.1), pytest.approx(-0.1)]
+
+
+def test_a_word_that_only_begins_alike_is_no_label():
+    assert label_scores(tokens(("positively", {"positively": 0.9, "negative": 0.1})), SENTIMENT) == [
+        pytest.approx(math.log(0.1)),
+        pytest.approx(math.log(0.1)),
+    ]
+
+
+def test_a_single_letter_may_begin_any_word():
+    steps = [("I", {"I": 0.7, "irony": 0.2, "praise": 0.1}), ("think", {"think": 1.0})]
+    assert probabilities(steps, {"a": "irony", "b": "praise"}) == [0.2, 0.1]
+    assert probabilities([("A", {"A": 0.7, "B": 0.3})], {"a": "A", "b": "B"}) == [0.7, 0.3]

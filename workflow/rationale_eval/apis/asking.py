@@ -1,0 +1,160 @@
+"""Put many requests to an API, several at a time: each reply is in the memo the moment it arrives.
+
+The memo of an endpoint's model is shared by all stages, and is the ledger of what was spent: a job holds it alone, so
+that limits and budget hold however many jobs Snakemake starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from filelock import FileLock, Timeout
+
+from rationale_eval.apis.client import API_ERROR, OK, TOO_LONG, Client, NoReplyError, without_logprobs
+from rationale_eval.apis.ledger import Ledger, OverBudgetError, Spending, spent
+from rationale_eval.apis.request import Request
+from rationale_eval.errors import UserError
+from rationale_eval.memo import Memo, digest
+from rationale_eval.progress import Progress, say
+
+Name = TypeVar("Name")
+
+STAGE = "api"  # the memo's folder
+LOST = "lost "  # begins the memo's keys of requests that came to nothing but cost something
+GIVE_UP = 20  # requests in a row that came to nothing, though each was tried again, before the job ends
+
+
+def memo_context(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reply depends on besides the request. Not the code: what is paid for stays."""
+    return {"api": settings["address"], "model": settings["model"], "format": 1}
+
+
+@contextmanager
+def held(root: Path, settings: Mapping[str, Any]) -> Iterator[Memo]:
+    """The memo of an endpoint's model, for this job alone; another one is waited for."""
+    context = memo_context(settings)
+    (root / STAGE).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / STAGE / f"{digest(context)[:24]}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting for another job that asks {settings['model']} at {settings['address']}")
+        lock.acquire()
+    try:
+        with Memo(root, STAGE, context) as memo:
+            yield memo
+    finally:
+        lock.release()
+
+
+class _Store:
+    """Puts results into the memo beside the event loop; what comes in meanwhile goes together in the next write."""
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+        self._waiting: dict[str, Any] = {}
+        self._writing = asyncio.Lock()
+
+    async def put(self, key: str, value: Any) -> None:
+        self._waiting[key] = value
+        async with self._writing:
+            if key in self._waiting:  # else it went with those of another
+                batch, self._waiting = self._waiting, {}
+                await asyncio.to_thread(self._memo.put, batch)
+
+
+class _Run:
+    """The requests of one job under way."""
+
+    def __init__(self, what: str, wanted: Mapping[str, Request], memo: Memo, settings: Mapping[str, Any]) -> None:
+        missing = {key: request for key, request in wanted.items() if key not in memo}
+        self.failed: dict[str, NoReplyError] = {}
+        self.end: UserError | None = None
+        self._left = iter(missing.items())
+        self._settings = settings
+        self._store = _Store(memo)
+        self._ledger = Ledger(spent(memo.values()), settings["budget"], settings["price"], settings["name"])
+        sizes = [request.expected_tokens + request.reply_tokens for request in missing.values()]
+        self._largest = max(sizes, default=1)
+        self._in_a_row = 0
+        known = len(wanted) - len(missing)
+        say(
+            f"{what}: {len(wanted)} requests, {known} in the memo, {len(missing)} to send; spent: {self._ledger.text()}"
+        )
+        self.progress = Progress(what, len(wanted), "requests", skipped=known)
+
+    async def all(self) -> None:
+        """Send what is missing. What is under way when the run must end is waited for: it is paid for."""
+        async with Client(self._settings, self._ledger, self._largest) as client, asyncio.TaskGroup() as group:
+            for _ in range(self._settings["concurrency"]):
+                group.create_task(self._one_by_one(client))
+        say(f"spent by all jobs so far: {self._ledger.text()}")
+
+    async def _one_by_one(self, client: Client) -> None:
+        for key, request in self._left:
+            found, spending = await client.ask(request)
+            if isinstance(found, dict):
+                self._in_a_row = 0
+                await self._store.put(key, found | {"spent": spending.stored()})
+                if request.body.get("logprobs") and found["status"] == OK and not found["logprobs"]:
+                    self.end = without_logprobs(self._settings)  # before all are paid for
+            else:
+                await self._without_reply(key, found, spending)
+            self.progress.advance(1)
+            if self.end is not None:
+                return
+
+    async def _without_reply(self, key: str, found: NoReplyError | UserError, spending: Spending) -> None:
+        if spending.requests:
+            # Not as a reply: a later run asks again. But what it cost counts.
+            await self._store.put(f"{LOST}{uuid.uuid4().hex}", {"spent": spending.stored()})
+        if isinstance(found, UserError):
+            # A budget that is spent says least about what else is wrong.
+            if self.end is None or isinstance(self.end, OverBudgetError):
+                self.end = found
+            return
+        self.failed[key] = found
+        if found.status == API_ERROR:
+            say(f"no reply after {spending.requests} tries: {found}")
+            self._in_a_row += 1
+        if self.end is None and self._in_a_row >= max(GIVE_UP, 2 * self._settings["concurrency"]):
+            self.end = UserError(f"{self._in_a_row} requests in a row came to nothing; the last: {found}")
+
+
+def ask_all(
+    what: str, requests: Mapping[Name, Request], root: Path, settings: Mapping[str, Any]
+) -> dict[Name, dict[str, Any]]:
+    """The outcome of every request by its name: a reply as ``Client.ask`` gives it, or ``status`` alone.
+
+    ``requests`` maps names of the caller's to requests, of which equal ones are sent once. ``settings`` are those of
+    ``Client`` and ``concurrency``, ``budget`` and ``price``. Raises ``UserError`` where asking must end before all is
+    asked; what was answered until then is kept.
+    """
+    wanted = {request.key: request for request in requests.values()}
+    with held(root, settings) as memo:
+        run = _Run(what, wanted, memo, settings)
+        if any(key not in memo for key in wanted):
+            asyncio.run(run.all())
+        if run.end is not None:
+            done = sum(key in memo for key in wanted)
+            more = "; raise it" if isinstance(run.end, OverBudgetError) else ""
+            raise UserError(
+                f"{run.end}{more}. {done} of {len(wanted)} requests of this step are answered and kept, "
+                f"{len(wanted) - done} are left: run the same command again to go on"
+            )
+        outcomes = {
+            key: memo[key] if key in memo else {"status": run.failed[key].status, "reason": str(run.failed[key])}
+            for key in wanted
+        }
+    found = {name: outcomes[request.key] for name, request in requests.items()}
+    counts = Counter(outcome["status"] for outcome in found.values())
+    say(f"{what}: {dict(counts)}")
+    if counts[API_ERROR] or counts[TOO_LONG]:
+        say("rows without a reply are counted; to ask for them again: snakemake --forcerun and the rule's name")
+    return found

@@ -1,0 +1,292 @@
+"""One request to an OpenAI-compatible endpoint: limits on its rate, tries, waiting as the server asks, the reply."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+import openai
+import tenacity
+from aiolimiter import AsyncLimiter
+
+from rationale_eval.apis.ledger import Ledger, Spending
+from rationale_eval.apis.request import Request
+from rationale_eval.errors import UserError
+from rationale_eval.progress import say
+
+OK, REFUSAL, FILTERED, TOO_LONG, API_ERROR = "ok", "refusal", "filtered", "too_long", "api_error"
+# Statuses of HTTP after which the same request may succeed: time-out, conflict, too many requests; and all from 500.
+PASSING = frozenset({408, 409, 429})
+# A body is read up to so many bytes, and so many more for each token that was allowed; with log-probabilities of the
+# alternatives, tokens take more.
+LARGEST, PER_TOKEN, PER_SCORED_TOKEN = 1 << 16, 64, 1 << 13
+LONG_WAIT = 5.0  # seconds; a longer wait that the server asks for is told
+NO_KEY = "none"  # some value is needed; the client would else look for a key of its own accord
+
+
+class NoReplyError(Exception):
+    """A request that came to nothing; the message is the reason. ``status`` is that of its row.
+
+    ``billed``: the server may have answered, and counted it, though nothing usable arrived.
+    """
+
+    def __init__(self, reason: str, status: str = API_ERROR, billed: bool = False) -> None:
+        super().__init__(reason)
+        self.status, self.billed = status, billed
+
+
+class PassingError(NoReplyError):
+    """A failure after which it is worth asking again, not before ``after`` seconds if the server says so."""
+
+    def __init__(self, reason: str, after: float | None = None, billed: bool = False) -> None:
+        super().__init__(reason, billed=billed)
+        self.after = after
+
+
+def key_of(settings: Mapping[str, Any]) -> str:
+    """The key, from the environment variable that the configuration names. Raises ``UserError`` if that is not set."""
+    variable = settings["key"]
+    if variable is None:
+        return NO_KEY
+    found = os.environ.get(variable, "").strip()
+    if not found:
+        raise UserError(
+            f"the environment variable {variable}, which models.{settings['name']}.source.key names, is not set: it "
+            f"must hold the key of the API"
+        )
+    if not (found.isascii() and found.isprintable()):
+        raise UserError(f"the environment variable {variable} holds characters that no key of an API has")
+    return found
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds that the server asks to wait (RFC 9110, 10.2.3: a number or a date; OpenAI also in milliseconds)."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return max(0.0, float(headers["retry-after"]))
+    except KeyError:
+        return None
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(headers["retry-after"])
+    except ValueError:
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+class Client:
+    """Asks one model at one endpoint; an asynchronous context manager.
+
+    ``settings`` has ``name`` (the model's in the configuration), ``address``, ``model``, ``key`` (an environment
+    variable or None), ``requests_per_minute``, ``tokens_per_minute``, ``timeout`` and ``retries``. ``largest`` is the
+    most tokens that one of the requests to come takes. Raises ``UserError`` as ``key_of`` does.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], ledger: Ledger, largest: int) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._key = key_of(settings)
+        self._openai = openai.AsyncOpenAI(
+            api_key=self._key, base_url=settings["address"], max_retries=0, timeout=settings["timeout"]
+        )
+        requests, tokens = settings["requests_per_minute"], settings["tokens_per_minute"]
+        # Spread evenly: a minute's worth at once would be twice as much as allowed in the first minute.
+        self._request_rate = None if requests is None else AsyncLimiter(1, 60 / requests)
+        self._token_rate = None if tokens is None else AsyncLimiter(largest, 60 * largest / tokens)
+        self._not_before = 0.0
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._openai.close()
+
+    async def ask(self, request: Request) -> tuple[dict[str, Any] | NoReplyError | UserError, Spending]:
+        """The reply, or why there is none, and what the tries cost.
+
+        A reply has ``status``, ``text``, ``finish``, ``prompt_tokens``, ``reply_tokens``, ``served`` (the names that
+        the server gives its model and system) and ``logprobs``. It is a ``UserError`` where no other request would fare
+        better, and ``OverBudgetError`` where the next try might pass the budget.
+        """
+        spending = Spending()
+        tries = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._settings["retries"] + 1),
+            wait=_wait,
+            retry=tenacity.retry_if_exception_type(PassingError),
+            reraise=True,
+        )
+        try:
+            async for attempt in tries:
+                with attempt:
+                    worst = Spending(1, request.most_tokens, request.reply_tokens)
+                    await self._turn(request, worst)
+                    cost = worst  # unless it is known to be less
+                    try:
+                        reply = await self._once(request)
+                        cost = _usage(reply, worst)
+                    except (NoReplyError, UserError) as failure:
+                        if not (isinstance(failure, NoReplyError) and failure.billed):
+                            cost = Spending(1)
+                        raise
+                    finally:
+                        spending += cost
+                        await self._ledger.settle(worst, cost)
+        except (NoReplyError, UserError) as failure:
+            return failure, spending
+        return reply, spending
+
+    async def _turn(self, request: Request, worst: Spending) -> None:
+        """Wait until the request may be sent: by the budget, the rates, and what the server asked for."""
+        await self._ledger.reserve(worst)
+        if self._request_rate is not None:
+            await self._request_rate.acquire()
+        if self._token_rate is not None:
+            await self._token_rate.acquire(request.expected_tokens + request.reply_tokens)
+        while (left := self._not_before - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+
+    async def _once(self, request: Request) -> dict[str, Any]:
+        limit = self._settings["timeout"]
+        try:
+            # The client's own limit is for each piece that arrives; a server that drips would never reach it.
+            async with asyncio.timeout(limit):
+                raw = await self._body(request)
+        except TimeoutError:
+            raise PassingError(f"no whole reply within {limit:g} s", billed=True) from None
+        except openai.APIStatusError as error:
+            raise self._judged(error) from None
+        except (openai.APIConnectionError, httpx2.HTTPError) as error:
+            sent = not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+            raise PassingError(self._clean(f"connection failed ({_cause(error)})"), billed=sent) from None
+        try:
+            return _reply(json.loads(raw))
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
+            # The reason is not shown: it would quote the reply.
+            raise PassingError(f"the reply ({len(raw)} bytes) is no chat completion in JSON", billed=True) from None
+
+    async def _body(self, request: Request) -> bytes:
+        each = PER_SCORED_TOKEN if request.body.get("logprobs") else PER_TOKEN
+        most = LARGEST + each * request.reply_tokens
+        body = {"model": self._settings["model"], **request.body}
+        async with self._openai.chat.completions.with_streaming_response.create(**body) as response:
+            found = bytearray()
+            async for piece in response.iter_bytes():
+                found += piece
+                if len(found) > most:
+                    raise NoReplyError(f"the reply is larger than {most} bytes: more than its tokens need", billed=True)
+        return bytes(found)
+
+    def _judged(self, error: openai.APIStatusError) -> Exception:
+        """What an error status means: for this request, for all, or for now."""
+        code, status = error.code or "", error.status_code
+        body = error.body
+        said = body.get("message") or json.dumps(body) if isinstance(body, dict) else body or error.message
+        message = self._clean(f"HTTP {status}: {said}")
+        where = f"models.{self._settings['name']}"
+        if code == "content_filter":
+            return NoReplyError(message, FILTERED)
+        if code == "context_length_exceeded":
+            return NoReplyError(message, TOO_LONG)
+        if code == "insufficient_quota":
+            return UserError(f"{where}: the account has no quota left ({message})")
+        if status in PASSING or status >= 500:
+            after = retry_after(error.response.headers)
+            self._pause(after)
+            return PassingError(message, after)
+        if status in (401, 403):
+            variable = self._settings["key"]
+            hint = "set `key` to the environment variable that holds one" if variable is None else f"see {variable}"
+            return UserError(f"{where}.source.key: the API does not accept the key; {hint} ({message})")
+        if status == 404:
+            return UserError(
+                f"{where}.source: the API at {self._settings['address']} knows no model {self._settings['model']!r} or "
+                f"no such address; see `model` and `api` ({message})"
+            )
+        return UserError(f"{where}.source: the API refuses the request ({message})")
+
+    def _pause(self, after: float | None) -> None:
+        """Send nothing for ``after`` seconds: who asks one request to wait means all of them."""
+        until = time.monotonic() + (after or 0.0)
+        if after is not None and after > LONG_WAIT and until > self._not_before + 1:
+            say(f"the server asks to wait {after:.0f} s; the next request is sent then")
+        self._not_before = max(self._not_before, until)
+
+    def _clean(self, text: str) -> str:
+        """A server's words for a message: in one line, not too long, and without the key that some echo."""
+        if self._key != NO_KEY:
+            text = text.replace(self._key, "[key]")
+        text = " ".join(text.split())
+        return text if len(text) <= 300 else text[:300] + "…"
+
+
+def without_logprobs(settings: Mapping[str, Any]) -> UserError:
+    """What is said where log-probabilities were asked for and none came."""
+    return UserError(
+        f"models.{settings['name']}.predict: the API at {settings['address']} gives no log-probabilities of "
+        f"{settings['model']!r}; set predict: text"
+    )
+
+
+_backoff = tenacity.wait_random_exponential(multiplier=0.5, max=60)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Full jitter over a time that doubles; never less than the server asked for."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    after = error.after if isinstance(error, PassingError) else None
+    return _backoff(state) + (after or 0.0)
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"
+
+
+def _usage(reply: Mapping[str, Any], worst: Spending) -> Spending:
+    """What the server says that it counted; the worst case where it does not say."""
+    prompt, tokens = reply["prompt_tokens"], reply["reply_tokens"]
+    return Spending(1, worst.prompt if prompt is None else prompt, worst.reply if tokens is None else tokens)
+
+
+def _reply(raw: Any) -> dict[str, Any]:
+    """What is kept of a chat completion. Raises one of several errors for what is none."""
+    choice, usage = raw["choices"][0], raw.get("usage") or {}
+    message, finish = choice["message"], choice.get("finish_reason") or "unknown"
+    text, refusal = message.get("content") or "", message.get("refusal")
+    if not isinstance(text, str):
+        raise TypeError("content")
+    status = FILTERED if finish == "content_filter" else REFUSAL if refusal else OK
+    scored = (choice.get("logprobs") or {}).get("content")
+    return {
+        "status": status,
+        "text": _encodable(str(refusal) if status == REFUSAL else text),
+        "finish": _encodable(str(finish)),
+        "prompt_tokens": _count(usage.get("prompt_tokens")),
+        "reply_tokens": _count(usage.get("completion_tokens")),
+        "served": [_encodable(str(raw.get(name) or "")) for name in ("model", "system_fingerprint")],
+        "logprobs": None if scored is None else [_scored(token) for token in scored],
+    }
+
+
+def _encodable(text: str) -> str:
+    """JSON can hold halves of surrogate pairs, which no UTF-8 can."""
+    return text.encode(errors="replace").decode()
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _scored(token: Mapping[str, Any]) -> list[Any]:
+    """``[token, log-probability, [[alternative, log-probability], …]]``."""
+    others = [[_encodable(other["token"]), float(other["logprob"])] for other in token.get("top_logprobs") or ()]
+    return [_encodable(token["token"]), float(token["logprob"]), others]

@@ -1,0 +1,162 @@
+"""Orders of words, normalised measures and the sensitivity to the operator, as the page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN, RANKING
+from rationale_eval.report.html_tables import render
+from rationale_eval.report.layout import CELL, Cell, family
+from rationale_eval.report.wording import (
+    MISSING,
+    number,
+    number_with_interval,
+    percent,
+    percent_with_interval,
+    points_with_interval,
+)
+
+Row = Mapping[str, Any]
+
+
+def _with_interval(row: Row, name: str) -> str:
+    return number_with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+
+
+def curves_table(table: pd.DataFrame, name: str) -> Markup:
+    """The measures of orders in one cell, one row per method."""
+    rows = []
+    for row in table.to_dict("records"):
+        flipped = percent(row["flips"], row["n_deletion_auc"])
+        rows.append(
+            {
+                "family": family(row["kind"]).replace("_", " "),
+                "method": row["method"],
+                "n": str(row["n_deletion_auc"] or row["n_leave_one_out_tau"]),
+                "AOPC, comprehensiveness": _with_interval(row, "aopc_comprehensiveness"),
+                "AOPC, sufficiency": _with_interval(row, "aopc_sufficiency"),
+                "deletion AUC": _with_interval(row, "deletion_auc"),
+                "insertion AUC": _with_interval(row, "insertion_auc"),
+                "words to flip": _with_interval(row, "words_to_flip"),
+                "flips at all": flipped,
+                "tau with leave-one-out": _with_interval(row, "leave_one_out_tau"),
+                "points": number(row["points"]),
+            }
+        )
+    return render(rows, name, "method", "family")
+
+
+def normalised_table(table: pd.DataFrame, name: str) -> Markup:
+    """Where each method of one cell lies between random words and the best, one row per method and budget."""
+    rows = []
+    for row in table.to_dict("records"):
+        n = row["n_flip"]
+        rows.append(
+            {
+                "family": family(row["kind"]).replace("_", " "),
+                "method": f"{row['method']} ({'as given' if row['budget'] == AS_GIVEN else row['budget']})",
+                "n": str(n),
+                "flip rate, normalised": _with_interval(row, "flip_normalised"),
+                "of random words": percent(row["flip_random"], n),
+                "comprehensiveness, normalised": _with_interval(row, "comprehensiveness_normalised"),
+                "of equally many random words": number(row["comprehensiveness_random"]),
+                "sufficiency, normalised": _with_interval(row, "sufficiency_normalised"),
+                "of random words alone": number(row["sufficiency_random"]),
+                "log-odds lost": _with_interval(row, "log_odds_drop"),
+            }
+        )
+    return render(rows, name, "method", "family")
+
+
+def _shown(row: Row | None) -> str:
+    """One conclusion under one operator, in words."""
+    if row is None or pd.isna(row["value"]):
+        return MISSING
+    values = row["value"], row["value_low"], row["value_high"]
+    share = row["measure"] == "flip"
+    if row["conclusion"] == RANKING:
+        return number(row["value"])
+    if row["conclusion"] == CONTRAST:
+        found = points_with_interval(*values, row["n"]) if share else number_with_interval(*values)
+        return f"{row['verdict']}: {found}"
+    text = percent_with_interval(*values, row["n"]) if share else number_with_interval(*values)
+    return text if pd.isna(row["rank"]) else f"{text}, rank {int(row['rank'])}"
+
+
+_GROUPS = {
+    (LEVEL, "flip"): "flip rate",
+    (RANKING, "flip"): "flip rate",
+    (LEVEL, "comprehensiveness"): "comprehensiveness",
+    (RANKING, "comprehensiveness"): "comprehensiveness",
+    (CONTRAST, "flip"): "prompting minus attribution at equal sizes",
+    (CONTRAST, "comprehensiveness"): "prompting minus attribution at equal sizes",
+}
+
+
+def _subject(row: Row) -> str:
+    if row["conclusion"] == RANKING:
+        return "order of the methods: tau with the main operator"
+    return f"{row['subject']}, {row['measure']}" if row["conclusion"] == CONTRAST else str(row["subject"])
+
+
+def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, str]) -> Markup:
+    """All conclusions of one cell, a column for each operator (its name: how it is shown)."""
+    by_subject: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in table.to_dict("records"):
+        key = (str(row["conclusion"]), str(row["measure"]), str(row["subject"]))
+        by_subject.setdefault(key, {})[str(row["operator"])] = row
+    order = list(_GROUPS)
+    rows = []
+    for key in sorted(by_subject, key=lambda key: order.index(key[:2])):
+        found = by_subject[key]
+        texts = {shown: _shown(found.get(operator)) for operator, shown in operators.items()}
+        rows.append({"what": _GROUPS[key[:2]], "conclusion": _subject(next(iter(found.values()))), **texts})
+    return render(rows, name, "conclusion", "what")
+
+
+def operator_text(entry: Mapping[str, Any]) -> str:
+    """An operator in words, for example ``replaced by [MASK], announced``."""
+    text = "deleted" if entry["operator"] == "delete" else f"replaced by {entry['mask']}"
+    return f"{text}, announced" if entry["announce"] else text
+
+
+def sensitivity_sentence(table: pd.DataFrame) -> str:
+    """How far conclusions agree over operators, all cells together."""
+    parts = []
+    verdicts = table[(table["conclusion"] == CONTRAST) & ~table["collapsed"]]
+    each = verdicts.groupby([*CELL, "subject", "measure"])["verdict"].nunique()
+    if len(each):
+        same = f"{int((each == 1).sum())} of {len(each)}"
+        parts.append(f"{same} contrasts of prompting with attribution have one verdict under all operators")
+    taus = table[(table["conclusion"] == RANKING) & (table["operator"] != MAIN)]["value"].dropna()
+    if len(taus):
+        least = number(taus.min())
+        parts.append(f"the order of the methods agrees with that under the main operator by tau {least} or more")
+    return "; ".join(parts)
+
+
+def measure_sections(
+    cells: Sequence[Cell], tables: Mapping[str, pd.DataFrame], spec: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the page's part on these measures shows; nothing of sensitivity without its table."""
+    found: dict[str, Any] = {"curves": {}, "normalised": {}, "sensitivity": {}, "agreement": ""}
+    parts = {"curves": curves_table, "normalised": normalised_table}
+    for position, cell in enumerate(cells):
+        for name, make in parts.items():
+            rows = cell.rows(tables[f"faithfulness_{name}"])
+            found[name][cell] = make(rows, f"{name}-{position}") if len(rows) else None
+    if "sensitivity" in tables:
+        shown = {MAIN: f"main: {operator_text(spec['perturbation'])}"}
+        shown |= {name: f"{name}: {operator_text(entry)}" for name, entry in spec["operators"].items()}
+        for position, cell in enumerate(cells):
+            rows = cell.rows(tables["sensitivity"])
+            found["sensitivity"][cell] = (
+                sensitivity_table(rows, f"sensitivity-{position}", shown) if len(rows) else None
+            )
+        found["agreement"] = sensitivity_sentence(tables["sensitivity"])
+    return found
