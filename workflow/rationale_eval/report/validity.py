@@ -59,8 +59,8 @@ def random_flips(frame: pd.DataFrame, faithfulness: pd.DataFrame, spec: Mapping[
     """How often equally many random words flip on the instances of ``frame``, one method at one budget of a cell.
 
     Only instances in which both have the same number of words count (``n_random``); draws are averaged within an
-    instance. ``flip_beyond_random``: the method's flip minus that, paired, with effect size and p. Nothing where the study
-    has no such draws.
+    instance. ``flip_beyond_random``: the method's flip minus that, paired, with effect size and p. Nothing where the
+    study has no such draws.
     """
     name, budget = frame["method"].iloc[0], frame["budget"].iloc[0]
     method = spec["methods"][name]
