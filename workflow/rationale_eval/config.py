@@ -44,7 +44,8 @@ Scale = Annotated[
 class GradientMethod(Strict):
     """One reduction of the gradient of a label's score with respect to the input embeddings.
 
-    With another target or scale than the default, a job of its own for each.
+    Saliency (Simonyan et al. 2014) or input x gradient (Shrikumar et al. 2016). With another target or scale than the
+    default, a job of its own for each.
     """
 
     kind: Literal["gradients"] = Field(description="The evidence it reads.")
@@ -57,7 +58,7 @@ class GradientMethod(Strict):
 
 
 class AttentionMethod(Strict):
-    """Attention from the last prompt position, averaged over heads."""
+    """Attention from the last prompt position, averaged over heads; rollout is Abnar & Zuidema 2020."""
 
     kind: Literal["attention"] = Field(description="The evidence it reads.")
     statistic: Literal["last", "mean", "rollout"] = Field(
@@ -67,7 +68,7 @@ class AttentionMethod(Strict):
 
 
 class GradientAttentionMethod(Strict):
-    """Attention from the last prompt position times the gradient of a label's score with respect to it."""
+    """Attention from the last prompt position times the gradient of a label's score in it (Chefer et al. 2021)."""
 
     kind: Literal["gradient_x_attention"] = Field(description="Gradient x attention; a job of its own.")
     statistic: Literal["last", "mean", "relevancy"] = Field(
@@ -79,7 +80,7 @@ class GradientAttentionMethod(Strict):
 
 
 class IntegratedGradientsMethod(Strict):
-    """Gradients averaged along a line from a baseline to the input."""
+    """Gradients averaged along a line from a baseline to the input (Sundararajan et al. 2017)."""
 
     kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
     steps: int = Field(default=20, ge=2, description="Nodes of the sum: forward and backward passes for each instance.")
@@ -95,7 +96,7 @@ class IntegratedGradientsMethod(Strict):
 
 
 class AblationMethod(Strict):
-    """How much the score falls when a word alone is taken away."""
+    """How much the score falls when a word alone is taken away (Zeiler & Fergus 2014; Li et al. 2016)."""
 
     kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
