@@ -130,7 +130,7 @@ def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]
     if records["collapsed"].any():
         return []
     for budget in set(records["budget"]) - {AS_GIVEN}:
-        tried = candidates(records.assign(position=records.index), budget)
+        tried = [row for row in candidates(records.assign(position=records.index), budget) if pd.notna(row[value])]
         best, rivals = leader(tried, value)
         if best is not None and len(tried) > 1 and not rivals:
             bold.append((int(best["position"]), column))
