@@ -14,7 +14,7 @@ from .conftest import CELL, Workspace
 pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
-REPORT = {"report_tables": 1, "report_figures": 1, "report_page": 1}
+REPORT = {"claims": 1, "report_tables": 1, "report_figures": 1, "report_page": 1}
 JUDGING = {"alignment": 2, "perturb": 2, "faithfulness": 2, **REPORT}
 ASKED = {"replies": 4, "prompted_rationale": 4}
 ASKING = {"evidence": 2, "rationale": 6, **ASKED, **JUDGING}
