@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -65,9 +65,10 @@ class Api:
                     return waiting.pop(0)
         return next((fault for part, fault in self.always.items() if part in message), None)
 
-    def counts(self) -> Counter[str]:
-        """How often each request was received."""
-        return Counter(self.received)
+    def settle(self) -> None:
+        """Wait until nothing is under way, as after the end of a client that was killed."""
+        while self.under_way:
+            time.sleep(0.01)
 
     def replied(self) -> dict[str, int]:
         """How often each request was answered in full."""

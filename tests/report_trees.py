@@ -92,7 +92,8 @@ def rationales_of(method, instances):
             rows.append(rationale_row(one.id, status="too_long"))
         elif method == ASKED:
             refused = REPLIED[one.id]["outcome"] == "refusal"
-            named = {} if refused else {"order": [1, 0], "selected": [j < 2 for j in range(len(one.words))]}
+            marked = [j < 2 for j in range(len(one.words))]
+            named = {} if refused else {"order": [1, 0], "selected": marked, "named": 2}
             rows.append(rationale_row(one.id, status="refusal" if refused else "ok", **named, **REPLIED[one.id]))
         else:
             for sample in range(2 if method == "random" else 1):
@@ -147,6 +148,8 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     for method in METHODS:
         rationales = rationales_of(method, instances)
         write_table(folder / "rationales" / f"{method}.parquet", rationales, RATIONALES, made)
+        if METHODS[method]["kind"] == "prompt":
+            write_table(folder / "evidence" / "readings" / f"{method}.parquet", rationales, RATIONALES, made)
         for row in rationales:
             number = int(row["id"])
             order = dict.fromkeys(CURVES.columns.names) | {name: row[name] for name in ("id", "sample", "status")}
@@ -159,7 +162,7 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 shared = {"id": row["id"], "method": method, "sample": row["sample"], "budget": budget, "words": 9}
                 shared["selected"] = None if missing else 2
                 values = dict.fromkeys(MEASURES, None if missing else 0.5 + 0.1 * number + 0.1 * trained)
-                alignment.append(shared | {"status": status, "gold": 2, "short": False, "metrics": {}} | values)
+                alignment.append(shared | {"status": status, "short": False, "gold": 2, "metrics": {}} | values)
                 if not missing and number == 3:
                     missing, status = True, "too_long"
                 flip, drop = (None, None) if missing else (number == 1, 0.1)

@@ -154,7 +154,11 @@ def test_masked_texts_are_asked_again(cell, oracle):
     write_table(cell.folder / "all.parquet", table, RATIONALES, {})
     spec = {"methods": [{"name": "all", "budgets": {"as_given": {"kind": "as_given"}}}], "operator": "replace"}
     spec |= {"mask": "___", "keep_only_budgets": []}
-    cell(perturb, spec, "--rationales", cell.folder / "all.parquet", "--output", cell.folder / "perturbed.parquet")
+    rows = read_table(cell.folder / "predictions.parquet", PREDICTIONS)
+    made = [row | {"status": "ok", "predicted": row["gold"]} for row in rows]
+    write_table(cell.folder / "given.parquet", made, PREDICTIONS, {})
+    arguments = ("--rationales", cell.folder / "all.parquet", "--output", cell.folder / "perturbed.parquet")
+    cell(perturb, spec, "--predictions", cell.folder / "given.parquet", *arguments)
     task = load_task(PROMPTS)
     for row in read_table(cell.folder / "perturbed.parquet", PERTURBATIONS):
         masked = " ".join(["___"] * len(TEXTS[row["id"]].split()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import loopback_api
 import pytest
 from rationale_eval.apis import client
-from rationale_eval.apis.asking import STAGE, ask_all
+from rationale_eval.apis.asking import STAGE, ask_all, held
 from rationale_eval.apis.request import Request
 from rationale_eval.errors import UserError
 
@@ -272,6 +273,18 @@ def test_what_the_server_does_not_count_is_taken_at_its_worst(ask, api):
 def test_halves_of_surrogate_pairs_do_not_stop_a_run(ask, api):
     api.reply = lambda messages: "\ud83d is half"
     assert ask(["a film"])["a film"]["text"] == "? is half"
+
+
+def test_jobs_that_ask_one_model_wait_for_each_other_and_say_so(ask, api, tmp_path, capsys):
+    with held(tmp_path / "memo", {"address": api.address, "model": loopback_api.MODEL}):
+        other = threading.Thread(target=ask, args=(["a film"],))
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+        assert not api.received
+    other.join()
+    assert len(api.received) == 1
+    assert f"waiting for another job that asks fake-1 at {api.address}" in capsys.readouterr().err
 
 
 def test_samples_of_one_request_are_told_apart():

@@ -27,7 +27,8 @@ from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, VALIDITY, Elements, e
 
 def scored(name, sample, status, value=None, correct=None):
     measures = dict.fromkeys(MEASURES, value)
-    return {"id": name, "sample": sample, "status": status, "selected": 1 if value is not None else None, **measures}
+    chosen = {"selected": 1 if value is not None else None, "short": False}
+    return {"id": name, "sample": sample, "status": status, **chosen, **measures}
 
 
 def test_samples_are_averaged_within_an_instance():

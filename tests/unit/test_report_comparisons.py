@@ -33,7 +33,14 @@ MATCHED = {"matched_said": {"kind": "matched", "to": "said"}}
 def answer(name, outcome, listed=0, hallucinated=(), selected=None, copied=False):
     status = "refusal" if outcome == "refusal" else "ok"
     values = {"listed": listed, "hallucinated": list(hallucinated), "selected": selected, "copied": copied}
-    return rationale_row(name, status=status, outcome=outcome, **values)
+    return rationale_row(name, status=status, outcome=outcome, named=selected and sum(selected), **values)
+
+
+def prompting(rows, replies):
+    """The row of a method whose replies are its rationales, where the model predicts "no" for every text."""
+    frame = pd.DataFrame(rows)
+    predictions = pd.DataFrame({"id": frame["id"].unique(), "predicted": "no"})
+    return prompting_row(frame, frame, pd.DataFrame([{"answer": None} | reply for reply in replies]), predictions)
 
 
 def test_prompting_row_by_hand():
@@ -50,7 +57,7 @@ def test_prompting_row_by_hand():
         | {"finish": "length" if name == "d" else None if k is None else "stop"}
         for name, (k, capped) in asked.items()
     ]
-    row = prompting_row(pd.DataFrame(rationales), pd.DataFrame(replies))
+    row = prompting(rationales, replies)
     assert (row["instances"], row["n"], row["status_ok"], row["status_refusal"], row["status_no_gold"]) == (
         5,
         4,
@@ -67,11 +74,19 @@ def test_prompting_row_by_hand():
 
 
 def test_a_request_without_a_number_has_nothing_to_be_exact_about():
-    replies = pd.DataFrame(
-        [{"id": "a", "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop"}]
-    )
-    row = prompting_row(pd.DataFrame([answer("a", "empty", selected=[False])]), replies)
+    replies = [{"id": "a", "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop"}]
+    row = prompting([answer("a", "empty", selected=[False])], replies)
     assert (row["n_asked"], row["asked"], row["exact"], row["capped"], row["share_empty"]) == (0, None, None, 0, 1)
+
+
+def test_the_label_given_after_a_reply_is_held_against_the_predicted_one():
+    given = {"a": "no", "b": "yes", "c": "no", "d": None}
+    replies = [
+        {"id": name, "sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop", "answer": label}
+        for name, label in given.items()
+    ]
+    row = prompting([answer(name, "ok", 1, (), [True]) for name in given], replies)
+    assert (row["n_answers"], row["answers_agree"]) == (3, pytest.approx(2 / 3))
 
 
 def test_a_study_without_prompted_methods_has_an_empty_table_with_its_columns(tmp_path):
@@ -81,8 +96,8 @@ def test_a_study_without_prompted_methods_has_an_empty_table_with_its_columns(tm
 
 
 def test_a_hostile_name_in_the_prompting_table_is_text():
-    replies = pd.DataFrame([{"id": "a", "sample": 0, "asked": 1, "capped": False, "reply_tokens": 4, "finish": "stop"}])
-    row = prompting_row(pd.DataFrame([answer("a", "ok", 1, (SCRIPT,), [True])]), replies)
+    replies = [{"id": "a", "sample": 0, "asked": 1, "capped": False, "reply_tokens": 4, "finish": "stop"}]
+    row = prompting([answer("a", "ok", 1, (SCRIPT,), [True])], replies)
     names = {"corpus": SCRIPT, "model": IMAGE, "checkpoint": "base", "method": HOSTILE, "collapsed": False}
     html = prompting_table(pd.DataFrame([names | row]), "t")
     assert "<script" not in html

@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import loopback_api
 import pyarrow.parquet as pq
 import pytest
 
@@ -91,6 +92,17 @@ def test_the_report_shows_the_corpus_and_who_marked_it(mine: Workspace) -> None:
 def own(mine: Workspace, tmp_path: Path) -> Workspace:
     """A copy of the finished study that a test may change."""
     return mine.copy(tmp_path / "project")
+
+
+def test_the_model_behind_an_api_is_asked(own: Workspace) -> None:
+    with loopback_api.running() as api:
+        own.edit("my/models.yaml", "https://api.openai.com/v1", api.address)
+        own.edit("my/models.yaml", "model: gpt-4-turbo-2024-04-09", f"model: {loopback_api.MODEL}")
+        own.edit("my/models.yaml", "requests_per_minute: 500, tokens_per_minute: 30000, ", "")
+        target = "results-my/my_reviews/my_api_model/base/rationales/prompt_unbound.parquet"
+        own.snakemake("--", target, OPENAI_API_KEY=loopback_api.KEY)
+    rows = pq.ParquetFile(own.folder / target).read().to_pylist()
+    assert {row["id"]: row["status"] for row in rows} == {"r1": "ok", "r2": "ok", "r3": "ok"}
 
 
 def test_a_plugins_corpus_is_read(own: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -52,12 +53,36 @@ def test_the_papers_grid_can_be_planned_in_seconds(tmp_path: Path) -> None:
     start = time.monotonic()
     due = workspace.due()
     assert time.monotonic() - start < 30
-    models, corpora, epochs = 3, 3, 10
-    cells = models * corpora * (epochs + 1)
-    assert due["finetune"] == models * corpora * epochs
-    assert due["evidence"] == due["perturb"] == due["alignment"] == cells
-    assert due["replies"] == due["prompted_rationale"] == 2 * cells
-    assert due["fetch_hub"] == models + 1
+    opened, apis, corpora, epochs = 3, 2, 3, 10
+    trained, asked = opened * corpora * (epochs + 1), apis * corpora
+    assert due["finetune"] == opened * corpora * epochs
+    assert due["evidence"] == due["perturb"] == trained
+    assert due["predictions_api"] == due["perturb_api"] == asked
+    assert due["alignment"] == trained + asked
+    assert (due["replies"], due["replies_api"]) == (2 * trained, 2 * asked)
+    assert due["prompted_rationale"] == 2 * (trained + asked)
+    assert (due["fetch_hub"], due["model_api"]) == (opened + 1, apis)
+
+
+def test_what_the_papers_grid_takes_is_estimated_in_seconds_without_a_model(tmp_path: Path) -> None:
+    workspace = new_workspace(tmp_path / "project")
+    command = [sys.executable, "-X", "importtime", "-m", "rationale_eval", "estimate", "--words", "60", "fever=330"]
+    start = time.monotonic()
+    done = subprocess.run(
+        [*command, "--configfile", "configs/paper.yaml"],
+        cwd=workspace.folder,
+        env={**os.environ, "PYTHONPATH": "workflow"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.monotonic() - start < 20
+    assert not re.search(r"\| +(torch|transformers)$", done.stderr, flags=re.MULTILINE)
+    assert "gpt-4-turbo: gpt-4-turbo-2024-04-09 at https://api.openai.com/v1" in done.stdout
+    # Of each row one classification; nothing is attributed, so that only prompted and reference rows are masked.
+    calls = re.findall(r"^  e_snli +predictions +(\d+) ", done.stdout, flags=re.MULTILINE)
+    assert calls == ["500", "500"]
+    assert re.search(r"^  e_snli +finetune +50,000 ", done.stdout, flags=re.MULTILINE)
 
 
 @pytest.mark.long

@@ -187,6 +187,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "perturb_api": (
         "apis/perturb",
+        "evidence/schema",
         "faithfulness/masking",
         "models/task_input",
         *_REQUESTS,
@@ -198,11 +199,13 @@ STAGES: dict[str, tuple[str, ...]] = {
     "curves": ("faithfulness/curve_stage", "faithfulness/curves", *_ANSWERS),
     "tables": (
         "report/aggregate",
+        "report/label_spread",
         "report/prompting",
         "report/table_files",
         "report/tables",
         "report/trajectory",
         "report/validity",
+        "report/word_agreement",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -261,6 +264,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "page": (
         "models/task",
         "report/aggregate",
+        "report/asking_tables",
         "report/cards",
         "report/comparisons",
         "report/conclusions",

@@ -79,6 +79,10 @@ class Memo:
     def __getitem__(self, key: str) -> Any:
         return self._results[key]
 
+    def keys(self) -> Iterator[str]:
+        """The keys of all that is stored."""
+        return iter(self._results)
+
     def values(self) -> Iterator[Any]:
         """All that is stored."""
         return iter(self._results.values())

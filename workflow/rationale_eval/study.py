@@ -331,7 +331,7 @@ class StudyPlan:
     def _budgets(self) -> dict[str, Any]:
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
 
-    def _budgets_of(self, method: str) -> dict[str, Any]:
+    def budgets_of(self, method: str) -> dict[str, Any]:
         """The budgets that apply to a method: scores and rankings are cut to the study's, sets are taken as given.
 
         A reply names its words in an order, so that one that was asked for as many words as people marked can also be
@@ -354,7 +354,7 @@ class StudyPlan:
         return budgets
 
     def _evaluated(self) -> list[dict[str, Any]]:
-        return [{"name": name, "budgets": self._budgets_of(name)} for name in self.study.methods]
+        return [{"name": name, "budgets": self.budgets_of(name)} for name in self.study.methods]
 
     def _methods(self) -> dict[str, Any]:
         return {name: self.config.methods[name].model_dump() for name in self.study.methods}
@@ -363,7 +363,7 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def _curved(self, model: str) -> list[str]:
+    def curved(self, model: str) -> list[str]:
         """The methods whose order of words has curves: those of the study that score words.
 
         None for a model behind an API: reference rows alone would have some, and each point is paid for.
@@ -380,7 +380,9 @@ class StudyPlan:
             return entry.gives == "scores"
         return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
 
-    def _ratios(self) -> list[float]:
+    @property
+    def ratios(self) -> list[float]:
+        """The shares of words at which the curves of an order have points."""
         return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
 
     def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
@@ -390,7 +392,7 @@ class StudyPlan:
         """
         settings = self.config.faithfulness
         main = operator is None
-        curves = {"methods": self._curved(model) if main else [], "ratios": self._ratios() if main else []}
+        curves = {"methods": self.curved(model) if main else [], "ratios": self.ratios if main else []}
         entry = self.config.perturbation if operator is None else self.config.operators[operator]
         return canonical(
             self._classifying(corpus, model)
@@ -406,9 +408,9 @@ class StudyPlan:
 
     def curves(self, model: str) -> str:
         """Slice of the measures of orders of words."""
-        curved = self._curved(model) if self._ratios() else []
+        curved = self.curved(model) if self.ratios else []
         methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
-        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
+        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self.ratios}
         return canonical({"methods": methods, **ratios})
 
     def _operators(self) -> dict[str, Any]:

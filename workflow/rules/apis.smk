@@ -88,6 +88,7 @@ rule replies_api:
 rule perturb_api:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
+        predictions=f"{CELL}/predictions.parquet",
         shots=shots_table,
         rationales=rationale_tables,
     output:
@@ -110,7 +111,8 @@ rule perturb_api:
         code=stage_code("perturb_api"),
     shell:
         "python -m rationale_eval perturb_api --spec {params.spec:q}"
-        " --test {input.test:q} --shots {input.shots:q} --rationales {input.rationales:q}"
+        " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
+        " --rationales {input.rationales:q}"
         " --memo {resources.memo:q} --limits {resources.limits:q} --output {output.perturbations:q} > {log:q} 2>&1"
 
 

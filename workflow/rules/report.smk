@@ -1,6 +1,15 @@
 # The study's cells together: tables, figures, page.
 REPORT = f"{RESULTS}/report"
-REPORT_TABLES = ["accuracy", "alignment", "faithfulness", "splits", "prompting", "trajectory"]
+REPORT_TABLES = [
+    "accuracy",
+    "labels",
+    "alignment",
+    "faithfulness",
+    "splits",
+    "prompting",
+    "agreement",
+    "trajectory",
+]
 # Where the study has a planted corpus.
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
@@ -14,6 +23,7 @@ rule report_tables:
         predictions=cells("predictions.parquet"),
         rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
         replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
+        readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -23,6 +33,12 @@ rule report_tables:
             caption="../report/accuracy_table.rst",
             category="Tables",
             labels={"table": "accuracy and collapse"},
+        ),
+        labels=report(
+            f"{REPORT}/tables/labels.csv",
+            caption="../report/labels_table.rst",
+            category="Tables",
+            labels={"table": "predicted labels"},
         ),
         alignment=report(
             f"{REPORT}/tables/alignment.csv",
@@ -47,6 +63,12 @@ rule report_tables:
             caption="../report/prompting_table.rst",
             category="Tables",
             labels={"table": "replies and how they were read"},
+        ),
+        agreement=report(
+            f"{REPORT}/tables/agreement.csv",
+            caption="../report/agreement_table.rst",
+            category="Tables",
+            labels={"table": "agreement of ways of asking"},
         ),
         trajectory=report(
             f"{REPORT}/tables/trajectory.csv",

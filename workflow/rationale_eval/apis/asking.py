@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from rationale_eval.apis.client import API_ERROR, TOO_LONG, Client, NoReplyError
+from rationale_eval.apis.client import API_ERROR, OK, TOO_LONG, Client, NoReplyError, without_logprobs
 from rationale_eval.apis.ledger import Ledger, OverBudgetError, Spending, spent
 from rationale_eval.apis.request import Request
 from rationale_eval.errors import UserError
@@ -102,6 +102,8 @@ class _Run:
             if isinstance(found, dict):
                 self._in_a_row = 0
                 await self._store.put(key, found | {"spent": spending.stored()})
+                if request.body.get("logprobs") and found["status"] == OK and not found["logprobs"]:
+                    self.end = without_logprobs(self._settings)  # before all are paid for
             else:
                 await self._without_reply(key, found, spending)
             self.progress.advance(1)

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.apis.client import OK
+from rationale_eval.apis.client import OK, without_logprobs
 from rationale_eval.apis.labels import UNPARSED, label_of, label_scores
 from rationale_eval.apis.request import Message, Request, chat_messages, request
-from rationale_eval.errors import UserError
 from rationale_eval.models.shots import Shot
 from rationale_eval.models.task import Task
 
@@ -73,10 +72,7 @@ class Classifier:
             status, label = label_of(outcome["text"], self._task.verbalisers)
             return nothing | {"status": status, "predicted": label}
         if not outcome["logprobs"]:
-            raise UserError(
-                f"models.{name}.predict: the API at {self._api['address']} gives no log-probabilities of "
-                f"{self._api['model']!r}; set predict: text"
-            )
+            raise without_logprobs({"name": name, **self._api})
         scores = label_scores(outcome["logprobs"], self._task.verbalisers)
         if scores is None:
             status, _ = label_of(outcome["text"], self._task.verbalisers)

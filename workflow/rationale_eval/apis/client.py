@@ -187,7 +187,9 @@ class Client:
     def _judged(self, error: openai.APIStatusError) -> Exception:
         """What an error status means: for this request, for all, or for now."""
         code, status = error.code or "", error.status_code
-        message = self._clean(f"HTTP {status}: {error.message}")
+        body = error.body
+        said = body.get("message") or json.dumps(body) if isinstance(body, dict) else body or error.message
+        message = self._clean(f"HTTP {status}: {said}")
         where = f"models.{self._settings['name']}"
         if code == "content_filter":
             return NoReplyError(message, FILTERED)
@@ -223,6 +225,14 @@ class Client:
             text = text.replace(self._key, "[key]")
         text = " ".join(text.split())
         return text if len(text) <= 300 else text[:300] + "…"
+
+
+def without_logprobs(settings: Mapping[str, Any]) -> UserError:
+    """What is said where log-probabilities were asked for and none came."""
+    return UserError(
+        f"models.{settings['name']}.predict: the API at {settings['address']} gives no log-probabilities of "
+        f"{settings['model']!r}; set predict: text"
+    )
 
 
 _backoff = tenacity.wait_random_exponential(multiplier=0.5, max=60)

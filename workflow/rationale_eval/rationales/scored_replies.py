@@ -40,16 +40,19 @@ _NUMBER = (
     r"(?P<sign>[-+−–]?)(?P<value>\d+(?:\.\d+)?|\.\d+)(?![\d.]*\d)"
     r"(?:\s*(?:/|out\sof)\s*(?P<of>\d+(?:\.\d+)?)|\s*(?P<percent>%))?"
 )
-# The key of a score stands between, in lists of objects.
+# The key of a score stands between, in lists of objects. Lengths are bounded, so that a scan is linear.
 _QUOTED_PAIR = re.compile(
-    rf"""(?P<quote>["'“‘])(?P<name>[^"“”\n]+?)["'”’]\s*(?:,\s*["'“]?[A-Za-z_ ]+["'”]?\s*:|[:,=])\s*["'“]?{_NUMBER}""",
+    r"""["'“‘](?P<name>[^"“”\n]{1,80}?)["'”’]"""
+    rf"""\s*(?:,\s*["'“]?[A-Za-z_ ]{{1,30}}["'”]?\s*:|[:,=])\s*["'“]?{_NUMBER}""",
 )
-# What stands between a word and its number: a mark, or nothing but a space.
-_BETWEEN = (
+# A number and what parts it from its word: a mark, or nothing but a space.
+_LINE_NUMBER = re.compile(
     r"(?P<mark>\s*(?:[:=|(\[→⇒]|[-=]+>|\s[-–—]\s|,(?=\s*[-+−]?[\d.]))"
-    r"\s*(?:\*\*|[\"'(\[]|score|weight|importance|[:=])*\s*|\s+)"
+    r"\s*(?:\*\*|[\"'(\[]|score|weight|importance|[:=]){0,4}\s*|\s+)"
+    rf"{_NUMBER}(?=[\s,;|)\].*\"'}}]|$)",
+    re.IGNORECASE,
 )
-_LINE_PAIR = re.compile(rf"(?P<name>[^\s|,;].*?){_BETWEEN}{_NUMBER}(?=[\s,;|)\].*\"'}}]|$)", re.IGNORECASE)
+_PARTS = re.compile(r"[,;|](?=\s)|\|")
 _MARKS = EDGES + "|=\t"
 
 
@@ -105,8 +108,12 @@ def _pairs(text: str, words: Words) -> Iterator[Pair]:
 
 
 def _line_pairs(line: str, words: Words) -> Iterator[Pair]:
-    for match in _LINE_PAIR.finditer(line):
-        name = match["name"].strip(_MARKS) or match["name"].strip()
+    end = 0
+    for match in _LINE_NUMBER.finditer(line):
+        # What stands before it, from the number before or, of a comma list, from the comma.
+        name = _PARTS.split(line[end : match.start()].rstrip(",;| "))[-1].strip()
+        name = name.strip(_MARKS) or name
+        end = match.end()
         # With nothing but a space between, prose that holds a number looks alike.
         if name and (match["mark"].strip() or words.occurrences(name)):
             yield name, _value(match)

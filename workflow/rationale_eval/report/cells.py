@@ -46,6 +46,16 @@ def replies_path(cell: Cell, results: Path, method: str) -> Path:
     return cell.folder(results) / "evidence" / "replies" / f"{method}.parquet"
 
 
+def readings_path(cell: Cell, results: Path, method: str) -> Path:
+    """Where it lies how each reply to a prompted method was read."""
+    return cell.folder(results) / "evidence" / "readings" / f"{method}.parquet"
+
+
+def read_readings(cell: Cell, results: Path, method: str) -> pd.DataFrame:
+    """One row per reply to one prompted method, with the columns of ``RATIONALES``."""
+    return _read(readings_path(cell, results, method), RATIONALES)
+
+
 def read_rationales(cell: Cell, results: Path, method: str) -> pd.DataFrame:
     """One row per instance and sample of one method, with the columns of ``RATIONALES``."""
     return _read(rationales_path(cell, results, method), RATIONALES)

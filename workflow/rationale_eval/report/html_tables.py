@@ -219,6 +219,7 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
     """How the replies were read, one row per cell and prompted method; shares are of the n replies."""
     # A refusal is a reply, and has a column of its own.
     records = table.drop(columns="status_refusal", errors="ignore").to_dict("records")
+    sampled, answered = table["votes"].notna().any(), table["n_answers"].any()
     rows = []
     for row, left_out in zip(records, _left_out(records), strict=True):
         n = row["n"]
@@ -238,6 +239,8 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "exactly so many": percent(row["exact"], row["n_asked"]),
                 "asked for fewer than people marked": str(row["capped"]) if row["n_asked"] else MISSING,
                 "tokens": number(row["reply_tokens"]),
+                **({"votes per text": number(row["votes"])} if sampled else {}),
+                **({"label then as predicted": percent(row["answers_agree"], row["n_answers"])} if answered else {}),
             }
         )
     return render(rows, name, "method", "cell")

@@ -23,6 +23,7 @@ from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured, read_measured
+from rationale_eval.report.asking_tables import agreement_table, labels_table
 from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     accuracy_change,
@@ -68,7 +69,7 @@ from rationale_eval.report.wording import (
 )
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "alignment", "faithfulness", "splits", "prompting", "trajectory")
+TABLES = ("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "trajectory")
 # The last only where the study has other operators than the main one.
 MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
@@ -235,6 +236,9 @@ def context(
         "heads": {cell: flagged(cell.title, collapsed[cell]) for cell in cells},
         "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "labels": labels_table(tables["labels"], "labels"),
+        "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
+        "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
         "courses": courses(by_instance, tables["trajectory"], tested["claims"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),

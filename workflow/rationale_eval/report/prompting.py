@@ -17,23 +17,30 @@ OUTCOMES = ("ok", "partly_matched", "nothing_matched", "refusal", "empty", "trun
 # `n_selected` replies that are no refusal. `asked`: mean number of words asked for over the `n_asked` replies to a
 # request that names one; `exact`: share of those that name exactly so many words of the input; `capped` counts those
 # that were asked for fewer words than people marked. `finish_…` count how replies ended; `reply_tokens` is a mean.
+# `answers_agree`: share of the `n_answers` labels that the model gave after its reply that are those of its
+# predictions. Of a method whose samples are votes, all replies count; `votes`: mean number of them that cast a vote,
+# over instances.
 PROMPTING_COLUMNS = (
     *(*CELL, "method", "instances", "n"),
     *(f"outcome_{outcome}" for outcome in OUTCOMES),
     *(f"share_{outcome}" for outcome in OUTCOMES),
     *("listed", "hallucinated", "any_hallucinated", "copied", "selected", "n_selected"),
-    *("asked", "n_asked", "exact", "capped", "reply_tokens", "collapsed"),
+    *("asked", "n_asked", "exact", "capped", "reply_tokens", "answers_agree", "n_answers", "votes", "collapsed"),
 )
 
 
-def prompting_row(rationales: pd.DataFrame, replies: pd.DataFrame) -> Row:
-    """The row of one prompted method in one cell, from its rationales and its replies."""
-    columns = ["id", "sample", "asked", "capped", "reply_tokens", "finish"]
-    joined = rationales.merge(replies[columns], on=["id", "sample"], validate="one_to_one")
+def prompting_row(
+    rationales: pd.DataFrame, readings: pd.DataFrame, replies: pd.DataFrame, predictions: pd.DataFrame
+) -> Row:
+    """The row of one prompted method in one cell: its rationales, how replies were read, these, and the predictions."""
+    columns = ["id", "sample", "asked", "capped", "reply_tokens", "finish", "answer"]
+    joined = readings.merge(replies[columns], on=["id", "sample"], validate="one_to_one")
+    joined = joined.merge(predictions[["id", "predicted"]], on="id", how="left", validate="many_to_one")
     replied = joined[joined["outcome"].notna()]
     n = len(replied)
     hallucinated = replied["hallucinated"].map(len).astype(float)
-    named = replied["selected"].map(lambda words: None if words is None else sum(words)).astype(float)
+    named = replied["named"].astype(float)
+    answered = replied["answer"].notna()
     asked = replied["asked"].astype(float)
     values = {
         "listed": replied["listed"].astype(float),
@@ -44,6 +51,7 @@ def prompting_row(rationales: pd.DataFrame, replies: pd.DataFrame) -> Row:
         "asked": asked,
         "exact": (named == asked).astype(float).where(asked.notna()),
         "reply_tokens": replied["reply_tokens"].astype(float),
+        "answers_agree": (replied["answer"] == replied["predicted"]).astype(float).where(answered),
     }
     counts = {outcome: int((replied["outcome"] == outcome).sum()) for outcome in OUTCOMES}
     return {
@@ -54,6 +62,8 @@ def prompting_row(rationales: pd.DataFrame, replies: pd.DataFrame) -> Row:
         **means(pd.DataFrame(values)),
         "n_selected": int(named.notna().sum()),
         "n_asked": int(asked.notna().sum()),
+        "n_answers": int(answered.sum()),
+        "votes": float(rationales["votes"].astype(float).mean()) if rationales["votes"].notna().any() else None,
         "capped": int(replied["capped"].eq(True).sum()),
         **{f"finish_{finish}": int(count) for finish, count in replied["finish"].value_counts().items()},
     }

@@ -1,4 +1,4 @@
-"""Collect the study's cells into tables: accuracy, alignment, faithfulness, splits, prompting and trajectory.
+"""Collect the study's cells into tables: of accuracy, labels, alignment, faithfulness, splits, prompting and more.
 
 Each is written as Parquet and as CSV.
 
@@ -38,9 +38,12 @@ from rationale_eval.report.cells import (
     read_faithfulness,
     read_predictions,
     read_rationales,
+    read_readings,
     read_replies,
+    readings_path,
     replies_path,
 )
+from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.table_files import write
@@ -53,6 +56,7 @@ from rationale_eval.report.validity import (
     random_flips,
     reference_flips,
 )
+from rationale_eval.report.word_agreement import AGREEMENT_COLUMNS, agreement_rows
 from rationale_eval.statistics.intervals import DIFFERENCE, proportion_interval
 from rationale_eval.statistics.labels import entropy, macro_f1, majority
 
@@ -72,11 +76,11 @@ ACCURACY_COLUMNS = (
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
     *(*MARGINS, "collapsed"),
 )
-# `selected`: mean number of words. `f1_chance`: the expected F1 of random sets of the same sizes; `f1_corrected`: F1
-# minus that. `…_correct` and `…_wrong`: over instances that the model classified correctly or wrongly. What plugins
-# measure follows at the end as `metric_…`.
+# `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
+# the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that. `…_correct` and `…_wrong`: over
+# instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
-    *(*_METHOD, "instances", "n", "selected", "precision", "recall", *_estimate("f1")),
+    *(*_METHOD, "instances", "n", "selected", "n_short", "precision", "recall", *_estimate("f1")),
     *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
     "collapsed",
 )
@@ -103,7 +107,9 @@ COLUMNS = {
     "alignment": ALIGNMENT_COLUMNS,
     "faithfulness": FAITHFULNESS_COLUMNS,
     "splits": SPLIT_COLUMNS,
+    "labels": LABEL_COLUMNS,
     "prompting": PROMPTING_COLUMNS,
+    "agreement": AGREEMENT_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
 
@@ -152,6 +158,7 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
     return {
         **status_counts(frame),
         "n": len(values),
+        "n_short": int(frame.loc[frame["short"].eq(True), "id"].nunique()),
         **means(values),
         **with_interval("f1", values["f1"], interval),
         **with_interval("f1_corrected", values["f1_corrected"], interval, DIFFERENCE),
@@ -240,9 +247,15 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             row = faithfulness_row(frame, correct, interval) | random_flips(frame, faithfulness, spec)
             rows["faithfulness"].append(names | group | row | beside)
         rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
-        for method in prompted(spec["methods"]):
-            row = prompting_row(read_rationales(cell, results, method), read_replies(cell, results, method))
+        rows["labels"] += [names | row for row in label_rows(predictions)]
+        asked = prompted(spec["methods"])
+        rationales = {method: read_rationales(cell, results, method) for method in asked}
+        readings = {method: read_readings(cell, results, method) for method in asked}
+        for method in asked:
+            replies = read_replies(cell, results, method)
+            row = prompting_row(rationales[method], readings[method], replies, predictions)
             rows["prompting"].append(names | {"method": method} | row | flagged)
+        rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
@@ -252,6 +265,7 @@ def inputs_of(cell: Cell, results: Path, methods: Mapping[str, Mapping[str, Any]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
     for method in prompted(methods):
         found[f"rationales of {method}"] = rationales_path(cell, results, method)
+        found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 

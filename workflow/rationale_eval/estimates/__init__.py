@@ -1,0 +1,1 @@
+"""Parts of the estimate of what a study takes."""
