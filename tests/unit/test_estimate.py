@@ -94,9 +94,9 @@ def test_prepared_rows_are_counted_as_they_are(here, capsys):
     assert found["asked replies prompt_guided"][0] == "2"
     assert found["asked replies samples"][0] == "6"
     # prompt_guided as given, kept too: 2, and cut to the main budget: 2; samples are votes, cut to it: 2; random: three
-    # draws, masked and kept: 6; human: 2. Nothing of saliency. All words masked: 1. Three draws of as many random words
-    # as there are at the main budget, in the reply and marked by people, masked and kept: 18.
-    assert found["asked perturb"][:2] == [str(2 * 33), str(33 * tokens)]
+    # draws, masked and kept: 6; human: 2. Nothing of saliency. All words masked: 1. As many random words as at the main
+    # budget, in the reply and marked by people, masked and kept: 6.
+    assert found["asked perturb"][:2] == [str(2 * 21), str(21 * tokens)]
 
 
 def test_a_model_that_is_opened_is_counted_in_operations(here, capsys):
@@ -109,8 +109,9 @@ def test_a_model_that_is_opened_is_counted_in_operations(here, capsys):
     assert passes == str(2 * 2)  # two epochs
     assert float(hours) == pytest.approx(4 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
     passes, tokens, hours = found["local-7b perturb"]
-    # Saliency too, and curves at five ratios, masked and kept, of saliency, votes and three draws of random words.
-    assert passes == str(3 * 2 * (33 + 2 + 10 * 5))
+    # Saliency too, three draws of random words, and curves at five ratios, masked and kept, of saliency, votes and the
+    # three draws of the method random.
+    assert passes == str(3 * 2 * (14 + 2 + 1 + 3 * 6 + 10 * 5))
     assert float(hours) == pytest.approx(2 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
 
 

@@ -380,6 +380,15 @@ class StudyPlan:
             return entry.gives == "scores"
         return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
 
+    def random_seeds(self, model: str) -> list[int]:
+        """The draws of random words; one for a model behind an API, which is paid for each."""
+        seeds = self.config.faithfulness.random_seeds
+        return seeds[:1] if model in self.apis else seeds
+
+    def leaves_one_out(self, model: str) -> bool:
+        """Whether each word is masked by itself: only where there is an order to compare with that."""
+        return self.config.faithfulness.leave_one_out and bool(self.curved(model))
+
     @property
     def ratios(self) -> list[float]:
         """The shares of words at which the curves of an order have points."""
@@ -390,7 +399,6 @@ class StudyPlan:
 
         By the others rationales alone are scored: what else measures rest on is by the main one.
         """
-        settings = self.config.faithfulness
         main = operator is None
         curves = {"methods": self.curved(model) if main else [], "ratios": self.ratios if main else []}
         entry = self.config.perturbation if operator is None else self.config.operators[operator]
@@ -400,8 +408,8 @@ class StudyPlan:
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
                 "curves": curves,
-                "random_seeds": settings.random_seeds if main else [],
-                "leave_one_out": settings.leave_one_out and main,
+                "random_seeds": self.random_seeds(model) if main else [],
+                "leave_one_out": self.leaves_one_out(model) and main,
                 **entry.model_dump(),
             }
         )

@@ -12,7 +12,7 @@ def masks_of(plan: StudyPlan, model: str, words: float) -> int:
     Under each operator the choices of words and all words; under the main one also random words, as many as each budget
     or set has, the points of curves, and each word by itself.
     """
-    kept, settings = {plan.study.main_budget, *AS_GIVEN}, plan.config.faithfulness
+    kept = {plan.study.main_budget, *AS_GIVEN}
     choices, points = 0, 0
     sizes: dict[str, int] = {}
     for method in plan.study.methods:
@@ -28,5 +28,5 @@ def masks_of(plan: StudyPlan, model: str, words: float) -> int:
             points += 2 * draws * len(plan.ratios)
     operators = [plan.config.perturbation, *(plan.config.operators[name] for name in plan.study.operators)]
     total = sum(choices + 1 + operator.announce for operator in operators)
-    total += len(settings.random_seeds) * sum(sizes.values()) + points
-    return round(total + (words if settings.leave_one_out else 0))
+    total += len(plan.random_seeds(model)) * sum(sizes.values()) + points
+    return round(total + (words if plan.leaves_one_out(model) else 0))
