@@ -162,7 +162,7 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
                 shared = {"id": row["id"], "method": method, "sample": row["sample"], "budget": budget, "words": 9}
                 shared["selected"] = None if missing else 2
                 values = dict.fromkeys(MEASURES, None if missing else 0.5 + 0.1 * number + 0.1 * trained)
-                alignment.append(shared | {"status": status, "short": False, "gold": 2, "metrics": {}} | values)
+                alignment.append(shared | {"status": status, "gold": 2, "short": False, "metrics": {}} | values)
                 if not missing and number == 3:
                     missing, status = True, "too_long"
                 flip, drop = (None, None) if missing else (number == 1, 0.1)

@@ -30,7 +30,7 @@ from report_trees import (
     write_cell,
 )
 
-TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "trajectory")
+TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 
 

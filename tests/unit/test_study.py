@@ -223,3 +223,48 @@ def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
     assert budgets["human"] == budgets["all_words"] == budgets["prompt_unbound"] == {"as_given"}
     # it is asked for as many words as people marked, and names them in an order
     assert budgets["prompt_guided"] == {"as_given", "top_var"}
+
+
+TARGETED = {
+    "gold_l2": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max", "target": "gold"},
+    "gold_dot": {"kind": "gradients", "statistic": "gxi_dot", "aggregation": "sum", "target": "gold"},
+    "gold_p": {
+        "kind": "gradients",
+        "statistic": "gxi_dot",
+        "aggregation": "sum",
+        "target": "gold",
+        "of": "probability",
+    },
+    "gxa": {"kind": "gradient_x_attention", "aggregation": "max"},
+    "gxa_last": {"kind": "gradient_x_attention", "statistic": "last", "aggregation": "max"},
+    "ig": {"kind": "integrated_gradients", "aggregation": "sum", "target": "runner_up"},
+}
+
+
+def test_methods_that_differ_in_the_reduction_alone_share_a_table(raw: dict[str, Any]) -> None:
+    raw["methods"] |= TARGETED
+    plan = StudyPlan(parse(raw))
+    tables = {name: plan.attribution_table(name) for name in ("saliency_l2", "attention_last", "human", *TARGETED)}
+    assert tables == {
+        "saliency_l2": None,  # comes with the predictions
+        "attention_last": None,
+        "human": None,
+        "gold_l2": "gradients@gold-log_probability",
+        "gold_dot": "gradients@gold-log_probability",
+        "gold_p": "gradients@gold-probability",
+        "gxa": "gradient_x_attention@auto-log_probability",
+        "gxa_last": "gradient_x_attention@auto-log_probability",
+        "ig": "ig",
+    }
+    assert set(plan.attributed) == {table for table in tables.values() if table} | {
+        "integrated_gradients",
+        "leave_one_out",
+    }
+    spec = json.loads(plan.attributions("movie_reviews", "smollm2-135m-instruct", tables["gold_l2"]))
+    assert (spec["kind"], spec["target"], spec["of"]) == ("gradients", "gold", "log_probability")
+    assert not {"statistic", "aggregation"} & set(spec)
+
+
+def test_the_study_of_config_yaml_needs_no_attributions_of_their_own(raw: dict[str, Any]) -> None:
+    plan = StudyPlan(parse(raw))
+    assert [plan.attribution_table(name) for name in plan.study.methods] == [None] * len(plan.study.methods)

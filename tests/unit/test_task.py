@@ -55,6 +55,7 @@ LABELS = {
     "nli": ["entailment", "neutral", "contradiction"],
     "occupation": ["psychologist", "surgeon", "nurse", "dentist", "physician"],
     "occupation_contrastive": ["psychologist", "surgeon", "nurse", "dentist", "physician"],
+    "planted": ["left", "right"],
     "sentiment": ["negative", "positive"],
 }
 

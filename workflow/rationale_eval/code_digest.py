@@ -56,6 +56,7 @@ _ANSWERS = (
 _CELLS = (
     "alignment",
     "plugins",
+    "evidence/attribution_schema",
     "evidence/reply_schema",
     "evidence/schema",
     "faithfulness/schema",
@@ -199,6 +200,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "curves": ("faithfulness/curve_stage", "faithfulness/curves", *_ANSWERS),
     "tables": (
         "report/aggregate",
+        "report/completeness",
         "report/label_spread",
         "report/prompting",
         "report/table_files",

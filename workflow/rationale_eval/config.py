@@ -10,59 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from rationale_eval.config_apis import ApiModel, model_kind
-from rationale_eval.config_corpora import Corpus, GgufInPackage, HubData, LocalPath, Name, Seed, Strict, source_kind
+from rationale_eval.config_corpora import Corpus, Name, Seed, Strict
+from rationale_eval.config_models import AnyModel
 from rationale_eval.models.task import RANKED, SCORED
-
-
-class LocalModel(LocalPath):
-    """A folder with safetensors, config and tokenizer, or a GGUF file, on this machine."""
-
-    gguf: str | None = Field(default=None, description="Name of the GGUF file in the folder; null: safetensors.")
-
-
-class HubModel(HubData):
-    """A model on the Hugging Face hub, at a revision. Only safetensors (or a GGUF file) are loaded."""
-
-    gguf: str | None = Field(default=None, description="Name of the GGUF file in the repository; null: safetensors.")
-
-
-ModelSource = Annotated[
-    Annotated[GgufInPackage, Tag("(package)")]
-    | Annotated[LocalModel, Tag("(path)")]
-    | Annotated[HubModel, Tag("(hub)")],
-    Discriminator(source_kind),
-]
-
-
-class Model(Strict):
-    """A causal language model."""
-
-    source: ModelSource = Field(description="A GGUF file in a package, a local folder or GGUF file, or a hub model.")
-    local: str | None = Field(
-        default=None, description="Path below `data_root`; where it exists, it is read instead of the source."
-    )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Precision; auto is bfloat16 on a GPU and float32 on a CPU."
-    )
-    system_prompt: str | None = Field(
-        default=None, description="System message; null sends none, and the chat template may add its own."
-    )
-    prompt_style: Literal["auto", "chat", "completion"] = Field(
-        default="auto", description="By the chat template, or as plain text to go on from; auto: chat if there is one."
-    )
-    evidence: list[Literal["gradients", "attention"]] = Field(
-        default=["gradients", "attention"],
-        description="Evidence that this model can give; leave one out if its architecture cannot.",
-    )
-    licence: str = Field(default="", description="Licence of the model.")
-    citation: str = Field(default="", description="Publication to cite.")
-
-
-AnyModel = Annotated[
-    Annotated[Model, Tag("(local)")] | Annotated[ApiModel, Tag("(api)")],
-    Discriminator(model_kind),
-]
 
 
 class Task(Strict):
@@ -94,7 +44,8 @@ Scale = Annotated[
 class GradientMethod(Strict):
     """One reduction of the gradient of a label's score with respect to the input embeddings.
 
-    With another target or scale than the default, a job of its own for each.
+    Saliency (Simonyan et al. 2014) or input x gradient (Shrikumar et al. 2016). With another target or scale than the
+    default, a job of its own for each.
     """
 
     kind: Literal["gradients"] = Field(description="The evidence it reads.")
@@ -107,7 +58,7 @@ class GradientMethod(Strict):
 
 
 class AttentionMethod(Strict):
-    """Attention from the last prompt position, averaged over heads."""
+    """Attention from the last prompt position, averaged over heads; rollout is Abnar & Zuidema 2020."""
 
     kind: Literal["attention"] = Field(description="The evidence it reads.")
     statistic: Literal["last", "mean", "rollout"] = Field(
@@ -117,7 +68,7 @@ class AttentionMethod(Strict):
 
 
 class GradientAttentionMethod(Strict):
-    """Attention from the last prompt position times the gradient of a label's score with respect to it."""
+    """Attention from the last prompt position times the gradient of a label's score in it (Chefer et al. 2021)."""
 
     kind: Literal["gradient_x_attention"] = Field(description="Gradient x attention; a job of its own.")
     statistic: Literal["last", "mean", "relevancy"] = Field(
@@ -129,7 +80,7 @@ class GradientAttentionMethod(Strict):
 
 
 class IntegratedGradientsMethod(Strict):
-    """Gradients averaged along a line from a baseline to the input."""
+    """Gradients averaged along a line from a baseline to the input (Sundararajan et al. 2017)."""
 
     kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
     steps: int = Field(default=20, ge=2, description="Nodes of the sum: forward and backward passes for each instance.")
@@ -145,7 +96,7 @@ class IntegratedGradientsMethod(Strict):
 
 
 class AblationMethod(Strict):
-    """How much the score falls when a word alone is taken away."""
+    """How much the score falls when a word alone is taken away (Zeiler & Fergus 2014; Li et al. 2016)."""
 
     kind: Literal["ablation"] = Field(description="Leave one word out; a job of its own.")
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")

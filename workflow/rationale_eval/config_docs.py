@@ -28,8 +28,7 @@ def reference() -> str:
     lines = [
         "# Configuration",
         "",
-        "Written from the types in `workflow/rationale_eval/config.py` and `config_corpora.py` by `make docs`; edit",
-        "those.",
+        "Written from the types in `workflow/rationale_eval/config.py` and `config_*.py` by `make docs`; edit those.",
         "",
         "Registries (`corpora`, `models`, `tasks`, `methods`, `budgets`) say what there is; `study` picks from them",
         "what is run. A file given with `--configfile` is merged over `config.yaml`: dictionaries add up, lists",

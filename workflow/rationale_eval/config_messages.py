@@ -19,12 +19,9 @@ from rationale_eval.config import (
     Config,
     Faithfulness,
     Finetuning,
-    HubModel,
     Interval,
-    LocalModel,
     Margins,
     Matched,
-    Model,
     Perturbation,
     PluginMethod,
     Study,
@@ -52,6 +49,7 @@ from rationale_eval.config_corpora import (
     Strict,
     Url,
 )
+from rationale_eval.config_models import HubModel, LocalModel, Model
 
 PATTERNS = {
     NAME: "a name of up to 64 letters, digits, '_', '.' and '-' that begins with a letter or digit",

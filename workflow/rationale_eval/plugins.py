@@ -66,7 +66,7 @@ TAKEN = {
     METRIC: frozenset(
         {"precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance"}
         # Other columns of that table.
-        | {"id", "method", "sample", "budget", "status", "words", "gold", "selected", "metrics"}
+        | {"id", "method", "sample", "budget", "status", "words", "gold", "selected", "short", "metrics"}
     ),
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")

@@ -6,8 +6,6 @@ changed, and no others.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,6 @@ from rationale_eval.config import (
     GradientAttentionMethod,
     GradientMethod,
     IntegratedGradientsMethod,
-    Model,
     PluginMethod,
     PromptMethod,
     RandomMethod,
@@ -30,43 +27,18 @@ from rationale_eval.config import (
 from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
 from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
+from rationale_eval.config_models import Model
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
 from rationale_eval.models.task import EXPLAIN, Task, load_task, task_slice
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
+from rationale_eval.study_cells import BASE, Cell, canonical, epoch_name
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
 ABOUT = {"description", "annotation", "licence", "privacy", "caveats", "citation", "format"}
 # The budget of sets of words, by the name that it has in tables.
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys: equal slices are equal texts."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-BASE = "base"
-
-
-def epoch_name(epoch: int, seed: int) -> str:
-    """The name of the checkpoint after ``epoch`` epochs of the run with ``seed``."""
-    return f"epoch-{epoch:02d}-seed-{seed}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One checkpoint of a model on one corpus."""
-
-    corpus: str
-    model: str
-    checkpoint: str
-
-    @property
-    def path(self) -> str:
-        """The cell's folder below the results folder."""
-        return f"{self.corpus}/{self.model}/{self.checkpoint}"
 
 
 class StudyPlan:
@@ -256,6 +228,11 @@ class StudyPlan:
         if isinstance(entry, GradientMethod | GradientAttentionMethod):
             return f"{entry.kind}@{entry.target}-{entry.of}"
         return None
+
+    @property
+    def integrated(self) -> list[str]:
+        """The methods of the configuration that are integrated gradients."""
+        return [name for name, entry in self.config.methods.items() if isinstance(entry, IntegratedGradientsMethod)]
 
     @property
     def attributed(self) -> dict[str, str]:

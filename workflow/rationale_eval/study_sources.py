@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.config import Config, HubModel, Model
+from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
+from rationale_eval.config_models import HubModel, Model
 from rationale_eval.models.prepare import model_files
 from rationale_eval.sources.card import HUB_CARD
 

@@ -13,7 +13,8 @@ from rationale_eval.errors import UserError
 from rationale_eval.job_environment import prepare
 from rationale_eval.plugins import digest as plugin_digest
 from rationale_eval.sources.card import HUB_CARD
-from rationale_eval.study import StudyPlan, canonical, epoch_name
+from rationale_eval.study import StudyPlan
+from rationale_eval.study_cells import canonical, epoch_name
 
 prepare(WORKFLOW)
 try:

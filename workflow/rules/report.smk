@@ -8,6 +8,7 @@ REPORT_TABLES = [
     "splits",
     "prompting",
     "agreement",
+    "completeness",
     "trajectory",
 ]
 # Where the study has a planted corpus.
@@ -15,6 +16,7 @@ CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
+INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
@@ -24,6 +26,12 @@ rule report_tables:
         rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
         replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
         readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
+        integrated=[
+            f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
+            for cell in plan.cells
+            for method in INTEGRATED
+            if plan.available(method, cell.model)
+        ],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -69,6 +77,12 @@ rule report_tables:
             caption="../report/agreement_table.rst",
             category="Tables",
             labels={"table": "agreement of ways of asking"},
+        ),
+        completeness=report(
+            f"{REPORT}/tables/completeness.csv",
+            caption="../report/completeness_table.rst",
+            category="Tables",
+            labels={"table": "completeness of integrated gradients"},
         ),
         trajectory=report(
             f"{REPORT}/tables/trajectory.csv",

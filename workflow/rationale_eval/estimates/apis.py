@@ -19,7 +19,8 @@ from rationale_eval.estimates.masks import masks_of
 from rationale_eval.evidence.conversations import conversation, follow_up
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.memo import Memo, digest
-from rationale_eval.study import BASE, StudyPlan
+from rationale_eval.study import StudyPlan
+from rationale_eval.study_cells import BASE
 from rationale_eval.tables import read_table
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rationale_eval.alignment import ALIGNMENT
 from rationale_eval.errors import UserError
+from rationale_eval.evidence.attribution_schema import INTEGRATED
 from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import CURVES, FAITHFULNESS
@@ -54,6 +55,16 @@ def readings_path(cell: Cell, results: Path, method: str) -> Path:
 def read_readings(cell: Cell, results: Path, method: str) -> pd.DataFrame:
     """One row per reply to one prompted method, with the columns of ``RATIONALES``."""
     return _read(readings_path(cell, results, method), RATIONALES)
+
+
+def attributions_path(cell: Cell, results: Path, method: str) -> Path:
+    """Where the attributions of a method lie that has a table of its own."""
+    return cell.folder(results) / "evidence" / "attributions" / f"{method}.parquet"
+
+
+def read_integrated(cell: Cell, results: Path, method: str) -> pd.DataFrame:
+    """One row per instance of a method that is integrated gradients, with the columns of ``INTEGRATED``."""
+    return _read(attributions_path(cell, results, method), INTEGRATED)
 
 
 def read_rationales(cell: Cell, results: Path, method: str) -> pd.DataFrame:

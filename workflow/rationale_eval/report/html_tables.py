@@ -22,6 +22,7 @@ from rationale_eval.report.wording import (
     percent,
     percent_with_interval,
     points_with_interval,
+    two_digits,
     visible,
 )
 
@@ -241,6 +242,28 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "tokens": number(row["reply_tokens"]),
                 **({"votes per text": number(row["votes"])} if sampled else {}),
                 **({"label then as predicted": percent(row["answers_agree"], row["n_answers"])} if answered else {}),
+            }
+        )
+    return render(rows, name, "method", "cell")
+
+
+def completeness_table(table: pd.DataFrame, name: str) -> Markup:
+    """How complete integrated gradients are, one row per cell and method."""
+    rows = []
+    records = table.to_dict("records")
+    for row, left_out in zip(records, _left_out(records), strict=True):
+        rows.append(
+            {
+                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "method": row["method"],
+                "baseline": row["baseline"],
+                "steps": str(row["steps"]),
+                "n": str(row["n"]),
+                **left_out,
+                "change of the target": two_digits(row["change"]),
+                "error, mean": two_digits(row["error_mean"]),
+                "error, largest": two_digits(row["error_max"]),
+                "mean error in percent of the change": percent(row["error_share"], row["n"]),
             }
         )
     return render(rows, name, "method", "cell")

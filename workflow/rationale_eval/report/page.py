@@ -37,6 +37,7 @@ from rationale_eval.report.findings import findings
 from rationale_eval.report.html_tables import (
     accuracy_table,
     alignment_table,
+    completeness_table,
     course_table,
     faithfulness_table,
     prompting_table,
@@ -69,7 +70,10 @@ from rationale_eval.report.wording import (
 )
 from rationale_eval.tables import read_provenance, write_text
 
-TABLES = ("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "trajectory")
+TABLES = (
+    *("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"),
+    "trajectory",
+)
 # The last only where the study has other operators than the main one.
 MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
@@ -240,6 +244,9 @@ def context(
         "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
         "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),
         "prompting": prompting_table(tables["prompting"], "prompting") if len(tables["prompting"]) else None,
+        "completeness": completeness_table(tables["completeness"], "completeness")
+        if len(tables["completeness"])
+        else None,
         "courses": courses(by_instance, tables["trajectory"], tested["claims"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},

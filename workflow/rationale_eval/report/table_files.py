@@ -15,23 +15,14 @@ from rationale_eval.tables import TableSchema, write_table, write_text
 
 _TEXT = frozenset(
     {
-        *(
-            *CELL,
-            "family",
-            "method",
-            "other",
-            "label",
-            "kind",
-            "budget",
-            "majority_predicted",
-            "majority_gold",
-            "split",
-            "group",
-        ),
+        *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
+        *("majority_predicted", "majority_gold"),
         *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject"),
     }
 )
-_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "capped", "draws", "corpora", "models", "left_out"})
+_COUNTS = frozenset(
+    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "draws", "corpora", "models", "left_out"}
+)
 _FLAGS = frozenset({"collapsed"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
@@ -51,8 +42,10 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
     """The schema of a report table: ``columns``, a count for each status and finish and the metrics in ``rows``."""
     more = sorted({key for row in rows for key in row if key.startswith(_OPEN)})
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
-    keys = ("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group")
-    keys += ("operator", "conclusion", "subject")
+    keys = (
+        *("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group"),
+        *("operator", "conclusion", "subject"),
+    )
     key = tuple(column for column in keys if column in columns)
     key += ("measure",) if "conclusion" in columns else ()
     required = tuple(column for column in ("instances", "n", "collapsed") if column in columns)

@@ -33,9 +33,11 @@ from rationale_eval.report.aggregate import (
 )
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
+    attributions_path,
     rationales_path,
     read_alignment,
     read_faithfulness,
+    read_integrated,
     read_predictions,
     read_rationales,
     read_readings,
@@ -43,6 +45,7 @@ from rationale_eval.report.cells import (
     readings_path,
     replies_path,
 )
+from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
@@ -110,6 +113,7 @@ COLUMNS = {
     "labels": LABEL_COLUMNS,
     "prompting": PROMPTING_COLUMNS,
     "agreement": AGREEMENT_COLUMNS,
+    "completeness": COMPLETENESS_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
 
@@ -256,6 +260,11 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             row = prompting_row(rationales[method], readings[method], replies, predictions)
             rows["prompting"].append(names | {"method": method} | row | flagged)
         rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
+        for method in integrated(spec["methods"]):
+            # A model behind an API has none.
+            if attributions_path(cell, results, method).exists():
+                row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
+                rows["completeness"].append(names | {"method": method} | row)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
@@ -267,6 +276,9 @@ def inputs_of(cell: Cell, results: Path, methods: Mapping[str, Mapping[str, Any]
         found[f"rationales of {method}"] = rationales_path(cell, results, method)
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
+    for method in integrated(methods):
+        if (path := attributions_path(cell, results, method)).exists():
+            found[f"attributions of {method}"] = path
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 

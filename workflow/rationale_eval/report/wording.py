@@ -32,6 +32,13 @@ def number(value: float | None) -> str:
     return "0.00" if text == "-0.00" else text.replace("-", "\N{MINUS SIGN}")
 
 
+def two_digits(value: float | None) -> str:
+    """A number that may be small, with two significant digits."""
+    if value is None or pd.isna(value):
+        return MISSING
+    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
+
+
 def percent(value: float | None, n: int, sign: str = "\N{NO-BREAK SPACE}%") -> str:
     """A share as a percentage: whole numbers, one decimal if it is over more than ``FINE_PERCENTAGES`` instances."""
     if value is None or pd.isna(value):

@@ -92,5 +92,5 @@ def compare(strata: Sequence[Array], interval: Mapping[str, Any], margin: float 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """p values corrected by Holm (1979) for all of a table; None stays and does not count."""
     known = [p for p in p_values if p is not None]
-    corrected = iter(multipletests(known, method="holm")[1] if known else [])
+    corrected = iter(multipletests(known, method="holm")[1] if len(known) > 1 else known)
     return [None if p is None else float(next(corrected)) for p in p_values]

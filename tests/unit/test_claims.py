@@ -1,0 +1,327 @@
+"""Claims: planted effects get the right verdicts at the stated rates, and what a study lacks is said."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import BUDGETS, METHODS, PLANTED, SETTINGS, SPEC, cell, contrast, moved, verdicts_of
+from rationale_eval.claims.association import association_row, kendall_interval
+from rationale_eval.claims.contrasts import NotTestedError, Weighted, contrasts, resolve
+from rationale_eval.claims.estimates import pooled_row
+from rationale_eval.claims.ranking import Ranked, kendall, ranking_row, reversals
+from rationale_eval.claims.registry import BASE, CLAIMS, contrast_words
+from rationale_eval.claims.stage import POOLED, table_rows, verdicts
+from rationale_eval.claims.verdicts import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    NOT_TESTED,
+    SUPPORTED,
+    judge,
+    of_existence,
+)
+from rationale_eval.report.aggregate import Measured
+from rationale_eval.report.layout import Cell
+from scipy import stats
+
+BY_NAME = {claim.name: claim for claim in CLAIMS}
+STUDY = SPEC | {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var"}
+SIMULATIONS = 1000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen():
+    """statsmodels collects garbage at each correction: what is there already need not be searched every time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def at_most(rate):
+    """The most of ``SIMULATIONS`` that an event of this rate has in 999 of 1000 runs."""
+    return stats.binom(SIMULATIONS, rate).ppf(0.999)
+
+
+def counts_of(name, what, n=100, simulations=SIMULATIONS):
+    found = verdicts_of(BY_NAME[name], PLANTED[name, what], n, simulations)
+    return Counter(row["verdict"] for (row,) in found)
+
+
+# Planted effects, 1,000 simulations each
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("alignment_prompting_better", "0.1 higher", "0.1 lower"),
+        ("faithfulness_prompting_lower", "20 points lower", "20 points higher"),
+    ],
+)
+def test_a_difference_is_found_on_its_side(name, right, wrong):
+    planted, reversed_ = counts_of(name, right), counts_of(name, wrong)
+    assert planted[SUPPORTED] >= 0.9 * SIMULATIONS
+    assert reversed_[CONTRADICTED] >= 0.9 * SIMULATIONS
+    assert planted[CONTRADICTED] == reversed_[SUPPORTED] == 0
+
+
+@pytest.mark.parametrize("name", ["alignment_prompting_better", "faithfulness_prompting_lower"])
+def test_without_a_difference_each_side_is_claimed_in_no_more_than_half_of_alpha(name):
+    none = counts_of(name, "no difference")
+    assert none[SUPPORTED] <= at_most(0.025)
+    assert none[CONTRADICTED] <= at_most(0.025)
+
+
+def test_equivalence_is_found_with_enough_instances_and_a_change_contradicts_it():
+    name = "tuning_prompting_alignment"
+    assert counts_of(name, "no difference", 300, 200)[SUPPORTED] >= 180
+    assert counts_of(name, "no difference")[CONTRADICTED] == 0
+    at_margin = counts_of(name, "as much as the margin")
+    assert at_margin[SUPPORTED] <= at_most(0.05)
+    assert at_margin[CONTRADICTED] <= at_most(0.025)
+    for what in ("0.15 higher", "0.15 lower"):
+        assert counts_of(name, what, simulations=200)[CONTRADICTED] >= 180
+
+
+def existence(draw, simulations):
+    claim = BY_NAME["alignment_not_always"]
+    return Counter(of_existence(rows)[0] for rows in verdicts_of(claim, draw, 100, simulations, cells=4))
+
+
+def test_one_cell_of_four_is_enough_for_an_existence_claim():
+    assert existence(lambda rng, n, cell: moved(-0.1 if cell == 2 else 0.05)(rng, n, cell), 200)[SUPPORTED] >= 180
+    assert existence(moved(0.12), 200)[CONTRADICTED] >= 180
+    # Holm's correction keeps the chance of any false one among the four.
+    nothing = existence(moved(0.0), SIMULATIONS)
+    assert nothing[SUPPORTED] <= at_most(0.025)
+    assert nothing[CONTRADICTED] == 0
+
+
+# Verdicts by hand
+
+
+def judged(name, values, excluded=""):
+    claim = BY_NAME[name]
+    row = pooled_row([contrast(np.asarray(values), excluded)], claim, SPEC)
+    judge([(claim, row)], SETTINGS)
+    return row
+
+
+def test_a_collapsed_cell_is_inconclusive_whatever_its_values():
+    row = judged("alignment_prompting_better", [0.5] * 50 + [0.6] * 50, "collapsed: base")
+    assert (row["verdict"], row["reason"], row["p_corrected"]) == (INCONCLUSIVE, "collapsed: base", None)
+
+
+def test_prompts_that_change_nothing_are_equivalent_only_with_enough_instances():
+    assert judged("tuning_prompting_alignment", np.zeros(100))["verdict"] == SUPPORTED
+    assert judged("tuning_prompting_alignment", np.zeros(40))["verdict"] == INCONCLUSIVE
+
+
+def test_pooling_gives_corpora_equal_weight_and_averages_models_and_seeds_within_an_instance():
+    def part(corpus, model, first, second):
+        one = contrast(np.asarray(first))
+        one.corpus, one.model = corpus, model
+        one.values[1] = np.asarray(second)
+        one.__post_init__()
+        return one
+
+    parts = [
+        part("a", "m", [0.0, 0.2, 0.1, 0.1], [0.2, 0.2, 0.1, 0.1]),
+        part("a", "k", [0.4, 0.5, 0.6, 0.5], [0.4, 0.5, 0.6, 0.5]),
+        part("b", "m", [1.0, 0.8], [0.6, 0.8]),
+    ]
+    row = pooled_row(parts, BY_NAME["tuning_attribution_alignment"], SPEC)
+    # Corpus a: model m has 0.125, model k 0.5, together 0.3125; corpus b has 0.8.
+    assert row["estimate"] == pytest.approx((0.3125 + 0.8) / 2)
+    assert (row["n"], row["corpora"], row["models"], row["seeds"]) == (6, 2, 2, 2)
+    assert row["hierarchical_low"] <= row["low"] < row["high"] <= row["hierarchical_high"]
+
+
+# From tables to verdicts
+
+
+def study(effect=0.0, rise=0.0, n=150, seeds=1, **changes):
+    """Two corpora, a model, base and an epoch, with a planted gap of prompting and a planted rise by fine-tuning."""
+    rng = np.random.default_rng(7)
+    found = {}
+    for corpus in ("a", "b"):
+        found[Cell(corpus, "m", "base")] = cell(rng, n, effect, **changes)
+        for seed in range(seeds):
+            found[Cell(corpus, "m", f"epoch-03-seed-{seed}")] = cell(rng, n, effect, rise)
+    return found
+
+
+def by_name(cells, spec=STUDY):
+    return {claim["name"]: claim for claim in verdicts(CLAIMS, cells, spec)}
+
+
+@pytest.mark.parametrize(
+    ("effect", "better", "lower"), [(0.2, SUPPORTED, CONTRADICTED), (-0.2, CONTRADICTED, SUPPORTED)]
+)
+def test_a_planted_gap_reaches_the_claims(effect, better, lower):
+    found = by_name(study(effect))
+    assert found["alignment_prompting_better"]["verdict"] == better
+    assert found["alignment_not_always"]["verdict"] == lower
+    assert found["faithfulness_prompting_lower"]["verdict"] == lower
+    row = found["alignment_prompting_better"]["pooled"]
+    assert row["first"] - row["second"] == pytest.approx(row["estimate"], abs=1e-9)
+    assert row["estimate"] == pytest.approx(effect, abs=0.03)
+    assert (row["n"], row["corpora"]) == (300, 2)
+
+
+def test_a_planted_rise_reaches_the_claims_on_fine_tuning():
+    found = by_name(study(rise=0.2, seeds=2))
+    assert found["tuning_attribution_alignment"]["verdict"] == SUPPORTED
+    assert found["tuning_prompting_alignment"]["verdict"] == CONTRADICTED
+    assert found["tuning_input_x_gradient"]["verdict"] == INCONCLUSIVE
+    assert found["tuning_attribution_faithfulness"]["pooled"]["seeds"] == 2
+    assert [row["checkpoint"] for row in found["tuning_attribution_alignment"]["cells"]] == ["epoch 3", "epoch 3"]
+
+
+def test_collapsed_cells_are_left_out_of_the_pool_and_counted():
+    cells = study(0.2)
+    flat = Cell("b", "m", "base")
+    cells[flat] = Measured(cells[flat].correct, cells[flat].values, 0.97)
+    found = by_name(cells)
+    one, other = found["faithfulness_prompting_lower"]["cells"]
+    assert (one["verdict"], other["verdict"]) == (CONTRADICTED, INCONCLUSIVE)
+    assert other["reason"] == "collapsed: base gives nearly every text one label"
+    assert found["faithfulness_prompting_lower"]["pooled"]["n"] == 150
+    cells[Cell("a", "m", "base")] = Measured(cells[flat].correct, cells[flat].values, 1.0)
+    assert by_name(cells)["faithfulness_prompting_lower"]["reason"].startswith("collapsed: base")
+
+
+def test_a_study_that_lacks_something_says_what():
+    cells = {one: values for one, values in study().items() if one.checkpoint == "base"}
+    found = by_name(cells)
+    assert found["tuning_prompting_alignment"]["verdict"] == NOT_TESTED
+    assert found["tuning_prompting_alignment"]["reason"] == "the study has no fine-tuned checkpoint beside the base"
+    assert found["flips_follow_accuracy"]["reason"].startswith("2 cells")
+    bare = STUDY | {"methods": {name: METHODS[name] for name in ("att", "sal", "ixg", "random")}}
+    assert by_name(cells, bare)["alignment_not_always"]["reason"] == "the study has no method of the family prompting"
+    cut = STUDY | {"budgets": {"top_var": {"kind": "top_var"}}}
+    assert by_name(cells, cut)["alignment_not_always"]["reason"] == "the study has no budget matched to said"
+    rows = table_rows(list(found.values()))
+    assert {row["verdict"] for row in rows if row["claim"] == "tuning_prompting_alignment"} == {NOT_TESTED}
+    assert all(set(row) == set(rows[0]) for row in rows)
+    assert sum(row["corpus"] == POOLED for row in rows) == len(CLAIMS)
+
+
+def test_a_contrast_is_the_mean_of_a_family_over_instances_that_have_all_values():
+    claim = BY_NAME["alignment_prompting_better"]
+    terms = resolve(claim, METHODS, BUDGETS, "top_var")
+    assert terms[0] == Weighted(1.0, "said", "as_given", BASE)
+    assert [(term.method, term.budget) for term in terms[1:]] == [("att", "cut"), ("sal", "cut"), ("ixg", "cut")]
+    assert sum(term.weight for term in terms) == pytest.approx(0)
+    values = {("said", "as_given"): [0.5, 0.5, 0.5], ("att", "cut"): [0.1, 0.2, 0.3], ("sal", "cut"): [0.2, 0.2, 0.2]}
+    series = {key: pd.Series(one, index=["x", "y", "z"]) for key, one in values.items()}
+    series["ixg", "cut"] = pd.Series([0.3, 0.5], index=["x", "y"])
+    table = pd.concat(series, names=["method", "budget", "id"])
+    cells = {Cell("c", "m", "base"): Measured(pd.Series(1.0, index=["x", "y", "z"]), {"f1_corrected": table}, 0.5)}
+    (found,) = contrasts(claim, terms, cells, STUDY)
+    assert found.by_instance.to_dict() == pytest.approx({"x": 0.3, "y": 0.2})
+    assert (found.left_out, found.excluded) == (1, "too few instances: 2 of at least 30")
+    assert (found.first, found.second) == pytest.approx((0.5, 0.25))
+
+
+def test_a_scored_prompt_and_missing_values_do_no_harm():
+    methods = METHODS | {"ranked": {"kind": "prompt", "strategy": "ranked"}}
+    cells = study(0.2)
+    for values in cells.values():
+        for measure, series in values.values.items():
+            extra = pd.Series(
+                np.nan, index=pd.MultiIndex.from_tuples([("ranked", "top_var", "0")], names=series.index.names)
+            )
+            values.values[measure] = pd.concat([series, extra.dropna()])
+    assert by_name(cells, STUDY | {"methods": methods})["alignment_prompting_better"]["verdict"] == SUPPORTED
+
+
+def test_contrasts_in_words():
+    assert contrast_words(BY_NAME["alignment_not_always"]) == "prompting (base) - attribution (base), at matched sizes"
+    words = contrast_words(BY_NAME["tuning_prompting_alignment"])
+    assert words == "prompting (tuned) - prompting (base), each at its own size"
+
+
+# Association and ranking
+
+
+def test_flips_that_follow_accuracy_are_found_over_cells():
+    rng = np.random.default_rng(3)
+    cells = {
+        Cell(f"c{i}", "m", "base"): cell(
+            rng, 200, rise=0.08 * i - 0.2, correct=0.4 + 0.07 * i, majority=0.95 - 0.05 * i
+        )
+        for i in range(8)
+    }
+    found = by_name(cells)
+    follow, collapse = found["flips_follow_accuracy"], found["flips_fall_with_collapse"]
+    assert (follow["verdict"], collapse["verdict"]) == (SUPPORTED, SUPPORTED)
+    assert follow["pooled"]["n"] == 8
+    assert collapse["pooled"]["estimate"] < 0
+
+
+def test_the_association_is_kendalls_tau():
+    rng = np.random.default_rng(3)
+    cells = {Cell(f"c{i}", "m", "base"): cell(rng, 60, rise=0.1 * i) for i in range(6)}
+    claim = BY_NAME["flips_follow_accuracy"]
+    terms = resolve(claim, METHODS, BUDGETS, "top_var")
+    row = association_row(claim, terms, cells, STUDY)
+    rates = [
+        np.mean([one.values["flip"].xs((method, "top_var"), level=(0, 1)).mean() for method in ("att", "sal", "ixg")])
+        for one in cells.values()
+    ]
+    known = stats.kendalltau([one.correct.mean() for one in cells.values()], rates)
+    assert (row["estimate"], row["p"]) == pytest.approx(tuple(known))
+    assert row["low"] < row["estimate"] < row["high"]
+    low, high = kendall_interval(0.3, 40, 0.95)
+    assert (np.arctanh(high) - np.arctanh(low)) / 2 == pytest.approx(1.96 * np.sqrt(0.437 / 36), abs=1e-3)
+
+
+def ranked(rng, right, wrong, n=200):
+    """A cell of three methods with these flip rates on correctly and on wrongly classified instances, half of each."""
+    correct = np.arange(n) % 2 == 0
+    rates = np.where(correct[:, None], right, wrong)
+    flips = pd.DataFrame((rng.random((n, 3)) < rates).astype(float), columns=["x", "y", "z"])
+    return Ranked("c", flips, pd.Series(correct))
+
+
+def test_tau_b_is_scipys():
+    rng = np.random.default_rng(1)
+    first, second = rng.integers(4, size=(20, 6)) / 1.0, rng.integers(4, size=(20, 6)) / 1.0
+    known = [stats.kendalltau(a, b).statistic for a, b in zip(first, second, strict=True)]
+    assert kendall(first, second) == pytest.approx(known)
+
+
+def test_a_ranking_that_misclassified_instances_turn_round_is_found():
+    rng = np.random.default_rng(2)
+    row = ranking_row([ranked(rng, (0.2, 0.5, 0.6), (1.0, 0.1, 0.6))], STUDY)
+    assert (row["verdict"], row["reason"]) == (SUPPORTED, "the order is reversed of x and y")
+    assert row["left_out"] == 100
+
+
+def test_a_ranking_that_stays_is_told_from_one_that_cannot_be_told():
+    rng = np.random.default_rng(2)
+    apart = ranking_row([ranked(rng, (0.1, 0.5, 0.9), (0.1, 0.5, 0.9))], STUDY)
+    assert (apart["verdict"], apart["estimate"]) == (CONTRADICTED, 1.0)
+    alike = ranking_row([ranked(rng, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))], STUDY)
+    assert alike["verdict"] == INCONCLUSIVE
+    assert alike["low"] < 0.8
+    none = ranking_row([ranked(rng, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))], STUDY)
+    assert (none["verdict"], none["reason"]) == (INCONCLUSIVE, "all methods flip alike, so there is no ranking")
+
+
+def test_without_a_difference_a_reversal_is_rarely_found():
+    rng, found = np.random.default_rng(5), 0
+    for _ in range(SIMULATIONS):
+        one = ranked(rng, (0.3, 0.3, 0.3), (0.3, 0.3, 0.3), 100)
+        found += min(1, sum(p < 0.05 / 3 for p in reversals(one).values()))
+    assert found <= at_most(0.05)
+
+
+def test_a_claim_that_needs_three_methods_says_so():
+    with pytest.raises(NotTestedError, match="no method of the family prompting"):
+        resolve(BY_NAME["alignment_not_always"], {"att": METHODS["att"]}, BUDGETS, "top_var")
+    few = STUDY | {"methods": {name: METHODS[name] for name in ("att", "sal")}}
+    assert "a ranking needs three" in by_name(study(), few)["ranking_without_errors"]["reason"]

@@ -1,0 +1,34 @@
+"""The cells of a study, by name, and the form of the slices of its configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys: equal slices are equal texts."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+BASE = "base"
+
+
+def epoch_name(epoch: int, seed: int) -> str:
+    """The name of the checkpoint after ``epoch`` epochs of the run with ``seed``."""
+    return f"epoch-{epoch:02d}-seed-{seed}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One checkpoint of a model on one corpus."""
+
+    corpus: str
+    model: str
+    checkpoint: str
+
+    @property
+    def path(self) -> str:
+        """The cell's folder below the results folder."""
+        return f"{self.corpus}/{self.model}/{self.checkpoint}"
