@@ -61,9 +61,9 @@ def rationales(config: dict[str, Any], study: dict[str, Any], instances: list[An
                 marks = instance.rationale if name == "human" else [True] * count
                 rows.append(rationale_row(instance.id, selected=list(marks)))
             else:
-                for seed in entry.get("seeds", [None]):
+                for sample, _ in enumerate(entry.get("seeds", [0])):
                     values = [-place if name == "first_words" else chance.random() for place in range(count)]
-                    rows.append(rationale_row(instance.id, seed=seed, scores=[float(value) for value in values]))
+                    rows.append(rationale_row(instance.id, sample, scores=[float(value) for value in values]))
         write_table(folder / f"{name}.parquet", rows, RATIONALES, {})
         if sets or entry["kind"] == "prompt":
             budgets = {"as_given": {"kind": "as_given"}}
@@ -74,6 +74,25 @@ def rationales(config: dict[str, Any], study: dict[str, Any], instances: list[An
     return methods
 
 
+def plain_scores(loaded: Any, prompt: Any) -> list[float]:
+    """The labels' log-probabilities from whole passes: one, or where a label has several tokens one for each label."""
+    import torch
+
+    def passed(*ids: int) -> Any:
+        with torch.no_grad():
+            return loaded.model(input_ids=torch.tensor([ids], device=loaded.device)).logits[0].log_softmax(-1)
+
+    last = len(prompt.tokens) - 1
+    if max(map(len, prompt.labels)) == 1:
+        row = passed(*prompt.tokens)[last]
+        return [float(row[token]) for (token,) in prompt.labels]
+    scores = []
+    for answer in prompt.labels:
+        rows = passed(*prompt.tokens, *answer[:-1])
+        scores.append(sum(float(rows[last + place, token]) for place, token in enumerate(answer)))
+    return scores
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -82,7 +101,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8, help="(default: %(default)s)")
     args = parser.parse_args()
 
-    import torch
     from rationale_eval.corpora.instances import read_instances, write_instances
     from rationale_eval.faithfulness import perturb
     from rationale_eval.faithfulness.masking import mask_words
@@ -145,16 +163,7 @@ def main() -> None:
         instance = by_id[request["id"]]
         fields = mask_words(instance.fields, instance.words, masked, spec["operator"], spec["mask"])
         (prompt,) = encoder.encode([fields])
-        scores = []
-        for answer in prompt.labels if max(map(len, prompt.labels)) > 1 else [(), ()][:1]:
-            ids = torch.tensor([prompt.tokens + answer[:-1]], device=loaded.device)
-            with torch.no_grad():
-                logits = loaded.model(input_ids=ids).logits[0].log_softmax(-1)
-            first = len(prompt.tokens) - 1
-            if answer:
-                scores.append(sum(float(logits[first + place, token]) for place, token in enumerate(answer)))
-            else:
-                scores = [float(logits[first, token]) for (token,) in prompt.labels]
+        scores = plain_scores(loaded, prompt)
         apart = max(apart, float(np.abs(np.subtract(row["scores"], scores)).max() / np.abs(scores).max()))
         asked += 1
         different.add(prompt.tokens)
