@@ -130,7 +130,7 @@ def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]
     if records["collapsed"].any():
         return []
     for budget in set(records["budget"]) - {AS_GIVEN}:
-        tried = candidates(records.assign(position=records.index), budget)
+        tried = [row for row in candidates(records.assign(position=records.index), budget) if pd.notna(row[value])]
         best, rivals = leader(tried, value)
         if best is not None and len(tried) > 1 and not rivals:
             bold.append((int(best["position"]), column))
@@ -141,13 +141,15 @@ def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup
     """Alignment of each method (one row each of ``table``).
 
     Under ``equal_sizes`` a rationale has as many words as people marked, so that precision and recall are the F1 and
-    are not repeated.
+    are not repeated. Replies that name fewer words than the budget asks for have a column where there are any.
     """
     records = table.to_dict("records")
     outcomes = _outcomes("F1", records, [(number(row["f1_correct"]), number(row["f1_wrong"])) for row in records])
+    short = any(row["n_short"] for row in records)
     rows = []
     for row, first, last in zip(records, _methods(records), outcomes, strict=True):
-        shown = first | {"F1": number_with_interval(row["f1"], row["f1_low"], row["f1_high"])}
+        shown = first | ({"replies with fewer": str(row["n_short"])} if short else {})
+        shown |= {"F1": number_with_interval(row["f1"], row["f1_low"], row["f1_high"])}
         if not equal_sizes:
             shown |= {"precision": number(row["precision"]), "recall": number(row["recall"])}
         corrected = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]

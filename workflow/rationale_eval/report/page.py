@@ -127,7 +127,8 @@ def tables_of(
                 found[key] = None
             elif name == "alignment":
                 sets = rows[(rows["budget"] == AS_GIVEN) & (rows["kind"] != "human")]
-                equal = part == "main" and spec["budgets"][budget]["kind"] == "top_var" and sets.empty
+                as_marked = part == "main" and spec["budgets"][budget]["kind"] == "top_var"
+                equal = as_marked and sets.empty and not rows["n_short"].any()
                 found[key] = alignment_table(rows, f"{key}-{position}", equal)
             else:
                 found[key] = faithfulness_table(rows, f"{key}-{position}")
