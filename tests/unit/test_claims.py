@@ -30,6 +30,7 @@ from scipy import stats
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 STUDY = SPEC | {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var"}
 SIMULATIONS = 1000
+BASE_A = Cell("a", "m", "base")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -189,6 +190,7 @@ def test_collapsed_cells_are_left_out_of_the_pool_and_counted():
     assert (one["verdict"], other["verdict"]) == (CONTRADICTED, INCONCLUSIVE)
     assert other["reason"] == "collapsed: base gives nearly every text one label"
     assert found["faithfulness_prompting_lower"]["pooled"]["n"] == 150
+    assert found["faithfulness_prompting_lower"]["reason"].endswith("1 of 2 cells have no verdict and are left out")
     cells[Cell("a", "m", "base")] = Measured(cells[flat].correct, cells[flat].values, 1.0)
     assert by_name(cells)["faithfulness_prompting_lower"]["reason"].startswith("collapsed: base")
 
@@ -236,6 +238,19 @@ def test_a_scored_prompt_and_missing_values_do_no_harm():
             )
             values.values[measure] = pd.concat([series, extra.dropna()])
     assert by_name(cells, STUDY | {"methods": methods})["alignment_prompting_better"]["verdict"] == SUPPORTED
+
+
+def test_a_model_without_attribution_is_left_out_and_the_others_are_judged():
+    cells = study(0.2)
+    only = {name: series[series.index.get_level_values(0) == "said"] for name, series in cells[BASE_A].values.items()}
+    cells[Cell("a", "api", "base")] = Measured(cells[BASE_A].correct, only, 0.6)
+    found = by_name(cells)
+    assert found["alignment_prompting_better"]["verdict"] == SUPPORTED
+    reasons = {row["model"]: row["reason"] for row in found["alignment_prompting_better"]["cells"]}
+    assert reasons["api"] == "no instance has a value of every method"
+    ranking = {row["model"]: row["reason"] for row in found["ranking_without_errors"]["cells"]}
+    assert ranking["api"] == "no instance has a value of every method"
+    assert found["ranking_without_errors"]["methods"] == ["att", "sal", "ixg"]
 
 
 def test_contrasts_in_words():

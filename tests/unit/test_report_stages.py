@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rationale_eval.errors import UserError
 from rationale_eval.report import figures, page, tables
-from rationale_eval.report.layout import Cell
+from rationale_eval.report.layout import Cell, read_claims
 from rationale_eval.report.method_figures import alignment_figure
 from rationale_eval.report.record import Record, differences
 from rationale_eval.tables import read_provenance
@@ -198,3 +198,8 @@ def test_a_missing_table_or_figure_is_named(tmp_path):
         )
     with pytest.raises(UserError, match="there is no such figure"):
         page.picture(tmp_path / "alignment.svg")
+    with pytest.raises(UserError, match=r"claims\.json: there is no such file; the stage `claims` writes it"):
+        read_claims(tmp_path / "claims.json")
+    (tmp_path / "claims.json").write_text('{"claims": [', encoding="utf-8")
+    with pytest.raises(UserError, match=r"claims\.json: not whole"):
+        read_claims(tmp_path / "claims.json")

@@ -168,5 +168,7 @@ def exclusion(used: Sequence[Cell], cells: Mapping[Cell, Measured], n: int, spec
     collapsed = [cell.checkpoint for cell in used if is_collapsed(cells[cell].majority_share, spec["validity"])]
     if collapsed:
         return f"collapsed: {', '.join(collapsed)} gives nearly every text one label"
+    if not n:
+        return "no instance has a value of every method"
     least = spec["claims"]["min_instances"]
     return f"too few instances: {n} of at least {least}" if n < least else ""

@@ -80,11 +80,16 @@ def reversals(cell: Ranked) -> dict[tuple[str, str], float]:
 
 
 def ranked_methods(methods: Mapping[str, Mapping[str, Any]], cells: Mapping[Cell, Measured], budget: str) -> list[str]:
-    """The methods that have flips at the main budget in every cell, references left out."""
+    """The methods that have flips at the main budget in most cells, references left out.
+
+    A cell that lacks one of them has no ranking: a model behind an API gives no attribution.
+    """
     names = [name for name, entry in methods.items() if entry["kind"] not in REFERENCE_KINDS]
-    found = [
-        name for name in names if all(len(of_method(cell.values["flip"], name, budget)) for cell in cells.values())
-    ]
+    found = []
+    for name in names:
+        having = sum(len(of_method(cell.values["flip"], name, budget)) > 0 for cell in cells.values())
+        if 2 * having > len(cells):
+            found.append(name)
     if len(found) < 3:
         raise NotTestedError(
             f"only {len(found)} methods have flips at the main budget {budget}, and a ranking needs three"

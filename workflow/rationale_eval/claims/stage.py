@@ -89,6 +89,9 @@ def verdicts(claims: Sequence[Claim], cells: Mapping[Cell, Measured], spec: Mapp
             verdict = of_existence(counted) if counted else (INCONCLUSIVE, pooled["excluded"])
             pooled["verdict"], pooled["reason"] = verdict
             pooled["p_corrected"] = min((cell["p_corrected"] for cell in counted), default=None)
+        out = sum(bool(cell["excluded"]) for cell in row["cells"])
+        if 0 < out < len(row["cells"]):
+            pooled["reason"] += f"; {out} of {len(row['cells'])} cells have no verdict and are left out"
         row |= {"verdict": pooled["verdict"], "reason": pooled["reason"]}
     return found
 
