@@ -72,11 +72,10 @@ def floating_point(plan: StudyPlan, corpus: str, model: str, rows: Rows) -> Iter
         if isinstance(entry, IntegratedGradientsMethod):
             yield f"attributions {method}", work(entry.steps, WITH_INPUTS)
         if isinstance(entry, AblationMethod):
-            words = sum(count * len(row.words) for row, count in rows.test) / max(1, rows.count)
-            yield f"attributions {method}", work(words, FORWARD)
+            yield f"attributions {method}", work(rows.words, FORWARD)
         if isinstance(entry, PromptMethod):
             yield f"replies {method}", _replies(plan, corpus, model, method, rows, points)
-    yield "perturb", work(masks_of(plan, model), FORWARD)
+    yield "perturb", work(masks_of(plan, corpus, model, rows.words), FORWARD)
 
 
 def _replies(plan: StudyPlan, corpus: str, model: str, method: str, rows: Rows, points: int) -> Work:
