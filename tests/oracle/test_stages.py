@@ -7,8 +7,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from model_cells import RATIONALE, TEXTS, naive
+from model_cells import RATIONALE, TEXTS, Naive, instance, naive, shown
 from rationale_eval.errors import UserError
+from rationale_eval.faithfulness.schema import ALL, LEFT_OUT, RANDOM, WHOLE
+from rationale_eval.rationales.budgets import top
+from rationale_eval.rationales.reference import random_scores
 from rationale_eval.rationales.schema import rationale_row
 from rationale_eval.tables import read_provenance
 
@@ -123,8 +126,46 @@ def test_perturbed_scores_are_those_of_the_text_one_would_write(cell_of, assert_
     for key, text in expected.items():
         assert_close(rows[key]["scores"], naive(cell.card, text))
     assert {row["status"] for key, row in rows.items() if key[1] == "long"} == {"too_long"}
-    assert {row["status"] for key, row in rows.items() if key[1] == "markup"} == {"chat_markup"}
+    assert {row["status"] for key, row in rows.items() if key[:2] == ("descending", "markup")} == {"chat_markup"}
     assert all((row["scores"] is None) == (row["status"] != "ok") for row in rows.values())
+
+
+def test_an_announced_mask_is_announced_before_the_whole_text_too(cell_of, assert_close):
+    cell = cell_of()
+    rows = cell.perturb("p", {"same": RATIONALE["same"]}, mask="[GONE]", announce=True)
+    found = {(row["method"], row["operation"]): row["scores"] for row in rows if row["id"] == "warm"}
+    asked = Naive(cell.card)
+    for key, text in {
+        (WHOLE, "mask"): TEXTS["warm"],
+        ("same", "mask"): "[GONE] warm and elegant concert.",
+        (ALL, "mask"): "[GONE] [GONE] [GONE] [GONE] [GONE]",
+    }.items():
+        said = "Some words of what follows may have been replaced by [GONE].\n\n"
+        prompt = asked.tokenizer.apply_chat_template(
+            [{"role": "user", "content": said + shown(text)}], tokenize=False, add_generation_prompt=True
+        )
+        start = len(asked.ids(prompt))
+        with torch.no_grad():
+            expected = [float(asked.score(start, asked.ids(prompt + label))) for label in ("negative", "positive")]
+        assert_close(found[key], expected)
+
+
+def test_points_of_curves_random_words_and_words_left_out_are_scored_as_such(cell_of, assert_close):
+    cell = cell_of()
+    more = {"curves": {"methods": ["same"], "ratios": [0.5]}, "random_seeds": [3], "leave_one_out": True}
+    rows = cell.perturb("p", {"same": RATIONALE["same"]}, **more)
+    found = {(row["method"], row["budget"], row["operation"]): row for row in rows if row["id"] == "warm"}
+    expected = {
+        ("same", "(3)", "mask"): "___ ___ ___ elegant concert.",
+        ("same", "(3)", "keep"): "A warm and ___ ___",
+        (LEFT_OUT, "(1)", "mask"): "A ___ and elegant concert.",
+        (ALL, "as_given", "mask"): "___ ___ ___ ___ ___",
+    }
+    for key, text in expected.items():
+        assert_close(found[key]["scores"], naive(cell.card, text))
+    drawn = top(random_scores(instance("warm", TEXTS["warm"]), 3), 1)
+    words = ["___" if hidden else word for word, hidden in zip(TEXTS["warm"].split(), drawn, strict=True)]
+    assert_close(found[RANDOM, "(1)", "mask"]["scores"], naive(cell.card, " ".join(words)))
 
 
 def test_an_input_that_several_methods_ask_for_is_scored_once(cell_of, capsys):
@@ -133,12 +174,12 @@ def test_an_input_that_several_methods_ask_for_is_scored_once(cell_of, capsys):
     capsys.readouterr()
     both = cell.perturb("q", RATIONALE | {"third": RATIONALE["same"]}, memo="empty")
     log = capsys.readouterr().err
-    # warm: one word masked, the others masked; short: the same two; long cannot be asked.
-    assert "perturb: 4 inputs, 0 in the memo, 4 to compute" in log
+    # warm: one word masked, the others masked; short: the same two; all words of each but long, which cannot be asked.
+    assert "perturb: 8 inputs, 0 in the memo, 8 to compute" in log
     assert [row | {"method": ""} for row in both if row["method"] == "third"] == [
         row | {"method": ""} for row in both if row["method"] == "same"
     ]
-    assert [row["scores"] is not None for row in once] == [True] * 3
+    assert [row["scores"] is not None for row in once if row["method"] == "same"] == [True] * 3
 
 
 def test_perturbing_again_asks_the_model_nothing_and_gives_the_same(cell_of, capsys):
@@ -146,7 +187,7 @@ def test_perturbing_again_asks_the_model_nothing_and_gives_the_same(cell_of, cap
     first = cell.perturb("p", RATIONALE)
     capsys.readouterr()
     assert cell.perturb("q", RATIONALE) == first
-    assert "4 in the memo, 0 to compute" in capsys.readouterr().err
+    assert "8 in the memo, 0 to compute" in capsys.readouterr().err
     shutil.rmtree(cell.folder / "memo")
     assert cell.perturb("r", RATIONALE) == first
 

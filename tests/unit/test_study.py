@@ -114,36 +114,49 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "saliency": plan.method("saliency_l2", MODEL),
         "alignment": plan.alignment(),
         "perturbation": plan.perturbation("movie_reviews", MODEL),
+        "curves": plan.curves(MODEL),
+        "deleted": plan.perturbation("movie_reviews", MODEL, "delete"),
+        "measure tables": plan.measure_tables(),
+        "sensitivity": plan.sensitivity(),
         "tables": plan.tables(),
         "figures": plan.figures(),
         "page": plan.page(),
     }
 
 
-ASKED = {"finetuning", "evidence", "unbound", "guided", "perturbation"}
+MASKED = {"perturbation", "deleted"}
+REPORTED = {"tables", "measure tables", "sensitivity", "page"}
+ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
         (["perturbation", "mask"], "[MASK]", {"perturbation", "page"}),
+        (["perturbation", "announce"], True, {"perturbation", "page"}),
+        (["operators", "delete", "announce"], True, {"deleted"}),
+        (["operators", "mask_token", "mask"], "<gone>", set()),
+        (["study", "operators"], ["delete"], {"sensitivity", "page"}),
+        (["faithfulness", "aopc_ratios"], [0.5], {"perturbation", "curves"}),
+        (["faithfulness", "random_seeds"], [7], {"perturbation"}),
+        (["faithfulness", "leave_one_out"], True, {"perturbation"}),
         (["models", MODEL, "system_prompt"], "Be brief.", ASKED),
         (["models", MODEL, "prompt_style"], "completion", ASKED),
         (["models", MODEL, "licence"], "MIT", {"model"}),
         # A question about words is put without solved examples.
-        (["tasks", "sentiment", "shots"], 2, {"finetuning", "evidence", "perturbation"}),
-        (["tasks", "sentiment", "shots_seed"], 1, {"finetuning", "evidence", "perturbation"}),
+        (["tasks", "sentiment", "shots"], 2, {"finetuning", "evidence", *MASKED}),
+        (["tasks", "sentiment", "shots_seed"], 1, {"finetuning", "evidence", *MASKED}),
         (["tasks", "nli", "shots"], 2, set()),
         (["corpora", "movie_reviews", "privacy"], "None.", {"card"}),
         (["corpora", "movie_reviews", "test_rows"], 50, {"test"}),
         (["corpora", "movie_reviews", "local"], "reviews", set()),
         (["corpora", "e_snli", "aggregation"], "union", set()),
-        (["methods", "prompt_guided", "max_words"], 10, {"guided", "tables", "figures", "page"}),
+        (["methods", "prompt_guided", "max_words"], 10, {"guided", "figures", *REPORTED}),
         (["finetuning", "rank"], 4, {"finetuning"}),
         (["study", "title"], "Another", {"page"}),
         (["data_root"], "elsewhere", set()),
     ],
-    ids=lambda value: ".".join(value) if isinstance(value, list) else None,
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else None,
 )
 def test_each_step_reads_only_its_slice(path: list[str], value: Any, changed: set[str], raw: dict[str, Any]) -> None:
     before = slices(raw)

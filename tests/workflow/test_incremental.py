@@ -14,8 +14,10 @@ from .conftest import CELL, Workspace
 pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
-REPORT = {"report_tables": 1, "report_figures": 1, "report_page": 1}
-JUDGING = {"alignment": 2, "perturb": 2, "faithfulness": 2, **REPORT}
+REPORT = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
+MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1}  # of one checkpoint
+MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, **REPORT}
+JUDGING = {"alignment": 2, **MASKING}
 ASKED = {"replies": 4, "prompted_rationale": 4}
 ASKING = {"evidence": 2, "rationale": 6, **ASKED, **JUDGING}
 TESTING = {"corpus": 1, "corpus_card": 1, "evidence": 2, "rationale": 12, **ASKED, **JUDGING}
@@ -63,8 +65,10 @@ EDITS = {
         {"rationale": 2, **JUDGING},
     ),
     "budget": ("config.yaml", "ratio: 0.2", "ratio: 0.5", JUDGING),
-    "mask": ("config.yaml", "\n  mask: ___", '\n  mask: "[MASK]"', {"perturb": 2, "faithfulness": 2, **REPORT}),
-    "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", REPORT),
+    "mask": ("config.yaml", "\n  mask: ___", '\n  mask: "[MASK]"', MASKING),
+    "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", {"measure_tables": 1, **REPORT}),
+    "thresholds of the AOPC": ("config.yaml", "0.2, 0.5] #", "0.2] #", MASKING),
+    "a way to mask that the study does not use": ("config.yaml", 'mask: "[MASK]" }', 'mask: "<gone>" }', {}),
     "title": ("configs/smoke.yaml", "title: Smoke study", "title: Smoke", {"report_page": 1}),
     "method over existing evidence": (
         "configs/smoke.yaml",
@@ -85,7 +89,7 @@ EDITS = {
         "train_rows: 8",
         "train_rows: 10",
         {"corpus": 1, "corpus_card": 1, "finetune": 1, "evidence": 1, "rationale": 3, "replies": 2}
-        | {"prompted_rationale": 2, "alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+        | {"prompted_rationale": 2, "alignment": 1, **MASKED, **REPORT},
     ),
     "what a corpus is": ("configs/smoke.yaml", "Made-up sentences.", "Sentences.", {"corpus_card": 1, **CARDS}),
     "learning rate": (
@@ -93,7 +97,7 @@ EDITS = {
         "  validation_rows: 2",
         "  validation_rows: 2\n  learning_rate: 1.0e-3",
         {"finetune": 1, "evidence": 1, "rationale": 3, "replies": 2, "prompted_rationale": 2}
-        | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+        | {"alignment": 1, **MASKED, **REPORT},
     ),
     # what other=8, rank=16 would also be as a set of values
     "rank and batch swapped": (
@@ -101,14 +105,14 @@ EDITS = {
         "  batch_rows: 4",
         "  batch_rows: 8\n  rank: 4",
         {"finetune": 1, "evidence": 1, "rationale": 3, "replies": 2, "prompted_rationale": 2}
-        | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+        | {"alignment": 1, **MASKED, **REPORT},
     ),
     "another epoch": (
         "configs/smoke.yaml",
         "checkpoints: [base, 1]",
         "checkpoints: [base, 1, 3]",
         {"finetune": 2, "evidence": 1, "rationale": 6, "replies": 2, "prompted_rationale": 2}
-        | {"alignment": 1, "perturb": 1, "faithfulness": 1, **REPORT},
+        | {"alignment": 1, **MASKED, **REPORT},
     ),
     "explanation prompt": (
         "workflow/prompts/sentiment.yaml",
@@ -165,7 +169,7 @@ EDITS = {
         "workflow/rationale_eval/faithfulness/masking.py",
         'OPERATORS = ("replace", "delete")',
         'OPERATORS = ("delete", "replace")',
-        {"perturb": 2, "faithfulness": 2, **REPORT},
+        MASKING,
     ),
     "code of the alignment": (
         "workflow/rationale_eval/alignment.py",

@@ -329,7 +329,8 @@ class Faithfulness(Strict):
         default=False, description="Mask each word by itself, to compare the order of words with that."
     )
     random_seeds: list[Seed] = Field(
-        default=[0, 1, 2], description="Draws of as many random words as each choice has, for normalised measures."
+        default=[0, 1, 2],
+        description="Draws of as many random words as each choice has; the first alone for models behind an API.",
     )
 
 

@@ -340,7 +340,7 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def _curved(self, model: str) -> list[str]:
+    def curved(self, model: str) -> list[str]:
         """The methods whose order of words has curves: those of the study that score words.
 
         None for a model behind an API: reference rows alone would have some, and each point is paid for.
@@ -357,7 +357,18 @@ class StudyPlan:
             return entry.gives == "scores"
         return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
 
-    def _ratios(self) -> list[float]:
+    def random_seeds(self, model: str) -> list[int]:
+        """The draws of random words; one for a model behind an API, which is paid for each."""
+        seeds = self.config.faithfulness.random_seeds
+        return seeds[:1] if model in self.apis else seeds
+
+    def leaves_one_out(self, model: str) -> bool:
+        """Whether each word is masked by itself: only where there is an order to compare with that."""
+        return self.config.faithfulness.leave_one_out and bool(self.curved(model))
+
+    @property
+    def ratios(self) -> list[float]:
+        """The shares of words at which the curves of an order have points."""
         return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
 
     def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
@@ -365,9 +376,8 @@ class StudyPlan:
 
         By the others rationales alone are scored: what else measures rest on is by the main one.
         """
-        settings = self.config.faithfulness
         main = operator is None
-        curves = {"methods": self._curved(model) if main else [], "ratios": self._ratios() if main else []}
+        curves = {"methods": self.curved(model) if main else [], "ratios": self.ratios if main else []}
         entry = self.config.perturbation if operator is None else self.config.operators[operator]
         return canonical(
             self._classifying(corpus, model)
@@ -375,17 +385,17 @@ class StudyPlan:
                 "methods": self._evaluated(),
                 "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
                 "curves": curves,
-                "random_seeds": settings.random_seeds if main else [],
-                "leave_one_out": settings.leave_one_out and main,
+                "random_seeds": self.random_seeds(model) if main else [],
+                "leave_one_out": self.leaves_one_out(model) and main,
                 **entry.model_dump(),
             }
         )
 
     def curves(self, model: str) -> str:
         """Slice of the measures of orders of words."""
-        curved = self._curved(model) if self._ratios() else []
+        curved = self.curved(model) if self.ratios else []
         methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
-        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self._ratios()}
+        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self.ratios}
         return canonical({"methods": methods, **ratios})
 
     def _operators(self) -> dict[str, Any]:

@@ -49,6 +49,11 @@ def cells(path):
     return [f"{RESULTS}/{cell.path}/{path}" for cell in plan.cells]
 
 
+def by_operators(table):
+    """``table`` of every cell by each of the study's other operators."""
+    return [path for operator in plan.study.operators for path in cells(f"{table}/{operator}.parquet")]
+
+
 def tables_of(cell, folder, methods):
     """One table for each of ``methods`` in a folder of a cell."""
     return [f"{RESULTS}/{cell.path}/{folder}/{method}.parquet" for method in methods]

@@ -2,11 +2,6 @@
 MEASURE_TABLES = ["faithfulness_curves", "faithfulness_normalised"]
 
 
-def by_operators(table):
-    """``table`` of every cell by each of the study's other operators."""
-    return [path for operator in plan.study.operators for path in cells(f"{table}/{operator}.parquet")]
-
-
 rule measure_tables:
     input:
         predictions=cells("predictions.parquet"),
