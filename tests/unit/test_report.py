@@ -144,20 +144,24 @@ def test_a_finding_names_all_that_are_equally_good():
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (0.3, 0.6, "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}60: more"),
+        (
+            0.3,
+            0.6,
+            "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}60, corrected p 0.040: more",
+        ),
         (0.1, 0.6, ": not told apart"),
     ],
 )
 def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, verdict):
-    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var")
+    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05)
     assert "As many random words flip 20\N{NO-BREAK SPACE}% of the same texts" in text
     assert verdict in text
 
 
 def test_what_is_said_of_a_collapsed_cell_begins_with_that():
     rows = pd.DataFrame([estimate("a", 0.5, 0.4, 0.6) | {"collapsed": True}])
-    for finding in (alignment_finding, faithfulness_finding):
-        assert finding(rows, "top_var").startswith("Inconclusive, since the model has collapsed")
+    for text in (alignment_finding(rows, "top_var"), faithfulness_finding(rows, "top_var", 0.05)):
+        assert text.startswith("Inconclusive, since the model has collapsed")
 
 
 def test_a_missing_interval_sets_nothing_apart():

@@ -10,6 +10,7 @@ from rationale_eval.report.html_tables import accuracy_table, faithfulness_table
 from rationale_eval.report.method_figures import faithfulness_figure
 from rationale_eval.report.validity import groups, is_collapsed, random_flips, reference_flips
 from report_trees import INTERVAL, METHODS, VALIDITY, estimate, run, write_cell
+from scipy import stats
 
 ASKED = {"kind": "prompt", "strategy": "unbound"}
 SPEC = {
@@ -56,6 +57,9 @@ def test_random_words_are_compared_instance_by_instance():
     assert found["flip_random"] == pytest.approx(1 / 6)
     assert found["flip_beyond_random"] == pytest.approx(1 / 2)
     assert found["flip_beyond_random_low"] < 0.5 < found["flip_beyond_random_high"]
+    # The differences are 1/2, 1 and 0.
+    known = stats.ttest_1samp([0.5, 1.0, 0.0], 0)
+    assert (found["beyond_random_p"], found["beyond_random_effect"]) == pytest.approx((known.pvalue, 1.0))
 
 
 @pytest.mark.parametrize(

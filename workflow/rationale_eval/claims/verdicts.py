@@ -68,7 +68,7 @@ def of_existence(cells: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     verdicts = [cell["verdict"] for cell in cells]
     there, count = verdicts.count(SUPPORTED), len(verdicts)
     if there:
-        return SUPPORTED, f"in {there} of {count} cells after Holm's correction"
+        return SUPPORTED, f"in {there} of {count} {'cell' if count == 1 else 'cells'} after Holm's correction"
     if verdicts and verdicts.count(CONTRADICTED) == count:
         return CONTRADICTED, "in every cell the interval lies wholly on the other side"
-    return INCONCLUSIVE, f"in none of {count} cells after Holm's correction"
+    return INCONCLUSIVE, f"in none of {count} {'cell' if count == 1 else 'cells'} after Holm's correction"

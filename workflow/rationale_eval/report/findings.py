@@ -12,6 +12,7 @@ from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.wording import (
     n_text,
     number_with_interval,
+    p_text,
     percent,
     percent_with_interval,
     points_with_interval,
@@ -114,7 +115,7 @@ def alignment_finding(rows: pd.DataFrame, budget: str) -> str:
     )
 
 
-def faithfulness_finding(rows: pd.DataFrame, budget: str) -> str:
+def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float) -> str:
     """Which method's words flip most predictions at ``budget``, beside the reference rows."""
     best, names, others = _contest(candidates(rows, budget), "flip_rate")
     if best is None:
@@ -125,12 +126,13 @@ def faithfulness_finding(rows: pd.DataFrame, budget: str) -> str:
     ]
     if best["n_random"]:
         low, high = best["flip_beyond_random_low"], best["flip_beyond_random_high"]
-        verdict = "more" if low > 0 else "fewer" if high < 0 else "not told apart"
+        told = best["beyond_random_p_corrected"] < alpha
+        verdict = "more" if told and low > 0 else "fewer" if told and high < 0 else "not told apart"
         random = percent(best["flip_random"], best["n_random"])
         beyond = points_with_interval(best["flip_beyond_random"], low, high, best["n_random"])
         parts.append(
-            f"As many random words flip {random} of the same texts (difference {beyond}, {n_text(best['n_random'])}: "
-            f"{verdict})."
+            f"As many random words flip {random} of the same texts (difference {beyond}, {n_text(best['n_random'])}, "
+            f"corrected p {p_text(best['beyond_random_p_corrected'])}: {verdict})."
         )
     for kind, text in (("human", "The words that people marked flip"), ("all_words", "Masking every word flips")):
         reference = _reference(rows, kind, AS_GIVEN)
@@ -143,10 +145,10 @@ def _rate(row: Row) -> str:
     return percent_with_interval(row["flip_rate"], row["flip_rate_low"], row["flip_rate_high"], row["n"])
 
 
-def findings(cell: Cell, tables: Mapping[str, pd.DataFrame], budget: str) -> list[str]:
+def findings(cell: Cell, tables: Mapping[str, pd.DataFrame], budget: str, alpha: float) -> list[str]:
     """The sentences of one cell: accuracy, alignment, faithfulness."""
     return [
         accuracy_finding(cell.rows(tables["accuracy"]).to_dict("records")[0]),
         alignment_finding(cell.rows(tables["alignment"]), budget),
-        faithfulness_finding(cell.rows(tables["faithfulness"]), budget),
+        faithfulness_finding(cell.rows(tables["faithfulness"]), budget, alpha),
     ]

@@ -226,7 +226,7 @@ def context(
         "resamples": interval["resamples"],
         "smallest": int(tables["accuracy"]["n"].min()),
         "ceilings": {card.name: card.ceiling for card in cards},
-        "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
+        "findings": {cell: findings(cell, tables, spec["main_budget"], tested["settings"]["alpha"]) for cell in cells},
         "measures": measure_sections(cells, measures, spec),
         "claims": [shown_claim(claim) for claim in tested["claims"]],
         "claim_sentences": claim_sentences(tested["claims"]),

@@ -60,6 +60,7 @@ from rationale_eval.report.validity import (
     reference_flips,
 )
 from rationale_eval.report.word_agreement import AGREEMENT_COLUMNS, agreement_rows
+from rationale_eval.statistics.comparison import holm
 from rationale_eval.statistics.intervals import DIFFERENCE, proportion_interval
 from rationale_eval.statistics.labels import entropy, macro_f1, majority
 
@@ -91,13 +92,14 @@ ALIGNMENT_COLUMNS = (
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
 # `sufficiency` and `flip_when_kept` are means over `n_kept` instances. What a flip rate is read beside follows:
 # `flip_random`, equally many random words on the `n_random` instances where there are such (mean of `draws`), and
-# `flip_beyond_random`, the difference on these instances; the cell's flip rates of all and of people's words; and what
-# the accuracy table says of the cell.
+# `flip_beyond_random`, the difference on these instances, with its effect size and p, which is corrected by Holm over
+# the rows of the cell; the cell's flip rates of all and of people's words; and what the accuracy table says of it.
 _BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
     *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
     *("n_random", "draws", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
+    *("beyond_random_effect", "beyond_random_p", "beyond_random_p_corrected"),
     *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE),
 )
 # By `split` (outcome, label, length) the instances of each `group`, at the main budget and for sets as given.
@@ -250,9 +252,13 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
                 row |= {"f1_low": None, "f1_high": None}
             rows["alignment"].append(names | group | row | flagged)
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
+        masked = []
         for group, frame in _groups(faithfulness, spec):
             row = faithfulness_row(frame, correct, interval) | random_flips(frame, faithfulness, spec)
-            rows["faithfulness"].append(names | group | row | beside)
+            masked.append(names | group | row | beside)
+        for row, corrected in zip(masked, holm([row["beyond_random_p"] for row in masked]), strict=True):
+            row["beyond_random_p_corrected"] = corrected
+        rows["faithfulness"] += masked
         rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
         rows["labels"] += [names | row for row in label_rows(predictions)]
         asked = prompted(spec["methods"])
@@ -303,7 +309,7 @@ def main(argv: list[str]) -> None:
         raise UserError("the study has no cell: give it at least one corpus, model and checkpoint")
     rows = collect(cells, args.results, spec)
     inputs = {name: path for cell in cells for name, path in inputs_of(cell, args.results, spec["methods"]).items()}
-    made = provenance("tables", spec, inputs, ("numpy", "pandas", "scipy"))
+    made = provenance("tables", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     for name, found in rows.items():
         write(args.output, name, COLUMNS[name], found, made)
         say(f"{args.output / name}: {len(found)} rows")

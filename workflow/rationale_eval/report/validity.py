@@ -11,7 +11,7 @@ import pandas as pd
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Row, instance_means, with_interval
 from rationale_eval.report.layout import PROMPT
-from rationale_eval.statistics.intervals import DIFFERENCE
+from rationale_eval.statistics.comparison import compare
 from rationale_eval.statistics.labels import margins
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -59,7 +59,8 @@ def random_flips(frame: pd.DataFrame, faithfulness: pd.DataFrame, spec: Mapping[
     """How often equally many random words flip on the instances of ``frame``, one method at one budget of a cell.
 
     Only instances in which both have the same number of words count (``n_random``); draws are averaged within an
-    instance. ``flip_beyond_random``: the method's flip minus that, paired. Nothing where the study has no such draws.
+    instance. ``flip_beyond_random``: the method's flip minus that, paired, with effect size and p. Nothing where the
+    study has no such draws.
     """
     name, budget = frame["method"].iloc[0], frame["budget"].iloc[0]
     method = spec["methods"][name]
@@ -74,13 +75,17 @@ def random_flips(frame: pd.DataFrame, faithfulness: pd.DataFrame, spec: Mapping[
     pairs = own.join(by_instance, how="inner", suffixes=("", "_random"))
     pairs = pairs[pairs["selected"] == pairs["selected_random"]]
     beyond = pairs["flip"] - pairs["flip_random"]
+    paired = compare([beyond.to_numpy(dtype=float)], spec["interval"])
     return {
         "n_random": len(pairs),
         "draws": int(rows.groupby("id").size().max()) if len(rows) else 0,
         "flip_random": float(pairs["flip_random"].mean()) if len(pairs) else None,
         **with_interval("flip_random", pairs["flip_random"], spec["interval"]),
         "flip_beyond_random": float(beyond.mean()) if len(pairs) else None,
-        **with_interval("flip_beyond_random", beyond, spec["interval"], DIFFERENCE),
+        "flip_beyond_random_low": None if paired is None else paired.low,
+        "flip_beyond_random_high": None if paired is None else paired.high,
+        "beyond_random_effect": None if paired is None else paired.effect,
+        "beyond_random_p": None if paired is None else paired.p,
     }
 
 
