@@ -24,9 +24,9 @@ def masks_of(plan: StudyPlan, model: str, words: float) -> int:
         choices += draws * sum(inputs.values())
         if not (isinstance(entry, FixedMethod) and entry.kind == "all_words"):
             sizes |= {method if budget in AS_GIVEN else budget: count for budget, count in inputs.items()}
-        if method in plan.curved(model):
-            points += 2 * draws * len(plan.ratios)
+        if method in plan.masking.curved(model):
+            points += 2 * draws * len(plan.masking.ratios)
     operators = [plan.config.perturbation, *(plan.config.operators[name] for name in plan.study.operators)]
     total = sum(choices + 1 + operator.announce for operator in operators)
-    total += len(plan.random_seeds(model)) * sum(sizes.values()) + points
-    return round(total + (words if plan.leaves_one_out(model) else 0))
+    total += len(plan.masking.random_seeds(model)) * sum(sizes.values()) + points
+    return round(total + (words if plan.masking.leaves_one_out(model) else 0))
