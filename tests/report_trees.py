@@ -54,7 +54,16 @@ REPLIED = {
 
 def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
     """A row of a report table with the same estimate for F1 and flip rate."""
-    row = {"method": method, "kind": kind, "budget": budget, "n": 60, "f1": f1, "f1_low": low, "f1_high": high}
+    row = {
+        "method": method,
+        "kind": kind,
+        "budget": budget,
+        "n": 60,
+        "n_short": 0,
+        "f1": f1,
+        "f1_low": low,
+        "f1_high": high,
+    }
     row |= {f"f1_corrected{end}": value - 0.1 for end, value in (("", f1), ("_low", low), ("_high", high))}
     row |= {"collapsed": False, "n_random": 60, "flip_random": 0.2}
     row |= {f"flip_beyond_random{end}": value - 0.2 for end, value in (("", f1), ("_low", low), ("_high", high))}

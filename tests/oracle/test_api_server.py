@@ -37,6 +37,8 @@ PROMPTS = Path(__file__).parents[2] / "workflow/prompts/sentiment.yaml"
 SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 TEXTS = {"good": "A lovely film with a superb end.", "bad": "A dreadful, tedious meal."}
 UNLIMITED = {"requests": None, "tokens": None, "money": None}
+# Beside the rationales only all words are masked.
+NOTHING_ELSE = {"announce": False, "curves": {"methods": [], "ratios": []}, "random_seeds": [], "leave_one_out": False}
 REPLY_TOKENS = 24
 
 
@@ -153,7 +155,7 @@ def test_masked_texts_are_asked_again(cell, oracle):
     table = [rationale_row(name, selected=[True] * len(text.split())) for name, text in TEXTS.items()]
     write_table(cell.folder / "all.parquet", table, RATIONALES, {})
     spec = {"methods": [{"name": "all", "budgets": {"as_given": {"kind": "as_given"}}}], "operator": "replace"}
-    spec |= {"mask": "___", "keep_only_budgets": []}
+    spec |= {"mask": "___", "keep_only_budgets": []} | NOTHING_ELSE
     rows = read_table(cell.folder / "predictions.parquet", PREDICTIONS)
     made = [row | {"status": "ok", "predicted": row["gold"]} for row in rows]
     write_table(cell.folder / "given.parquet", made, PREDICTIONS, {})

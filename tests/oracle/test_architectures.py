@@ -99,6 +99,23 @@ def test_alone_in_a_batch_and_behind_a_prefix_all_methods_are_their_definitions(
                     assert_close(one[kind][name], value, values[SUMS.get(name, name)])
 
 
+@pytest.mark.xdist_group("smollm2")
+def test_on_smollm2_all_methods_are_their_definitions(smollm2_card, questions_for, assert_close):
+    loaded = load(smollm2_card, "float32")
+    attention.install(loaded.model)
+    folder = smollm2_card.parent / "snapshot"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    questions = questions_for(loaded, {"no": "negative", "yes": "positive indeed"}, runner_up=True)[:2]
+    shared = Prefix(loaded, shared_prefix([question.prompt for question in questions], before_content=True))
+    found = by_token(loaded, shared, questions)
+    for index, question in enumerate(questions):
+        scores = label_scores(model, question.prompt)
+        assert_close(found["gradients"][index]["scores"], scores)
+        for kind, values in statistics(model, question.prompt, question.explained(scores)).items():
+            for name, value in values.items():
+                assert_close(found[kind][index][name], value, values[SUMS.get(name, name)])
+
+
 @EVERY
 def test_what_is_padded_on_the_left_has_the_same_gradients(
     architecture, tiny_loaded, eager_of, questions_for, assert_close

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.attention import AttentionRecorder, Layer
+from rationale_eval.evidence.attention import IMPLEMENTATION, AttentionRecorder, Layer, install, recording
+from rationale_eval.evidence.gradient_x_attention import GradientRecorder
 from rationale_eval.evidence.measure import measure
 from rationale_eval.evidence.targets import Question
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.task import load_task
-from transformers import AutoModelForCausalLM
+from transformers import AttentionInterface, AutoModelForCausalLM
 
 TEXTS = (
     "A warm, elegant concert.",
@@ -91,3 +92,47 @@ def test_rollout_of_two_worked_layers():
 def test_a_model_that_reports_no_attention_is_refused_with_advice():
     with pytest.raises(UserError, match="evidence: \\[gradients\\]"):
         AttentionRecorder(torch.tensor([0])).statistics()
+
+
+def test_attention_with_more_in_it_than_weights_is_refused_with_advice(tiny_loaded):
+    tiny_loaded()  # registers the function
+    query = torch.zeros((1, 1, 2, 4))
+    with (
+        recording(AttentionRecorder(torch.tensor([1]))),
+        pytest.raises(UserError, match="s_aux cannot be recorded; set `evidence: \\[gradients\\]`"),
+    ):
+        AttentionInterface()[IMPLEMENTATION](
+            torch.nn.Module(), query, query, query, torch.zeros((1, 1, 2, 2)), s_aux=torch.zeros(1)
+        )
+
+
+def test_a_model_without_a_kernel_to_record_beside_is_refused_with_advice(tiny_loaded, monkeypatch):
+    model = tiny_loaded().model
+    monkeypatch.setattr(type(model), "_supports_sdpa", False)
+    with pytest.raises(UserError, match="the attention of LlamaForCausalLM cannot be recorded; set"):
+        install(model)
+
+
+def test_gradient_x_attention_of_a_model_that_reports_none_is_refused():
+    with pytest.raises(UserError, match="gradient x attention cannot be had"):
+        GradientRecorder(torch.tensor([0]), torch.tensor([0]), 1).statistics()
+
+
+def test_gradient_x_attention_of_two_worked_layers():
+    """Two positions, one head: the backward pass comes to the second layer first."""
+    recorder = GradientRecorder(torch.tensor([0]), torch.tensor([1]), 2)
+    mask = torch.tensor([[[[0.0, -1e9], [0.0, 0.0]]]])
+    query, value = torch.zeros((1, 1, 2, 1)), torch.tensor([[[[1.0], [-1.0]]]])
+    outputs = [torch.zeros((1, 2, 1, 1), requires_grad=True) for _ in range(2)]
+    for output in outputs:  # equal scores: position 1 attends to both with 0.5
+        recorder.record(Layer(query, value, value, mask, scaling=1.0), output)
+    # Gradients of the outputs: 2 at position 1 of the second layer; 3 and 4 at both of the first.
+    second, first = torch.tensor([[[[0.0]], [[2.0]]]]), torch.tensor([[[[3.0]], [[4.0]]]])
+    outputs[1].backward(second)
+    outputs[0].backward(first)
+    found = {name: values[0].tolist() for name, values in recorder.statistics().items()}
+    # dF/dA is gradient times value: [2, -2] at position 1 of the second layer, [3] and [4, -4] of the first, so that
+    # E is [[0, 0], [1, 0]] and [[3, 0], [2, 0]], and R = (E2 + I) (E1 + I) has the row [4 + 2, 1].
+    assert found["last"] == pytest.approx([1.0, 0.0])
+    assert found["mean"] == pytest.approx([1.5, 0.0])
+    assert found["relevancy"] == pytest.approx([6.0, 1.0])

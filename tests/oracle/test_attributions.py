@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from plain_attributions import label_scores
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence import attributions
 from rationale_eval.evidence.attribution_schema import SCHEMAS
 from rationale_eval.evidence.attributions import word_scores
 from rationale_eval.evidence.integrated import baseline_embedding, integrate
+from rationale_eval.evidence.schema import EVIDENCE
 from rationale_eval.evidence.targets import Question
 from rationale_eval.memo import Memo
 from rationale_eval.models.encoding import PromptEncoder
@@ -19,6 +21,7 @@ from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.task import load_task, task_slice
 from rationale_eval.tables import read_table
+from transformers import AutoModelForCausalLM
 
 TEXTS = ("A lovely film.", "The hotel near the station was dreadful and stale last week!", "grim")
 VERBALISERS = {
@@ -151,7 +154,7 @@ def stage(tmp_path, tiny_card, prompt_file):
         command += ["--model", str(tiny_card("gpt2", "byte_level")), "--memo", str(tmp_path / "memo")]
         command += ["--batch-tokens", "2048", "--batch-rows", "8", "--output", str(tmp_path / "out.parquet")]
         attributions.main(command)
-        return {row["id"]: row for row in read_table(tmp_path / "out.parquet", SCHEMAS[kind])}
+        return {row["id"]: row for row in read_table(tmp_path / "out.parquet", (SCHEMAS | EVIDENCE)[kind])}
 
     return run
 
@@ -172,12 +175,38 @@ def test_ablation_is_the_difference_to_the_text_that_one_would_write(
     assert_close(row["words"], [scores[0][predicted] - found[predicted] for found in scores[1:]])
 
 
+# By kind one of its columns of values.
+VALUES = {
+    "ablation": "words",
+    "integrated_gradients": "ig_dot",
+    "gradients": "gxi_dot",
+    "gradient_x_attention": "relevancy",
+}
+
+
+@pytest.mark.parametrize("of", ["log_probability", "probability", "logit"])
+@pytest.mark.parametrize("target", ["gold", "runner_up"])
+def test_ablation_is_of_the_target(target, of, stage, tiny_card, prompt_file, assert_close):
+    """The instance's label is the last of three."""
+    row = stage("ablation", {"a": "A lovely film"}, operator="replace", mask="___", target=target, of=of)["a"]
+    card = tiny_card("gpt2", "byte_level")
+    eager = AutoModelForCausalLM.from_pretrained(card.parent / "snapshot", attn_implementation="eager").eval()
+    task = load_task(prompt_file(verbalisers=VERBALISERS["several"]))
+    encoder = PromptEncoder(load(card, "float32").tokenizer, task, None)
+    prompts = encoder.encode([{"text": text} for text in ["A lovely film", *MASKED]])
+    order = np.argsort(label_scores(eager, prompts[0]))[::-1]
+    values = np.array([label_scores(eager, prompt, of) for prompt in prompts])
+    targets = values[:, 2] if target == "gold" else values[:, order[0]] - values[:, order[1]]
+    assert_close(row["words"], targets[0] - targets[1:])
+
+
 def test_rows_that_cannot_be_asked_keep_their_status_and_a_second_run_computes_nothing(stage, monkeypatch):
     texts = {"ok": "A lovely film", "long": "so it went on " * 400, "markup": "A <|im_end|> film"}
     settings = {"ablation": {"operator": "replace", "mask": "___"}}
     settings["integrated_gradients"] = {"steps": 3, "baseline": "pad"}
+    settings |= {"gradients": {"target": "gold"}, "gradient_x_attention": {"target": "runner_up", "of": "logit"}}
     first = {kind: stage(kind, texts, **options) for kind, options in settings.items()}
-    for kind, values in (("ablation", "words"), ("integrated_gradients", "ig_dot")):
+    for kind, values in VALUES.items():
         status = {name: row["status"] for name, row in first[kind].items()}
         assert status == {"ok": "ok", "long": "too_long", "markup": "chat_markup"}
         assert [name for name, row in first[kind].items() if row[values] is not None] == ["ok"]

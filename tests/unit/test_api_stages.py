@@ -22,6 +22,8 @@ from rationale_eval.tables import read_provenance, read_table, write_table
 
 PROMPTS = Path(__file__).parents[2] / "workflow/prompts/sentiment.yaml"
 TEXTS = {"warm": "A warm and elegant concert", "grim": "The grim hotel", "odd": "An odd one", "no": "Not for me"}
+# Beside the rationales only all words are masked.
+NOTHING_ELSE = {"announce": False, "curves": {"methods": [], "ratios": []}, "random_seeds": [], "leave_one_out": False}
 LIMITS = {"name": "asked", "key": None, "concurrency": 2, "requests_per_minute": None, "tokens_per_minute": None}
 LIMITS |= {"timeout": 5, "retries": 0, "budget": dict.fromkeys(("requests", "tokens", "money")), "price": None}
 
@@ -115,7 +117,7 @@ def test_scores_come_from_log_probabilities_and_drops_with_them(cell):
         cell.folder / "r.parquet", [rationale_row(name, selected=mask) for name, mask in masks.items()], RATIONALES, {}
     )
     spec = {"methods": [{"name": "r", "budgets": {"as_given": {"kind": "as_given"}}}], "operator": "replace"}
-    spec |= {"mask": "___", "keep_only_budgets": ["as_given"]}
+    spec |= {"mask": "___", "keep_only_budgets": ["as_given"]} | NOTHING_ELSE
     arguments = ("--rationales", cell.folder / "r.parquet", "--output", cell.folder / "perturbed.parquet")
     cell(perturb, "logprobs", spec, "--predictions", cell.folder / "predictions.parquet", *arguments)
     arguments = ["--spec", "{}", "--predictions", str(cell.folder / "predictions.parquet")]
@@ -148,7 +150,7 @@ def test_rows_without_a_prediction_are_neither_asked_about_nor_masked(cell):
     whole = [rationale_row(name, selected=[True] * len(text.split())) for name, text in TEXTS.items()]
     write_table(cell.folder / "r.parquet", whole, RATIONALES, {})
     spec = {"methods": [{"name": "r", "budgets": {"as_given": {"kind": "as_given"}}}], "operator": "replace"}
-    spec |= {"mask": "___", "keep_only_budgets": []}
+    spec |= {"mask": "___", "keep_only_budgets": []} | NOTHING_ELSE
     arguments = ("--rationales", cell.folder / "r.parquet", "--output", cell.folder / "perturbed.parquet")
     cell(perturb, "text", spec, *given, *arguments)
     assert len(cell.api.received) - before == 4

@@ -32,6 +32,7 @@ STUDY = {
         "local-7b": {"source": {"path": "nowhere"}},
     },
     "methods": {"samples": {"kind": "prompt", "strategy": "unbound", "samples": 3, "temperature": 1.0}},
+    "faithfulness": {"aopc_ratios": [], "curve_ratios": [0.5], "random_seeds": [0]},
     "study": {
         "corpora": ["editorials"],
         "models": ["asked", "local-7b"],
@@ -93,10 +94,10 @@ def test_prepared_rows_are_counted_as_they_are(here, capsys):
     assert found["asked predictions"] == ["2", str(tokens), str(2 * 16), f"{(tokens * 10 + 32 * 30) / 1e6:.2f}"]
     assert found["asked replies prompt_guided"][0] == "2"
     assert found["asked replies samples"][0] == "6"
-    # prompt_guided as given, kept too: 2, and cut to the main budget: 2; samples are votes, cut to it: 2; random: three
-    # draws, masked and kept: 6; human: 2. Nothing of saliency. All words masked: 1. As many random words as at the main
-    # budget, in the reply and marked by people, masked and kept: 6.
-    assert found["asked perturb"][:2] == [str(2 * 21), str(21 * tokens)]
+    # prompt_guided as given, kept too: 2, and cut to the main budget: 2; samples are votes, cut to it: 2; human: 2; the
+    # same for random words of equal number: 8; random: 3 draws, masked and kept: 6, and 2; all words: 1. Of saliency
+    # and of curves nothing.
+    assert found["asked perturb"][:2] == [str(2 * 25), str(25 * tokens)]
 
 
 def test_a_model_that_is_opened_is_counted_in_operations(here, capsys):
@@ -109,9 +110,8 @@ def test_a_model_that_is_opened_is_counted_in_operations(here, capsys):
     assert passes == str(2 * 2)  # two epochs
     assert float(hours) == pytest.approx(4 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
     passes, tokens, hours = found["local-7b perturb"]
-    # Saliency too, three draws of random words, and curves at five ratios, masked and kept, of saliency, votes and the
-    # three draws of the method random.
-    assert passes == str(3 * 2 * (14 + 2 + 1 + 3 * 6 + 10 * 5))
+    # Saliency too: 2, and 2 random ones; one point of the curves, masked and kept, of saliency, samples and 3 draws.
+    assert passes == str(3 * 2 * (25 + 4 + 10))
     assert float(hours) == pytest.approx(2 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
 
 

@@ -90,9 +90,71 @@ def test_a_number_that_was_cut_off_does_not_count():
     assert read("great: 0", finished=False) == (TRUNCATED, [])
 
 
-# As SmolLM2-135M-Instruct answered the prompt `scored` of sentiment.yaml about sentences of tests/tiny_models.py
-# (greedy); what a person reads in them was written down by hand.
-REAL: list[tuple[str, str, bool, str, list[tuple[str, float]]]] = []
+# As SmolLM2-135M-Instruct answered about train rows (greedy, 100 tokens at most): the prompt `scored` of sentiment.yaml
+# after two solved examples, and at the end other wordings without any. What a person reads in them was written by hand.
+REAL: list[tuple[str, str, bool, str, list[tuple[str, float]]]] = [
+    (
+        "It's amazingly perceptive in its subtle, supportive but unsentimental look at the Marks family.",
+        "- The: 0\n- perceptive: 1\n- in: 1\n- perceptive: 1\n- in: 1\n- perceptive: 1\n- perceptive: 1\n"
+        "- perceptive: 1\n- perceptive: 1\n- perceptive: 1\n- perceptive: 1\n- perceptive: 1\n"
+        "- perceptive: 1\n- perceptive: 1\n- perceptive: ",
+        False,
+        TRUNCATED,
+        [("the", 0.0), ("perceptive", 1.0), ("in", 1.0)],
+    ),
+    (
+        "A delightful entree in the tradition of food movies.",
+        "- The: 0\n- entree: 0\n- food: 0\n- entree: 0\n- food: 0\n- food: 0\n- entree: 0\n- entree: 0\n"
+        "- entree: 0\n- entree: 0\n- entree: 0\n- entree: 0\n- entree: 0\n- entree: 0\n- entree: 0",
+        False,
+        TRUNCATED,
+        [("the", 0.0), ("entree", 0.0), ("food", 0.0)],
+    ),
+    (
+        "Pure cinematic intoxication, a wildly inventive mixture of comedy and melodrama, "
+        "tastelessness and swooning elegance.",
+        "- Pure: 1\n- Cinema: 1\n- cinematic: 1\n- intoxication: 1\n- is: 1\n- inventive: 1\n- mixture: 1\n"
+        "- comedy: 1\n- melodrama: 1\n- tastelessness: 1\n- swooning: 1\n- elegance: 1\n- is: 1\n- no: 1\n"
+        "- foundation: 1\n- for: ",
+        False,
+        TRUNCATED,
+        [
+            ("Pure", 1.0),
+            ("cinematic", 1.0),
+            ("intoxication,", 1.0),
+            ("inventive", 1.0),
+            ("mixture", 1.0),
+            ("comedy", 1.0),
+            ("melodrama,", 1.0),
+            ("tastelessness", 1.0),
+            ("swooning", 1.0),
+            ("elegance.", 1.0),
+        ],
+    ),
+    (
+        "a compelling journey...and ''His Best Friend Remembers'' is up there with the finest of specials.",
+        "- The: 0\n- best: 0\n- friend: 0\n- remembrance: 0\n- up: 1\n- is: 1\n- special: 1\n- up: 1\n"
+        "- best: 1\n- special: 1\n- friend: 1\n- friend: 1\n- remembrance: 1\n- remembrance: 1\n"
+        "- remembrance: 1\n- remembrance: 1\n- remembrance: ",
+        False,
+        TRUNCATED,
+        [("the", 0.0), ("Best", 0.0), ("Friend", 0.0), ("up", 1.0), ("is", 1.0)],
+    ),
+    (
+        "It's amazingly perceptive in its subtle, supportive but unsentimental look at the Marks family.",
+        "- 0: 10\n- 1: 10\n- 2: 10\n- 3: 10\n- 4: 10\n",
+        False,
+        TRUNCATED,
+        [],
+    ),
+    (
+        "At an airport ticket counter, a furious man shook his fist at an agent.",
+        "The text is written in a negative sentiment, specifically negative.",
+        True,
+        NOTHING,
+        [],
+    ),
+]
 
 
 @pytest.mark.parametrize(("text", "reply", "finished", "outcome", "pairs"), REAL)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from planted import FEW, MEANS, coverage, hierarchical_coverage, stratified_coverage
 from rationale_eval.statistics.comparison import compare, difference_p, equivalence_p, holm
 from rationale_eval.statistics.intervals import DIFFERENCE, constant_interval, mean_interval, proportion_interval
 from rationale_eval.statistics.labels import entropy, macro_f1, majority, margins
@@ -168,3 +169,46 @@ def test_holm_by_hand():
     assert holm([0.02, 0.01, None, 0.03]) == pytest.approx([0.04, 0.03, None, 0.04])
     assert holm([None, 0.9, 0.8]) == pytest.approx([None, 1.0, 1.0])
     assert holm([]) == []
+
+
+# Coverage, by simulation; benchmarks/coverage.py makes the table of docs/methods.md
+
+
+SIMULATED = [name for name in MEANS if not name.startswith("flip rate 0.") or "draws" in name]
+
+
+@pytest.mark.parametrize("name", SIMULATED)
+def test_nominal_intervals_hold_the_truth_in_93_to_97_percent(name):
+    assert 0.93 <= coverage(name, 100, 2000, FEW) <= 0.97
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("n", [100, 300])
+def test_intervals_of_rates_hold_the_truth_in_93_to_97_percent(rate, n):
+    # Exactly: over all numbers of flips, each with its binomial probability.
+    held = 0.0
+    for flips in range(n + 1):
+        low, high = mean_interval([1.0] * flips + [0.0] * (n - flips), INTERVAL)
+        held += stats.binom(n, rate).pmf(flips) * (low <= rate <= high)
+    assert 0.93 <= held <= 0.97
+
+
+def test_coverage_over_strata():
+    assert 0.93 <= stratified_coverage(100, 2000, FEW) <= 0.97
+
+
+def test_at_30_instances_intervals_of_rare_differences_are_too_short_and_others_are_not():
+    assert coverage("difference of flip rates 0.05 and 0.02", 30, 400, FEW) < 0.9
+    assert coverage("flip rate 0.05", 30, 400, FEW) > 0.9
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n", [100, 300])
+@pytest.mark.parametrize("name", SIMULATED)
+def test_coverage_with_many_simulations(name, n):
+    assert 0.93 <= coverage(name, n, 4000, INTERVAL | {"resamples": 1000}) <= 0.97
+
+
+def test_the_hierarchical_interval_is_better_with_more_units():
+    few, more = (hierarchical_coverage(*units, 30, 100, FEW) for units in ((2, 1, 1), (10, 5, 1)))
+    assert few < 0.8 < more

@@ -25,8 +25,8 @@ How the numbers are made
             (--rows). A text that is not prepared is taken to have {words} words (--words) of 6 characters, or as many
             as --words CORPUS=N says.
   calls     one for each classification, one for each reply of a prompted method (of several samples each), one for each
-            choice of words that is masked and, at the main budget and for sets, kept, for as many random words, and
-            for all. Equal ones are sent once, so that there will be fewer. What the memo holds is not counted, where
+            masked text: of every choice of words, of random ones that it is compared with, of all words, by every
+            operator. Equal ones are sent once, so that there will be fewer. What the memo holds is not counted, where
             a corpus is prepared.
   tokens    a message has a quarter of its characters, rounded up, and 8; replies are as long as they may be.
   cost      tokens at the prices in the configuration.

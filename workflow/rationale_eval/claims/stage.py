@@ -88,6 +88,7 @@ def verdicts(claims: Sequence[Claim], cells: Mapping[Cell, Measured], spec: Mapp
             counted = [cell for cell in row["cells"] if not cell["excluded"]]
             verdict = of_existence(counted) if counted else (INCONCLUSIVE, pooled["excluded"])
             pooled["verdict"], pooled["reason"] = verdict
+            pooled["p_corrected"] = min((cell["p_corrected"] for cell in counted), default=None)
         row |= {"verdict": pooled["verdict"], "reason": pooled["reason"]}
     return found
 

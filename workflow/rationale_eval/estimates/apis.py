@@ -65,7 +65,7 @@ def calls(plan: StudyPlan, corpus: str, model: str, rows: Rows, memo: Bought) ->
     for method in plan.study.methods:
         if isinstance(plan.config.methods[method], PromptMethod):
             yield f"replies {method}", _sum(_replies(plan, corpus, model, method, rows, predicted), memo)
-    masks = masks_of(plan, model, rows.words)
+    masks = masks_of(plan, corpus, model, rows.words)
     once = _sum(requests, NOTHING)
     yield "perturb", Spending(once.requests * masks, once.prompt * masks, once.reply * masks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,9 @@ class Rows:
         return sum(count for _, count in self.test)
 
     @property
-    def words(self) -> float:
-        """The mean number of words of a test row."""
-        return sum(count * len(row.words) for row, count in self.test) / max(1, self.count)
+    def words(self) -> int:
+        """The mean number of words of a test row, rounded up."""
+        return math.ceil(sum(count * len(row.words) for row, count in self.test) / max(1, self.count))
 
 
 def rows_of(plan: StudyPlan, corpus: str, rows: int, words: int) -> Rows:

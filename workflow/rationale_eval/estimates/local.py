@@ -75,7 +75,7 @@ def floating_point(plan: StudyPlan, corpus: str, model: str, rows: Rows) -> Iter
             yield f"attributions {method}", work(rows.words, FORWARD)
         if isinstance(entry, PromptMethod):
             yield f"replies {method}", _replies(plan, corpus, model, method, rows, points)
-    yield "perturb", work(masks_of(plan, model, rows.words), FORWARD)
+    yield "perturb", work(masks_of(plan, corpus, model, rows.words), FORWARD)
 
 
 def _replies(plan: StudyPlan, corpus: str, model: str, method: str, rows: Rows, points: int) -> Work:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from rationale_eval.config import FixedMethod, RandomMethod
-from rationale_eval.study import AS_GIVEN, StudyPlan
+import json
+
+from rationale_eval.config import RandomMethod
+from rationale_eval.faithfulness.curves import curve_counts
+from rationale_eval.study import StudyPlan
 
 
-def masks_of(plan: StudyPlan, model: str, words: float) -> int:
-    """The inputs that a study asks for in an instance of ``words`` words, at most: equal ones are counted for each.
+def masks_of(plan: StudyPlan, corpus: str, model: str, words: int) -> int:
+    """The inputs that are asked about for an instance of ``words`` words, by all of the study's operators.
 
-    Under each operator the choices of words and all words; under the main one also random words, as many as each budget
-    or set has, the points of curves, and each word by itself.
+    Of what ``faithfulness.inputs`` asks for equal ones are counted for each; only equally many random words are taken
+    to be shared by the draws of one method.
     """
-    kept = {plan.study.main_budget, *AS_GIVEN}
-    choices, points = 0, 0
-    sizes: dict[str, int] = {}
-    for method in plan.study.methods:
-        if not plan.available(method, model):
-            continue
-        entry = plan.config.methods[method]
-        draws = len(entry.seeds) if isinstance(entry, RandomMethod) else 1
-        inputs = {budget: 1 + (budget in kept) for budget in plan.budgets_of(method)}
-        choices += draws * sum(inputs.values())
-        if not (isinstance(entry, FixedMethod) and entry.kind == "all_words"):
-            sizes |= {method if budget in AS_GIVEN else budget: count for budget, count in inputs.items()}
-        if method in plan.masking.curved(model):
-            points += 2 * draws * len(plan.masking.ratios)
-    operators = [plan.config.perturbation, *(plan.config.operators[name] for name in plan.study.operators)]
-    total = sum(choices + 1 + operator.announce for operator in operators)
-    total += len(plan.masking.random_seeds(model)) * sum(sizes.values()) + points
-    return round(total + (words if plan.masking.leaves_one_out(model) else 0))
+    total = 0
+    for operator in (None, *plan.study.operators):
+        spec = json.loads(plan.perturbation(corpus, model, operator))
+        points = 2 * len(curve_counts(words, spec["curves"]["ratios"]))
+        for method in spec["methods"]:
+            if not plan.available(method["name"], model):
+                continue
+            entry = plan.config.methods[method["name"]]
+            draws = len(entry.seeds) if isinstance(entry, RandomMethod) else 1
+            choices = sum(1 + (budget in spec["keep_only_budgets"]) for budget in method["budgets"])
+            total += draws * choices + len(spec["random_seeds"]) * choices
+            total += draws * points if method["name"] in spec["curves"]["methods"] else 0
+        total += 1 + spec["announce"] + (words if spec["leave_one_out"] else 0)
+    return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,8 @@ def sides_text(claim: Row, row: Row) -> str:
 def shown_claim(claim: Row) -> dict[str, Any]:
     """What the page shows of a claim: its pooled row and the rows of its cells, as texts."""
 
+    equivalence = claim["kind"] == "equivalence"
+
     def shown(row: Row) -> dict[str, str]:
         across = [row["hierarchical_low"], row["hierarchical_high"]]
         points = claim["unit"] == POINTS
@@ -54,7 +57,8 @@ def shown_claim(claim: Row) -> dict[str, Any]:
             "estimate": estimate_text(claim, row),
             "sides": sides_text(claim, row),
             "effect": number(row["effect"]),
-            "p": p_text(row["p_corrected"]),
+            # What contradicts an equivalence is the test against the margin.
+            "p": p_text(row["p_beyond" if equivalence and row["verdict"] == "contradicted" else "p_corrected"]),
             "n": str(row["n"]),
             "across": f"[{', '.join(texts)}]".replace("-", "\N{MINUS SIGN}") if texts else MISSING,
             "verdict": row["verdict"],
@@ -66,29 +70,19 @@ def shown_claim(claim: Row) -> dict[str, Any]:
     return {**claim, "pooled": pooled, "cells": cells, "methods": ", ".join(claim["methods"])}
 
 
-def claim_sentence(claim: Row) -> str:
-    """A claim and its verdict in one sentence."""
-    start = f"“{claim['text']}” ({claim['version']}): {claim['verdict']}"
-    row = claim["pooled"]
-    if row is None or row["estimate"] is None:
-        return f"{start}; {claim['reason']}."
-    sides = sides_text(claim, row)
-    return (
-        f"{start}; {sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(row['n'])}: {claim['reason']}."
-    )
-
-
-def tuning_sentences(claims: Sequence[Row], corpus: str, model: str) -> list[str]:
-    """What the claims on fine-tuning come to for one corpus and model."""
-    found = []
+def claim_sentences(claims: Sequence[Row]) -> list[str]:
+    """A sentence for each claim with an estimate, and one for each reason why others have no verdict."""
+    found, lacking = [], Counter[tuple[str, str]]()
     for claim in claims:
-        checkpoints = {term["checkpoint"] for term in claim["terms"]}
-        for row in claim["cells"]:
-            if len(checkpoints) == 2 and (row["corpus"], row["model"]) == (corpus, model):
-                found.append(
-                    f"{claim['contrast']}, {claim['unit']}: {estimate_text(claim, row)}, {n_text(row['n'])}. "
-                    f"“{claim['text']}” here: {row['verdict']}; {row['reason']}."
-                )
+        row = claim["pooled"]
+        if row is None or row["estimate"] is None:
+            lacking[claim["verdict"], claim["reason"]] += 1
+            continue
+        sides = sides_text(claim, row)
+        values = f"{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(row['n'])}"
+        found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']}; {values}; {claim['reason']}.")
+    for (verdict, reason), count in lacking.items():
+        found.append(f"{count} {'claim' if count == 1 else 'claims'} {verdict}: {reason}.")
     return found
 
 

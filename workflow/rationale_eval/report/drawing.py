@@ -83,8 +83,16 @@ def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None
     styles = families(methods)
     for row, missing in zip(rows.to_dict("records"), not_available(rows), strict=True):
         if missing:
-            place = axes.get_yaxis_transform()
-            axes.text(0.02, row["height"], "not available", transform=place, va="center", color="0.4", size="small")
+            axes.text(
+                0.02,
+                row["height"],
+                "not available",
+                transform=axes.get_yaxis_transform(),
+                va="center",
+                color="0.4",
+                size="small",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
         if pd.isna(row[value]):
             continue
         color, marker = styles[family(row["kind"])]

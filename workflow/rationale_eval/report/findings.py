@@ -58,7 +58,11 @@ def _inconclusive(row: Row) -> str:
 
 
 def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:
-    """The row with the highest ``value``, the names of the methods that reach it, and a sentence on the others."""
+    """The row with the highest ``value``, the names of the methods that reach it, and a sentence on the others.
+
+    A method that has no value, as the model cannot serve it, is none of the others.
+    """
+    tried = [row for row in tried if pd.notna(row[value])]
     best, rivals = leader(tried, value)
     if best is None:
         return None, "", ""

@@ -130,7 +130,7 @@ def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]
     if records["collapsed"].any():
         return []
     for budget in set(records["budget"]) - {AS_GIVEN}:
-        tried = candidates(records.assign(position=records.index), budget)
+        tried = [row for row in candidates(records.assign(position=records.index), budget) if pd.notna(row[value])]
         best, rivals = leader(tried, value)
         if best is not None and len(tried) > 1 and not rivals:
             bold.append((int(best["position"]), column))
@@ -141,13 +141,15 @@ def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup
     """Alignment of each method (one row each of ``table``).
 
     Under ``equal_sizes`` a rationale has as many words as people marked, so that precision and recall are the F1 and
-    are not repeated.
+    are not repeated. Replies that name fewer words than the budget asks for have a column where there are any.
     """
     records = table.to_dict("records")
     outcomes = _outcomes("F1", records, [(number(row["f1_correct"]), number(row["f1_wrong"])) for row in records])
+    short = any(row["n_short"] for row in records)
     rows = []
     for row, first, last in zip(records, _methods(records), outcomes, strict=True):
-        shown = first | {"F1": number_with_interval(row["f1"], row["f1_low"], row["f1_high"])}
+        shown = first | ({"replies with fewer": str(row["n_short"])} if short else {})
+        shown |= {"F1": number_with_interval(row["f1"], row["f1_low"], row["f1_high"])}
         if not equal_sizes:
             shown |= {"precision": number(row["precision"]), "recall": number(row["recall"])}
         corrected = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]
@@ -191,28 +193,24 @@ def splits_table(table: pd.DataFrame, name: str) -> Markup:
 def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
     """Faithfulness of each method (one row each of ``table``)."""
     records = table.to_dict("records")
-    rates = [
-        (percent(row["flip_rate_correct"], row["n_correct"]), percent(row["flip_rate_wrong"], row["n_wrong"]))
-        for row in records
-    ]
     rows = []
     flip = flagged("flip rate", bool(table["collapsed"].any()))
-    for row, first, last in zip(records, _methods(records), _outcomes("flip rate", records, rates), strict=True):
+    for row, first in zip(records, _methods(records), strict=True):
         drop = [row[f"comprehensiveness{end}"] for end in ("", "_low", "_high")]
         rest = [row[f"sufficiency{end}"] for end in ("", "_low", "_high")]
         rate = _percent(row, "flip_rate", row["n"])
         beyond, low, high = (row[f"flip_beyond_random{end}"] for end in ("", "_low", "_high"))
         shown = {
             flip: rate,
-            "random words, equally many": _random(row),
-            "beyond random": points_with_interval(beyond, low, high, row["n_random"]),
+            "equally many random words": _random(row),
+            "flips beyond random": points_with_interval(beyond, low, high, row["n_random"]),
             "comprehensiveness": number_with_interval(*drop),
             "sufficiency": number_with_interval(*rest),
             "flips if kept alone": percent(row["flip_when_kept"], row["n_kept"]),
         }
         if row["n_kept"] not in (0, row["n"]):
             shown["flips if kept alone"] += f" ({n_text(row['n_kept'])})"
-        rows.append(first | shown | last)
+        rows.append(first | shown)
     return render(rows, name, "method", "family", _best(table, "flip_rate", flip))
 
 

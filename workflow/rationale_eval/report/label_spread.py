@@ -10,7 +10,7 @@ from rationale_eval.report.aggregate import Row
 from rationale_eval.report.layout import CELL
 
 # `n_…` count, `share_…` are fractions of the `n` instances with a prediction, gold labels of the same instances;
-# `probability` is the mean probability of the label over them.
+# `probability` is the mean probability of the label over them, null where labels were read from an API's answers.
 LABEL_COLUMNS = (*CELL, "label", "n", "n_gold", "share_gold", "n_predicted", "share_predicted", "probability")
 
 
@@ -21,7 +21,7 @@ def label_rows(predictions: pd.DataFrame) -> Iterator[Row]:
     labels = list(dict.fromkeys(label for row in predictions["labels"] for label in row))
     for place, label in enumerate(labels):
         gold, predicted = (int((known[column] == label).sum()) for column in ("gold", "predicted"))
-        given = [row[place] for row in known["probabilities"]]
+        given = [row[place] for row in known["probabilities"].dropna()]
         yield {
             "label": label,
             "n": n,
@@ -29,5 +29,5 @@ def label_rows(predictions: pd.DataFrame) -> Iterator[Row]:
             "share_gold": gold / n if n else None,
             "n_predicted": predicted,
             "share_predicted": predicted / n if n else None,
-            "probability": float(sum(given) / n) if n else None,
+            "probability": float(sum(given) / len(given)) if given else None,
         }

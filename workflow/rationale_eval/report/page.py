@@ -28,9 +28,8 @@ from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
-    claim_sentence,
+    claim_sentences,
     shown_claim,
-    tuning_sentences,
 )
 from rationale_eval.report.examples import Example, examples
 from rationale_eval.report.findings import findings
@@ -128,7 +127,8 @@ def tables_of(
                 found[key] = None
             elif name == "alignment":
                 sets = rows[(rows["budget"] == AS_GIVEN) & (rows["kind"] != "human")]
-                equal = part == "main" and spec["budgets"][budget]["kind"] == "top_var" and sets.empty
+                as_marked = part == "main" and spec["budgets"][budget]["kind"] == "top_var"
+                equal = as_marked and sets.empty and not rows["n_short"].any()
                 found[key] = alignment_table(rows, f"{key}-{position}", equal)
             else:
                 found[key] = faithfulness_table(rows, f"{key}-{position}")
@@ -145,11 +145,7 @@ def prompts(found: Sequence[Record]) -> dict[Cell, str]:
 
 
 def courses(
-    cells: Mapping[Cell, Measured],
-    trajectory: pd.DataFrame,
-    claims: Sequence[Mapping[str, Any]],
-    spec: Mapping[str, Any],
-    interval: Mapping[str, Any],
+    cells: Mapping[Cell, Measured], trajectory: pd.DataFrame, spec: Mapping[str, Any], interval: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """For each corpus and model with a base and an epoch: what changed, and its table."""
     found = []
@@ -157,7 +153,7 @@ def courses(
     for position, (title, part) in enumerate(by_course(cells).items()):
         first = next(iter(part))
         mine = rows[(rows["corpus"] == first.corpus) & (rows["model"] == first.model)]
-        sentences = accuracy_change(part, interval) + tuning_sentences(claims, first.corpus, first.model)
+        sentences = accuracy_change(part, interval)
         table = trajectory_table(mine, f"trajectory-{position}")
         found.append({"title": title, "findings": sentences, "table": table})
     return found
@@ -233,7 +229,7 @@ def context(
         "findings": {cell: findings(cell, tables, spec["main_budget"]) for cell in cells},
         "measures": measure_sections(cells, measures, spec),
         "claims": [shown_claim(claim) for claim in tested["claims"]],
-        "claim_sentences": [claim_sentence(claim) for claim in tested["claims"] if claim["pooled"] is not None],
+        "claim_sentences": claim_sentences(tested["claims"]),
         "judged": tested["settings"],
         "claims_file": link(claims_file, page),
         "collapsed": collapsed,
@@ -247,7 +243,7 @@ def context(
         "completeness": completeness_table(tables["completeness"], "completeness")
         if len(tables["completeness"])
         else None,
-        "courses": courses(by_instance, tables["trajectory"], tested["claims"], spec, interval),
+        "courses": courses(by_instance, tables["trajectory"], spec, interval),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
         "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},

@@ -245,7 +245,10 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
         for group, frame in _groups(alignment, spec):
-            rows["alignment"].append(names | group | alignment_row(frame, correct, interval) | flagged)
+            row = alignment_row(frame, correct, interval)
+            if group["kind"] == "human":  # 1 by construction, not by what was seen
+                row |= {"f1_low": None, "f1_high": None}
+            rows["alignment"].append(names | group | row | flagged)
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         for group, frame in _groups(faithfulness, spec):
             row = faithfulness_row(frame, correct, interval) | random_flips(frame, faithfulness, spec)

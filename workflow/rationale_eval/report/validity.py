@@ -27,8 +27,8 @@ def is_collapsed(majority_share: float | None, validity: Mapping[str, Any]) -> b
 
 
 def margin_quantiles(predictions: pd.DataFrame) -> Row:
-    """Quantiles of the difference of the two highest label probabilities; None without predictions."""
-    known = predictions.loc[predictions["predicted"].notna(), "probabilities"]
+    """Quantiles of the difference of the two highest label probabilities; None without any, as an API may give none."""
+    known = predictions["probabilities"].dropna()
     if known.empty:
         return dict.fromkeys(MARGINS)
     found = np.quantile(margins(known.to_list()), QUANTILES)

@@ -1,0 +1,190 @@
+"""Validity: collapse, random words of equal number, splits; and their marks in tables, figures and on the page."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from rationale_eval.report import tables
+from rationale_eval.report.course_figures import collapse_figure, trajectory_figure
+from rationale_eval.report.html_tables import accuracy_table, faithfulness_table
+from rationale_eval.report.method_figures import faithfulness_figure
+from rationale_eval.report.validity import groups, is_collapsed, random_flips, reference_flips
+from report_trees import INTERVAL, METHODS, VALIDITY, estimate, run, write_cell
+
+ASKED = {"kind": "prompt", "strategy": "unbound"}
+SPEC = {
+    "methods": {
+        "grad": {"kind": "gradients"},
+        "said": ASKED,
+        "human": {"kind": "human"},
+        "random": {"kind": "random", "seeds": [0, 1]},
+        "everything": {"kind": "all_words"},
+    },
+    "budgets": {"top_var": {"kind": "top_var"}, "cut": {"kind": "matched", "to": "said"}},
+    "interval": INTERVAL,
+}
+
+
+def row(method, budget, name, flip, selected, sample=0):
+    return {"method": method, "budget": budget, "id": name, "sample": sample, "flip": flip, "selected": selected}
+
+
+FAITHFULNESS = pd.DataFrame(
+    [
+        *(row("grad", "top_var", name, flip, 2) for name, flip in (("a", 1.0), ("b", 1.0), ("c", 0.0), ("d", None))),
+        *(row("random", "top_var", name, flip, 2, 0) for name, flip in (("a", 1.0), ("b", 0.0), ("c", 0.0))),
+        *(row("random", "top_var", name, flip, 2, 1) for name, flip in (("a", 0.0), ("b", 0.0), ("c", 0.0))),
+        *(row("said", "as_given", name, 1.0, size) for name, size in (("a", 3), ("b", 1))),
+        *(row("said", "top_var", name, 1.0, size) for name, size in (("a", 2), ("b", 1))),
+        row("random", "cut", "a", 1.0, 3),
+        row("random", "cut", "b", 0.0, 1),
+        *(row("human", "as_given", name, 0.0, 2) for name in "abc"),
+        *(row("everything", "as_given", name, flip, 9) for name, flip in (("a", 1.0), ("b", 0.0))),
+    ]
+)
+
+
+def of(method, budget):
+    chosen = (FAITHFULNESS["method"] == method) & (FAITHFULNESS["budget"] == budget)
+    return random_flips(FAITHFULNESS[chosen], FAITHFULNESS, SPEC)
+
+
+def test_random_words_are_compared_instance_by_instance():
+    found = of("grad", "top_var")
+    # Of a, b and c random words flip a half, none and none; the method flips a and b.
+    assert (found["n_random"], found["draws"]) == (3, 2)
+    assert found["flip_random"] == pytest.approx(1 / 6)
+    assert found["flip_beyond_random"] == pytest.approx(1 / 2)
+    assert found["flip_beyond_random_low"] < 0.5 < found["flip_beyond_random_high"]
+
+
+@pytest.mark.parametrize(
+    ("method", "budget", "n", "random"),
+    [
+        ("said", "as_given", 2, 1 / 2),  # at the budget matched to it
+        ("said", "top_var", 1, 1 / 2),  # only where the reply names as many words as people marked
+        ("human", "as_given", 3, 1 / 6),
+        ("everything", "as_given", 0, None),
+        ("random", "top_var", 0, None),
+    ],
+)
+def test_random_words_are_as_many_or_not_compared(method, budget, n, random):
+    found = of(method, budget)
+    assert found["n_random"] == n
+    assert found["flip_random"] == (None if random is None else pytest.approx(random))
+
+
+def test_a_study_without_random_words_has_nothing_to_compare_with():
+    spec = SPEC | {"methods": {"grad": {"kind": "gradients"}}}
+    found = random_flips(FAITHFULNESS[FAITHFULNESS["method"] == "grad"], FAITHFULNESS, spec)
+    assert (found["n_random"], found["draws"], found["flip_beyond_random"]) == (0, 0, None)
+    references = reference_flips(FAITHFULNESS, spec["methods"], INTERVAL)
+    assert set(references.values()) == {None}
+
+
+def test_reference_flips_by_hand():
+    found = reference_flips(FAITHFULNESS, SPEC["methods"], INTERVAL)
+    assert (found["flip_all_words"], found["flip_human"]) == (0.5, 0.0)
+    assert found["flip_human_high"] == pytest.approx(1 - 0.025 ** (1 / 3))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.94, False), (0.95, True), (1.0, True), (None, True)])
+def test_the_rule_of_collapse(share, expected):
+    assert is_collapsed(share, VALIDITY) is expected
+
+
+def test_splits_are_by_outcome_label_and_thirds_of_length():
+    rows = [("a", "yes", "yes"), ("b", "no", "yes"), ("c", "no", "no"), ("d", "no", None), ("e", "yes", "yes")]
+    predictions = pd.DataFrame(rows, columns=["id", "gold", "predicted"])
+    words = pd.Series({"a": 4, "b": 4, "c": 7, "d": 9, "e": 30})
+    found = {(split, group): list(ids) for split, group, ids in groups(predictions, words)}
+    assert found == {
+        ("outcome", "right"): ["a", "c", "e"],
+        ("outcome", "wrong"): ["b"],
+        ("label", "no"): ["b", "c", "d"],
+        ("label", "yes"): ["a", "e"],
+        ("length", "short: 4 words"): ["a", "b"],
+        ("length", "medium: 7 to 9 words"): ["c", "d"],
+        ("length", "long: 30 words"): ["e"],
+    }
+
+
+def test_texts_of_one_length_are_one_group():
+    predictions = pd.DataFrame([("a", "yes", "yes"), ("b", "no", "yes")], columns=["id", "gold", "predicted"])
+    lengths = [group for split, group, _ in groups(predictions, pd.Series({"a": 5, "b": 5})) if split == "length"]
+    assert lengths == ["short: 5 words"]
+
+
+# Marks
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A cell whose base gives all texts one label, and an epoch that does not."""
+    results = tmp_path_factory.mktemp("results")
+    for checkpoint in ("base", "epoch-01-seed-0"):
+        write_cell(results, "one", "yes", "some words", {}, checkpoint)
+    return run(results, [("one", "base"), ("one", "epoch-01-seed-0")])
+
+
+def test_every_table_flags_the_collapsed_cell(report):
+    for name in ("accuracy", "alignment", "faithfulness", "splits", "prompting"):
+        flags = (
+            pd.read_parquet(report / f"tables/{name}.parquet").groupby("checkpoint")["collapsed"].agg(["min", "max"])
+        )
+        assert flags.loc["base"].tolist() == [True, True]
+        assert flags.loc["epoch-01-seed-0"].tolist() == [False, False]
+    trajectory = pd.read_parquet(report / "tables/trajectory.parquet")
+    assert trajectory.groupby("epoch")["collapsed"].all().tolist() == [True, False]
+    claims = pd.read_parquet(report / "tables/claims.parquet")
+    cells = claims[claims["checkpoint"].isin(["base", "epoch 1"])]
+    assert len(cells)
+    # Each of them has the base in it, or the epoch alone.
+    assert set(cells.loc[cells["checkpoint"] == "base", "verdict"]) == {"inconclusive"}
+
+
+def test_the_page_marks_it_in_words(report):
+    html = (report / "index.html").read_text(encoding="utf-8")
+    assert "<h3>one, m, base\N{NO-BREAK SPACE}\N{DAGGER}</h3>" in html
+    assert html.count("<strong>\N{DAGGER} Collapsed, so inconclusive:</strong>") == 1
+    assert "Inconclusive, since the model has collapsed" in html
+    for figure in ("alignment", "faithfulness", "matched", "trajectory", "collapse"):
+        drawn = (report / f"figures/{figure}.svg").read_text(encoding="utf-8")
+        assert "\N{DAGGER} collapsed: inconclusive" in drawn
+
+
+def test_a_figure_hatches_the_panel_and_a_table_has_no_winner(report):
+    faithfulness = pd.read_parquet(report / "tables/faithfulness.parquet")
+    accuracy = pd.read_parquet(report / "tables/accuracy.parquet")
+    figure = faithfulness_figure(faithfulness, accuracy, METHODS, "top_var", 0.95)
+    hatched = [any(patch.get_hatch() for patch in axes.patches) for axes in figure.axes if axes.get_visible()]
+    assert hatched == [True, False]
+    trajectory = pd.read_parquet(report / "tables/trajectory.parquet")
+    assert all(axes.patches for axes in trajectory_figure(trajectory, METHODS, "top_var").axes)
+    whole = faithfulness[~faithfulness["collapsed"]]
+    assert "collapsed" not in str(collapse_figure(whole, METHODS, "top_var").legends[0].get_texts())
+    base = faithfulness[faithfulness["collapsed"]]
+    html = faithfulness_table(base, "t")
+    assert "flip rate\N{NO-BREAK SPACE}\N{DAGGER}" in html
+    assert "bold" not in html
+    assert "base\N{NO-BREAK SPACE}\N{DAGGER}" in accuracy_table(accuracy, "t")
+
+
+def test_a_clear_winner_of_a_collapsed_cell_is_not_bold():
+    rest = dict.fromkeys(("selected", "comprehensiveness", "sufficiency", "flip_when_kept"), 0.1)
+    rest |= {
+        f"{name}_{end}": 0.1 for name in ("comprehensiveness", "sufficiency", "flip_random") for end in ("low", "high")
+    }
+    rows = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.2, 0.1, 0.3) | rest]
+    table = pd.DataFrame([one | {"n_kept": 60} for one in rows])
+    assert faithfulness_table(table, "t").count("bold") == 1
+    assert faithfulness_table(table.assign(collapsed=True), "t").count("bold") == 0
+
+
+def test_the_columns_beside_a_flip_rate_are_those_of_the_cell(report):
+    faithfulness = pd.read_parquet(report / "tables/faithfulness.parquet")
+    accuracy = pd.read_parquet(report / "tables/accuracy.parquet").set_index("checkpoint")
+    for checkpoint, rows in faithfulness.groupby("checkpoint"):
+        for column in tables._BESIDE:
+            assert set(rows[column]) == {accuracy.loc[checkpoint, column]}
+    assert faithfulness["flip_human"].tolist() == pytest.approx([1 / 3] * len(faithfulness))
