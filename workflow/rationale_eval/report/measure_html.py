@@ -120,7 +120,8 @@ def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, st
         key = (str(row["conclusion"]), str(row["measure"]), str(row["subject"]))
         by_subject.setdefault(key, {})[str(row["operator"])] = row
     order = list(_GROUPS)
-    rows, bold = [], []
+    rows: list[dict[str, str]] = []
+    bold: list[tuple[int, str]] = []
     for key in sorted(by_subject, key=lambda key: order.index(key[:2])):
         found = by_subject[key]
         texts = {shown: _shown(found.get(operator)) for operator, shown in operators.items()}
