@@ -14,7 +14,7 @@ from .conftest import CELL, Workspace
 pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
-REPORT = {"claims": 1, "report_tables": 1, "report_figures": 1, "report_page": 1}
+REPORT = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
 MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1}  # of one checkpoint
 MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, **REPORT}
 JUDGING = {"alignment": 2, **MASKING}

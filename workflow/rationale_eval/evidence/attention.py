@@ -2,7 +2,9 @@
 
 The model runs on a scaled-dot-product kernel; beside it this module forms the attention weights of one layer at a
 time, averages them over heads and keeps three rows: of the last layer, of the mean over layers, and of attention
-rollout (Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", ACL), for which one matrix is carried.
+rollout (Abnar & Zuidema 2020, "Quantifying Attention Flow in Transformers", ACL), for which one matrix is carried. The
+weights are formed for a block of positions at a time, and no mask is where attention is plainly causal: memory is that
+of the carried matrix and little else.
 """
 
 from __future__ import annotations
@@ -16,13 +18,16 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import AttentionMaskInterface, eager_mask
+from transformers.masking_utils import AttentionMaskInterface, eager_mask, sdpa_mask
 from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward
 
 from rationale_eval.errors import UserError
 
-# A name with "sdpa" in it would be refused for models whose scores are capped.
-IMPLEMENTATION = "recorded"
+# With a fused kernel; and for models whose scores are capped, which have none and refuse a name with "sdpa" in it.
+IMPLEMENTATION, CAPPED = "recorded", "recorded_capped"
+# Positions whose weights are formed at a time, at most, and the weights of all rows, heads and keys at a time.
+BLOCK_POSITIONS = 64
+BLOCK_WEIGHTS = 2**21
 # What some architectures add inside their attention. A record that left it out would not be the model's attention.
 UNSUPPORTED = ("s_aux", "position_bias")
 
@@ -31,15 +36,15 @@ UNSUPPORTED = ("s_aux", "position_bias")
 class Layer:
     """What one layer's attention weights follow from.
 
-    Shapes: ``query`` (rows, heads, width, dim), ``key`` and ``value`` (rows, key heads, prefix + width, dim), ``mask``
-    (rows or 1, 1, width, prefix + width), added to the scores, which ``softcap`` bounds before that where it is given
-    (Gemma 2).
+    Shapes: ``query`` (rows, heads, width, dim), ``key`` and ``value`` (rows, key heads, prefix + width, dim). ``mask``
+    (rows or 1, 1, width, prefix + width) says which key is seen, or is added to the scores; None is causal. Before
+    that ``softcap`` bounds the scores where it is given (Gemma 2).
     """
 
     query: Tensor
     key: Tensor
     value: Tensor
-    mask: Tensor
+    mask: Tensor | None
     scaling: float
     softcap: float | None = None
 
@@ -49,10 +54,37 @@ class Layer:
 
     def weights(self, head: int) -> Tensor:
         """The attention of one head to the positions after the prefix, (rows, width, width), not renormalised."""
-        scores = self.query[:, head] @ self.key[:, self.key_head(head)].transpose(1, 2) * self.scaling
+        width = self.query.shape[2]
+        scores = self.query[:, head] @ self.key[:, self.key_head(head)].transpose(1, 2)
+        return self._softmax(scores, 0, width)[..., -width:]
+
+    def mean_weights(self, start: int, end: int) -> Tensor:
+        """The mean over heads of the attention of positions from ``start`` to ``end`` to those after the prefix.
+
+        Shape (rows, end - start, end): a position sees none behind it.
+        """
+        rows, _, width, dim = self.query.shape
+        key_heads, whole = self.key.shape[1:3]
+        # Key heads side by side with the query heads that share them.
+        grouped = self.query.reshape(rows, key_heads, -1, width, dim)[:, :, :, start:end]
+        prefix = whole - width
+        scores = grouped @ self.key[:, :, None, : prefix + end].transpose(-1, -2)
+        return self._softmax(scores, start, end).mean((1, 2))[..., prefix:]
+
+    def _softmax(self, scores: Tensor, start: int, end: int) -> Tensor:
+        """The weights of the positions from ``start`` to ``end``, (rows, …, end - start, keys), in float32."""
+        scores = scores.float() * self.scaling
         if self.softcap is not None:
             scores = self.softcap * torch.tanh(scores / self.softcap)
-        return (scores + self.mask[:, 0]).float().softmax(-1)[..., -self.query.shape[2] :]
+        keys = scores.shape[-1]
+        if self.mask is None:
+            before = self.key.shape[2] - self.query.shape[2] + start
+            seen = torch.ones((end - start, keys), dtype=torch.bool, device=scores.device).tril(before)
+        else:
+            seen = self.mask[:, 0, start:end, :keys]
+            seen = seen.view(len(seen), *[1] * (scores.dim() - 3), *seen.shape[1:])
+        masked = scores.masked_fill(~seen, -torch.inf) if seen.dtype == torch.bool else scores + seen
+        return masked.softmax(-1)
 
 
 class Recorder(Protocol):
@@ -82,17 +114,22 @@ class AttentionRecorder:
     def record(self, layer: Layer, output: Tensor) -> None:
         """Add one layer. Its output is not looked at."""
         rows, heads, width, _ = layer.query.shape
-        weights = torch.zeros((rows, width, width), dtype=torch.float32, device=layer.query.device)
-        for head in range(heads):  # one head at a time: no (heads, width, width) tensor is ever held
-            weights += layer.weights(head)
-        weights /= heads
-        row = weights[torch.arange(rows, device=weights.device), self._last]
-        self._latest = row
-        self._sum = row if self._sum is None else self._sum + row
-        # Half attention, half the residual connection (equation 1 of the paper), multiplied from the first layer up.
+        device = layer.query.device
+        latest = torch.zeros((rows, width), dtype=torch.float32, device=device)
         if self._rollout is None:
-            self._rollout = torch.eye(width, device=weights.device).expand(rows, -1, -1)
-        self._rollout = 0.5 * torch.bmm(weights, self._rollout) + 0.5 * self._rollout
+            self._rollout = torch.eye(width, device=device).repeat(rows, 1, 1)
+        size = max(1, min(BLOCK_POSITIONS, BLOCK_WEIGHTS // (rows * heads * layer.key.shape[2])))
+        # Half attention, half the residual connection (equation 1 of the paper), multiplied from the first layer up: a
+        # position's row needs the rows of positions before it as they were, so the last block goes first.
+        for start in reversed(range(0, width, size)):
+            end = min(start + size, width)
+            weights = layer.mean_weights(start, end)
+            held = (self._last >= start) & (self._last < end)
+            latest[held, :end] = weights[held, self._last[held] - start]
+            flow = self._rollout[:, start:end, :end]
+            flow.copy_(0.5 * torch.bmm(weights, self._rollout[:, :end, :end]) + 0.5 * flow)
+        self._latest = latest
+        self._sum = latest if self._sum is None else self._sum + latest
         self._layers += 1
 
     def statistics(self) -> dict[str, Tensor]:
@@ -135,7 +172,6 @@ def _attention(
         for name in UNSUPPORTED:
             if options.get(name) is not None:
                 raise UserError(f"attention with {name} cannot be recorded; set `evidence: [gradients]` for this model")
-        assert attention_mask is not None  # eager_mask always makes one
         scaling = options.get("scaling")
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         _active.record(Layer(query, key, value, attention_mask, scaling, softcap), output)
@@ -149,6 +185,7 @@ def install(model: Any) -> None:
         raise UserError(
             f"the attention of {type(model).__name__} cannot be recorded; set `evidence: [gradients]` for this model"
         )
-    AttentionInterface.register(IMPLEMENTATION, _attention)
-    AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
-    model.set_attn_implementation(IMPLEMENTATION)
+    for name, mask in ((IMPLEMENTATION, sdpa_mask), (CAPPED, eager_mask)):
+        AttentionInterface.register(name, _attention)
+        AttentionMaskInterface.register(name, mask)
+    model.set_attn_implementation(CAPPED if capped else IMPLEMENTATION)
