@@ -212,12 +212,13 @@ def read_targets(
     device = loaded.device
     places = {place: index for index, place in enumerate(dict.fromkeys((one.row, one.column) for one in targets))}
     inputs = {"input_ids": batch.tokens} if embeddings is None else {"inputs_embeds": embeddings}
+    cache = prefix.copy(len(batch.tokens))  # which in training computes the prefix
     with _projecting(loaded, torch.tensor(list(places), device=device)):
         logits = loaded.model(
             **inputs,
             attention_mask=batch.mask,
             position_ids=batch.positions,
-            past_key_values=prefix.copy(len(batch.tokens)),
+            past_key_values=cache,
             use_cache=prefix.length > 0,
         ).logits[0]
     kept = torch.tensor([places[one.row, one.column] for one in targets], device=device)
