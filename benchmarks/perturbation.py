@@ -4,7 +4,7 @@
                                                                Snakemake makes where results/ lacks them
     python benchmarks/perturbation.py --model FOLDER --test results/corpora/movie_reviews/test.parquet
 
-The methods, budgets and operations are those of the default study (config.yaml), on the first ``--rows`` test rows. The
+The methods, budgets and measures are those of the default study (config.yaml), on the first ``--rows`` test rows. The
 words are chosen at random instead of by the model: methods that agree less ask for more different inputs, so that this
 gains less from scoring each input once than the study does. Ours is the stage as rules call it, model loading left out;
 the loop masks the words, renders the prompt and runs the model on it, as one would by hand. "Once each" is the loop if
@@ -101,15 +101,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8, help="(default: %(default)s)")
     args = parser.parse_args()
 
+    from rationale_eval.config_checks import parse
     from rationale_eval.corpora.instances import read_instances, write_instances
     from rationale_eval.faithfulness import perturb
+    from rationale_eval.faithfulness.inputs import perturbed_inputs
     from rationale_eval.faithfulness.masking import mask_words
     from rationale_eval.faithfulness.schema import PERTURBATIONS
     from rationale_eval.models.loading import load
     from rationale_eval.models.prepare import card, link_folder
     from rationale_eval.models.stage_input import encoder_of
     from rationale_eval.models.task import load_task, task_slice
-    from rationale_eval.rationales.choices import choices
+    from rationale_eval.study_masking import Masking
     from rationale_eval.tables import read_table, write_json
 
     config, study = default_study()
@@ -133,7 +135,7 @@ def main() -> None:
             "task": task_slice(prompts, None, []),
             "shots": {"count": 0, "seed": 0},
             "methods": rationales(config, study, instances, folder),
-            **config["perturbation"],
+            **Masking(parse(config)).asked(model, None),
             "keep_only_budgets": [study["main_budget"], "as_given"],
         }
         tables = [folder / f"{method['name']}.parquet" for method in spec["methods"]]
@@ -149,11 +151,7 @@ def main() -> None:
         rows = read_table(folder / "out.parquet", PERTURBATIONS)
 
         by_id = {instance.id: instance for instance in instances}
-        wanted = [
-            request
-            for choice in choices(spec["methods"], tables, by_id)
-            for request in perturb.requests(choice, spec["keep_only_budgets"])
-        ]
+        wanted = perturbed_inputs(spec, tables, by_id)
     encoder = encoder_of(spec, load_task(prompts), loaded, [])
     apart, asked, different = 0.0, 0, set()
     begin, processor = time.perf_counter(), time.process_time()

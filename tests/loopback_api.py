@@ -114,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.error(int(fault), None, "try again", **wait)
         if fault in ("400", "401", "403"):
             return self.error(int(fault), None, f"not so, {self.headers['Authorization']}")
+        if fault == "detail":  # as servers say it that are not OpenAI's
+            return self.send(400, json.dumps({"detail": "the server is pinned to another model"}).encode())
         if fault in ("content_filter", "context_length_exceeded", "insufficient_quota"):
             return self.error(429 if fault == "insufficient_quota" else 400, fault, "refused")
         if fault == "reset":

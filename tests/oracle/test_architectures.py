@@ -116,6 +116,23 @@ def test_on_smollm2_all_methods_are_their_definitions(smollm2_card, questions_fo
                 assert_close(found[kind][index][name], value, values[SUMS.get(name, name)])
 
 
+@pytest.mark.parametrize("architecture", ["llama", "mistral", "gpt2", "gemma2"])
+def test_attention_formed_in_many_blocks_is_that_of_one(
+    architecture, tiny_loaded, questions_for, assert_close, monkeypatch
+):
+    loaded = tiny_loaded(architecture)
+    questions = questions_for(loaded)
+    shared = Prefix(loaded, shared_prefix([question.prompt for question in questions], before_content=True))
+    whole = by_token(loaded, shared, questions)
+    monkeypatch.setattr(attention, "BLOCK_POSITIONS", 5)
+    blocks = by_token(loaded, shared, questions)
+    for kind in ("attention", "gradient_x_attention"):
+        for one, other in zip(blocks[kind], whole[kind], strict=True):
+            assert len(one) == len(other) > 0
+            for name in other:
+                assert_close(one[name], other[name])
+
+
 @EVERY
 def test_what_is_padded_on_the_left_has_the_same_gradients(
     architecture, tiny_loaded, eager_of, questions_for, assert_close

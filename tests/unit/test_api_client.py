@@ -125,6 +125,7 @@ def test_what_concerns_one_text_alone_is_its_status(fault, status, ask, api):
     ("fault", "says"),
     [
         ("400", "models.asked.source: the API refuses the request"),
+        ("detail", "pinned to another model"),
         ("401", "models.asked.source.key: the API does not accept the key; see FAKE_KEY"),
         ("403", "models.asked.source.key"),
         ("insufficient_quota", "models.asked: the account has no quota left"),

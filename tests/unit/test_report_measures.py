@@ -182,7 +182,7 @@ def test_the_page_shows_them_without_markup_from_data(report):
     text = "".join(elements.text)
     assert "Another way to mask: do the conclusions hold?" in text
     assert f"{OTHER}: replaced by {IMAGE}, announced" in text
-    for expected in ("deletion AUC", "words to flip", "flip rate, normalised", "tau with the main operator"):
+    for expected in ("deletion AUC", "words to flip", "random words", "tau with the main operator"):
         assert expected in text
     assert not {tag for tag, _ in elements.started} & {"script", "iframe", "object"}
     names = [record["href"] for tag, record in elements.started if tag == "a" and "href" in record]

@@ -24,7 +24,7 @@ from tiny_models import sentences
 
 from .conftest import ROOT, Workspace
 
-pytestmark = pytest.mark.xdist_group("finished")
+pytestmark = pytest.mark.xdist_group("apis")
 
 ENTRY = """
 methods:
@@ -36,7 +36,8 @@ models:
     limits: {{ concurrency: 4, retries: 1, timeout: 2 }}
 study:
   models: [tiny-llama, asked]
-  methods: [saliency_l2, integrated_gradients, leave_one_out, prompt_unbound, prompt_guided, random, human, all_words]
+  checkpoints: [base]
+  methods: [saliency_l2, leave_one_out, prompt_unbound, prompt_guided, random, human, all_words]
   not_available: show
 """
 CELL = "results-smoke/smoke_sentences/asked/base"
@@ -78,12 +79,13 @@ class Watch:
 
 @pytest.fixture(scope="module")
 def mixed(
-    finished: Workspace, api: loopback_api.Api, recording: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    fresh: Workspace, api: loopback_api.Api, recording: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Workspace:
-    """The finished study with a model behind an API that fails in every way. Not to be changed: copy it."""
-    workspace = finished.copy(tmp_path_factory.mktemp("mixed") / "project")
+    """The study with a model behind an API that fails in every way. Not to be changed: copy it."""
+    workspace = fresh.copy(tmp_path_factory.mktemp("mixed") / "project")
     (workspace.folder / "api.yaml").write_text(ENTRY.format(address=api.address))
     workspace.config = ("configs/smoke.yaml", "api.yaml")
+    workspace.snakemake("--", "results-smoke/corpora/smoke_sentences/test.parquet")
     texts = [row["field_texts"][0] for row in _test_rows(workspace)]
     api.retry_after = "0"
     # Only whole texts: masked ones are others.
@@ -119,7 +121,7 @@ def test_every_row_is_accounted_for_by_its_status(mixed: Workspace) -> None:
         frame = _table(mixed, table)
         statuses = frame[[column for column in frame if column.startswith("status_")]]
         assert (statuses.sum(axis=1) == 12).all()
-        for method in ("saliency_l2", "integrated_gradients", "leave_one_out"):
+        for method in ("saliency_l2", "leave_one_out"):
             mine = frame[frame["method"] == method]
             assert len(mine)
             assert (mine["status_not_available"] == missing).all()
@@ -231,7 +233,7 @@ def test_without_leave_to_show_it_the_study_is_refused(mixed: Workspace, tmp_pat
     workspace.edit("api.yaml", "not_available: show", "not_available: refuse")
     done = workspace.try_snakemake("-n")
     assert done.returncode
-    for index, method in enumerate(("saliency_l2", "integrated_gradients", "leave_one_out")):
+    for index, method in enumerate(("saliency_l2", "leave_one_out")):
         assert f"study.methods[{index}]: '{method}' needs" in done.stdout
     assert "set study.not_available: show" in done.stdout
 

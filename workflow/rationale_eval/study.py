@@ -33,6 +33,7 @@ from rationale_eval.evidence.conversations import setting_of
 from rationale_eval.models.task import EXPLAIN, Task, load_task, task_slice
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
 from rationale_eval.study_cells import BASE, Cell, canonical, epoch_name
+from rationale_eval.study_masking import Masking
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
@@ -48,6 +49,7 @@ class StudyPlan:
         self.config = config
         self.study = config.study
         self.sources = Sources(config)
+        self.masking = Masking(config)
         self.registry = load([Path(path) for path in config.plugins])
         check_plugins(config, self.registry)
 
@@ -340,66 +342,14 @@ class StudyPlan:
         """Slice of the alignment."""
         return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
 
-    def curved(self, model: str) -> list[str]:
-        """The methods whose order of words has curves: those of the study that score words.
-
-        None for a model behind an API: reference rows alone would have some, and each point is paid for.
-        """
-        if model in self.apis:
-            return []
-        return [name for name in self.study.methods if self._scores_words(self.config.methods[name])]
-
-    @staticmethod
-    def _scores_words(entry: Any) -> bool:
-        if isinstance(entry, PromptMethod):
-            return entry.reads == "scores" or entry.samples > 1
-        if isinstance(entry, ExternalMethod):
-            return entry.gives == "scores"
-        return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
-
-    def random_seeds(self, model: str) -> list[int]:
-        """The draws of random words; one for a model behind an API, which is paid for each."""
-        seeds = self.config.faithfulness.random_seeds
-        return seeds[:1] if model in self.apis else seeds
-
-    def leaves_one_out(self, model: str) -> bool:
-        """Whether each word is masked by itself: only where there is an order to compare with that."""
-        return self.config.faithfulness.leave_one_out and bool(self.curved(model))
-
-    @property
-    def ratios(self) -> list[float]:
-        """The shares of words at which the curves of an order have points."""
-        return sorted({*self.config.faithfulness.aopc_ratios, *self.config.faithfulness.curve_ratios})
-
     def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
-        """Slice of the perturbation scores by the main operator, or by one of ``study.operators``.
-
-        By the others rationales alone are scored: what else measures rest on is by the main one.
-        """
-        main = operator is None
-        curves = {"methods": self.curved(model) if main else [], "ratios": self.ratios if main else []}
-        entry = self.config.perturbation if operator is None else self.config.operators[operator]
-        return canonical(
-            self._classifying(corpus, model)
-            | {
-                "methods": self._evaluated(),
-                "keep_only_budgets": [self.study.main_budget, *AS_GIVEN],
-                "curves": curves,
-                "random_seeds": self.random_seeds(model) if main else [],
-                "leave_one_out": self.leaves_one_out(model) and main,
-                **entry.model_dump(),
-            }
-        )
+        """Slice of the perturbation scores by the main operator, or by one of ``study.operators``."""
+        chosen = {"methods": self._evaluated(), "keep_only_budgets": [self.study.main_budget, *AS_GIVEN]}
+        return canonical(self._classifying(corpus, model) | chosen | self.masking.asked(model, operator))
 
     def curves(self, model: str) -> str:
         """Slice of the measures of orders of words."""
-        curved = self.curved(model) if self.ratios else []
-        methods = [{"name": name, "curves": name in curved} for name in self.study.methods]
-        ratios = {"aopc_ratios": self.config.faithfulness.aopc_ratios, "ratios": self.ratios}
-        return canonical({"methods": methods, **ratios})
-
-    def _operators(self) -> dict[str, Any]:
-        return {name: self.config.operators[name].model_dump() for name in self.study.operators}
+        return canonical(self.masking.curves(model))
 
     def measure_tables(self) -> str:
         """Slice of the report's tables of orders of words and of normalised measures."""
@@ -407,7 +357,7 @@ class StudyPlan:
 
     def sensitivity(self) -> str:
         """Slice of the report's table of the sensitivity to the operator."""
-        return canonical(self._compared() | {"operators": self._operators()})
+        return canonical(self._compared() | {"operators": self.masking.operators})
 
     def _compared(self) -> dict[str, Any]:
         return {
@@ -457,7 +407,7 @@ class StudyPlan:
                 "budgets": self._budgets(),
                 "main_budget": self.study.main_budget,
                 "perturbation": self.config.perturbation.model_dump(),
-                "operators": self._operators(),
+                "operators": self.masking.operators,
                 "interval": self.config.interval.model_dump(),
                 "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
             }

@@ -23,7 +23,8 @@ from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward
 
 from rationale_eval.errors import UserError
 
-# With a fused kernel; and for models whose scores are capped, which have none and refuse a name with "sdpa" in it.
+# The second is for models that cap their scores: their kernel needs a mask to be added, and transformers refuses them
+# names with "sdpa" in it.
 IMPLEMENTATION, CAPPED = "recorded", "recorded_capped"
 # Positions whose weights are formed at a time, at most, and the weights of all rows, heads and keys at a time.
 BLOCK_POSITIONS = 64
@@ -37,8 +38,8 @@ class Layer:
     """What one layer's attention weights follow from.
 
     Shapes: ``query`` (rows, heads, width, dim), ``key`` and ``value`` (rows, key heads, prefix + width, dim). ``mask``
-    (rows or 1, 1, width, prefix + width) says which key is seen, or is added to the scores; None is causal. Before
-    that ``softcap`` bounds the scores where it is given (Gemma 2).
+    (rows or 1, 1, width, prefix + width) says which key is seen, or is added to the scores; None is causal. ``softcap``
+    bounds the scores before that where it is given (Gemma 2).
     """
 
     query: Tensor
@@ -48,43 +49,32 @@ class Layer:
     scaling: float
     softcap: float | None = None
 
-    def key_head(self, head: int) -> int:
-        """The key head that a head of the queries reads."""
-        return head // (self.query.shape[1] // self.key.shape[1])
+    def blocks(self) -> list[tuple[int, int]]:
+        """The positions in blocks [start, end), whose weights are formed at a time."""
+        rows, heads, width, _ = self.query.shape
+        size = max(1, min(BLOCK_POSITIONS, BLOCK_WEIGHTS // (rows * heads * self.key.shape[2])))
+        return [(start, min(start + size, width)) for start in range(0, width, size)]
 
-    def weights(self, head: int) -> Tensor:
-        """The attention of one head to the positions after the prefix, (rows, width, width), not renormalised."""
-        width = self.query.shape[2]
-        scores = self.query[:, head] @ self.key[:, self.key_head(head)].transpose(1, 2)
-        return self._softmax(scores, 0, width)[..., -width:]
+    def by_key_head(self, values: Tensor) -> Tensor:
+        """``values`` (rows, heads, …) with the heads that share a key head together: (rows, key heads, group, …)."""
+        return values.reshape(len(values), self.key.shape[1], -1, *values.shape[2:])
 
-    def mean_weights(self, start: int, end: int) -> Tensor:
-        """The mean over heads of the attention of positions from ``start`` to ``end`` to those after the prefix.
+    def weights(self, start: int, end: int) -> Tensor:
+        """The attention of the positions [start, end) to those after the prefix up to ``end``, not renormalised.
 
-        Shape (rows, end - start, end): a position sees none behind it.
+        Shape (rows, key heads, group, end - start, end).
         """
-        rows, _, width, dim = self.query.shape
-        key_heads, whole = self.key.shape[1:3]
-        # Key heads side by side with the query heads that share them.
-        grouped = self.query.reshape(rows, key_heads, -1, width, dim)[:, :, :, start:end]
-        prefix = whole - width
-        scores = grouped @ self.key[:, :, None, : prefix + end].transpose(-1, -2)
-        return self._softmax(scores, start, end).mean((1, 2))[..., prefix:]
-
-    def _softmax(self, scores: Tensor, start: int, end: int) -> Tensor:
-        """The weights of the positions from ``start`` to ``end``, (rows, …, end - start, keys), in float32."""
-        scores = scores.float() * self.scaling
+        offset = self.key.shape[2] - self.query.shape[2]
+        keys = self.key[:, :, None, : offset + end].transpose(-1, -2)
+        scores = (self.by_key_head(self.query[:, :, start:end]) @ keys).float() * self.scaling
         if self.softcap is not None:
             scores = self.softcap * torch.tanh(scores / self.softcap)
-        keys = scores.shape[-1]
         if self.mask is None:
-            before = self.key.shape[2] - self.query.shape[2] + start
-            seen = torch.ones((end - start, keys), dtype=torch.bool, device=scores.device).tril(before)
+            seen = torch.ones((end - start, offset + end), dtype=torch.bool, device=scores.device).tril(offset + start)
         else:
-            seen = self.mask[:, 0, start:end, :keys]
-            seen = seen.view(len(seen), *[1] * (scores.dim() - 3), *seen.shape[1:])
-        masked = scores.masked_fill(~seen, -torch.inf) if seen.dtype == torch.bool else scores + seen
-        return masked.softmax(-1)
+            seen = self.mask[:, :, None, start:end, : offset + end]
+        scores = scores.masked_fill_(~seen, -torch.inf) if seen.dtype == torch.bool else scores + seen
+        return scores.softmax(-1)[..., offset:]
 
 
 class Recorder(Protocol):
@@ -113,17 +103,14 @@ class AttentionRecorder:
     @torch.no_grad()
     def record(self, layer: Layer, output: Tensor) -> None:
         """Add one layer. Its output is not looked at."""
-        rows, heads, width, _ = layer.query.shape
-        device = layer.query.device
-        latest = torch.zeros((rows, width), dtype=torch.float32, device=device)
+        rows, _, width, _ = layer.query.shape
+        latest = torch.zeros((rows, width), dtype=torch.float32, device=layer.query.device)
         if self._rollout is None:
-            self._rollout = torch.eye(width, device=device).repeat(rows, 1, 1)
-        size = max(1, min(BLOCK_POSITIONS, BLOCK_WEIGHTS // (rows * heads * layer.key.shape[2])))
+            self._rollout = torch.eye(width, device=layer.query.device).repeat(rows, 1, 1)
         # Half attention, half the residual connection (equation 1 of the paper), multiplied from the first layer up: a
         # position's row needs the rows of positions before it as they were, so the last block goes first.
-        for start in reversed(range(0, width, size)):
-            end = min(start + size, width)
-            weights = layer.mean_weights(start, end)
+        for start, end in reversed(layer.blocks()):
+            weights = layer.weights(start, end).mean((1, 2))
             held = (self._last >= start) & (self._last < end)
             latest[held, :end] = weights[held, self._last[held] - start]
             flow = self._rollout[:, start:end, :end]

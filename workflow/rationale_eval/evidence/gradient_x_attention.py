@@ -8,9 +8,9 @@ a layer's relevance is (equation 5 of the paper)
 and layers are put together by R = E R + R from the first layer up, R being the identity below it (equation 6). What is
 kept is the row of the last prompt position: of E in the last layer, of the mean of E over layers, and of R.
 
-A layer's output is O = A V, so dF/dA = dF/dO V^T: the weights are formed again, head by head, when the backward pass
-reaches the layer, and no layer's matrices outlive it. Since that is from the last layer down, the row of R is carried
-as a vector: r = r + r E.
+A layer's output is O = A V, so dF/dA = dF/dO V^T: the weights are formed again, a block of positions at a time, when
+the backward pass reaches the layer, and no whole matrix is ever held. Since that is from the last layer down, the row
+of R is carried as a vector: r = r + r E.
 """
 
 from __future__ import annotations
@@ -52,17 +52,22 @@ class GradientRecorder:
     @torch.no_grad()
     def _add(self, layer: Layer, gradient: Tensor) -> None:
         """Add one layer, from ``gradient`` (rows, width, heads, dim), that of the target in the layer's output."""
-        heads, width = layer.query.shape[1:3]
-        prompts = len(self._last)
-        relevance = torch.zeros((prompts, width, width), dtype=torch.float32, device=gradient.device)
-        for head in range(heads):
-            slope = (gradient[:, :, head] @ layer.value[:, layer.key_head(head), -width:].transpose(1, 2)).float()
+        width = layer.query.shape[2]
+        offset = layer.value.shape[2] - width
+        values = layer.value[:, :, None, offset:].transpose(-1, -2)
+        slopes = layer.by_key_head(gradient.transpose(1, 2))
+        last = torch.zeros_like(self._carried)
+        carried = self._carried.clone()
+        for start, end in layer.blocks():
+            slope = (slopes[..., start:end, :] @ values[..., :end]).float()
             # A target that runs through several rows of a prompt has the sum of their slopes.
-            slope = torch.zeros_like(relevance).index_add_(0, self._owners, slope)
-            relevance += (slope * layer.weights(head)[self._first]).clamp(min=0)
-        relevance /= heads
-        self._rows.append(relevance[torch.arange(prompts, device=gradient.device), self._last])
-        self._carried = self._carried + torch.bmm(self._carried[:, None], relevance)[:, 0]
+            slope = slope.new_zeros((len(self._last), *slope.shape[1:])).index_add_(0, self._owners, slope)
+            relevance = (slope * layer.weights(start, end)[self._first]).clamp(min=0).mean((1, 2))
+            held = (self._last >= start) & (self._last < end)
+            last[held, :end] = relevance[held, self._last[held] - start]
+            carried[:, :end] += torch.bmm(self._carried[:, None, start:end], relevance)[:, 0]
+        self._rows.append(last)
+        self._carried = carried
 
     def statistics(self) -> dict[str, Tensor]:
         """The three statistics, each (prompts, width). Raises ``UserError`` if the model's layers did not report."""

@@ -24,6 +24,12 @@ from rationale_eval.report.wording import (
 Row = Mapping[str, Any]
 
 
+def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows without columns that hold nothing: what the study did not ask for."""
+    empty = {name for name in rows[0] if all(row[name] == MISSING for row in rows)}
+    return [{name: text for name, text in row.items() if name not in empty} for row in rows]
+
+
 def _with_interval(row: Row, name: str) -> str:
     return number_with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
@@ -48,7 +54,7 @@ def curves_table(table: pd.DataFrame, name: str) -> Markup:
                 "points": number(row["points"]),
             }
         )
-    return render(rows, name, "method", "family")
+    return render(_filled(rows), name, "method", "family")
 
 
 def normalised_table(table: pd.DataFrame, name: str) -> Markup:
@@ -70,7 +76,7 @@ def normalised_table(table: pd.DataFrame, name: str) -> Markup:
                 "log-odds lost": _with_interval(row, "log_odds_drop"),
             }
         )
-    return render(rows, name, "method", "family")
+    return render(_filled(rows), name, "method", "family")
 
 
 def _shown(row: Row | None) -> str:
@@ -105,18 +111,28 @@ def _subject(row: Row) -> str:
 
 
 def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, str]) -> Markup:
-    """All conclusions of one cell, a column for each operator (its name: how it is shown)."""
+    """All conclusions of one cell, a column for each operator (its name: how it is shown).
+
+    Bold where the verdict is another than under the main operator.
+    """
     by_subject: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in table.to_dict("records"):
         key = (str(row["conclusion"]), str(row["measure"]), str(row["subject"]))
         by_subject.setdefault(key, {})[str(row["operator"])] = row
     order = list(_GROUPS)
-    rows = []
+    rows: list[dict[str, str]] = []
+    bold: list[tuple[int, str]] = []
     for key in sorted(by_subject, key=lambda key: order.index(key[:2])):
         found = by_subject[key]
         texts = {shown: _shown(found.get(operator)) for operator, shown in operators.items()}
+        main = found.get(MAIN, {})
+        bold += [
+            (len(rows), shown)
+            for operator, shown in operators.items()
+            if key[0] == CONTRAST and {operator, MAIN} <= set(found) and found[operator]["verdict"] != main["verdict"]
+        ]
         rows.append({"what": _GROUPS[key[:2]], "conclusion": _subject(next(iter(found.values()))), **texts})
-    return render(rows, name, "conclusion", "what")
+    return render(rows, name, "conclusion", "what", bold)
 
 
 def operator_text(entry: Mapping[str, Any]) -> str:
