@@ -39,7 +39,7 @@ def test_another_operator_runs_its_own_jobs_alone(masked: tuple[Workspace, dict[
 def test_finer_curves_score_new_inputs_alone(masked: tuple[Workspace, dict[str, int]], finished: Workspace) -> None:
     before, _ = finished.computed("perturb")
     asked, computed = masked[0].computed("perturb")
-    assert computed == asked - before > 0
+    assert 0 < computed <= asked - before
 
 
 def test_every_scored_method_has_every_measure_of_its_order(masked: tuple[Workspace, dict[str, int]]) -> None:
@@ -73,7 +73,7 @@ def test_the_report_compares_the_conclusions(masked: tuple[Workspace, dict[str, 
     assert set(sensitivity["operator"]) == {"(main)", "delete", "redacted_announced"}
     assert set(sensitivity["conclusion"]) == {"level", "ranking", "contrast"}
     main = sensitivity[sensitivity["operator"] == "(main)"]
-    assert set(main[main["conclusion"] == "ranking"]["value"].dropna()) <= {1.0}
+    assert all(value == pytest.approx(1) for value in main[main["conclusion"] == "ranking"]["value"].dropna())
     page = (report / "index.html").read_text(encoding="utf-8")
     assert "Another way to mask: do the conclusions hold?" in page
     assert "redacted_announced: replaced by [REDACTED], announced" in page
