@@ -202,7 +202,12 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
     reads_tables = [*reads, "--tables", str(report / "tables")]
     named = [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells]
     spec = {"cells": named, "methods": methods, "budgets": budgets}
-    compared = spec | {"main_budget": "top_var", "interval": INTERVAL | {"resamples": 50}, "validity": VALIDITY}
+    compared = spec | {
+        "main_budget": "top_var",
+        "interval": INTERVAL | {"resamples": 50},
+        "validity": VALIDITY,
+        "unavailable": {"m": []},
+    }
     for stage in (tables, measure_tables):
         stage.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])
     if operators:

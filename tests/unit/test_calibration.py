@@ -85,7 +85,7 @@ def test_no_rank_without_three_methods_or_without_differences():
 def test_the_tables_of_a_cell(tmp_path):
     write_cell(tmp_path, "planted", "yes", TEXT, {})
     cell = {"corpus": "planted", "model": "m", "checkpoint": "base"}
-    spec = {"cells": [cell], "methods": METHODS, "budget": "top_var", "interval": INTERVAL}
+    spec = {"cells": [cell], "methods": METHODS, "main_budget": "top_var", "interval": INTERVAL}
     arguments = ["--results", str(tmp_path), "--output", str(tmp_path / "report")]
     calibration.main(["--spec", json.dumps(spec), *arguments])
     table = pd.read_parquet(tmp_path / "report" / "calibration.parquet").set_index("method")

@@ -7,20 +7,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rationale_eval.config import (
+from rationale_eval.config import Config
+from rationale_eval.config_apis import ApiModel
+from rationale_eval.config_corpora import FORMATS, Corpus, Eraser, MedicalBios, PluginCorpus, TableCorpus
+from rationale_eval.config_messages import lines, suggestion
+from rationale_eval.config_methods import (
     ABLATION_SCORES,
     METHODS,
     NEEDS,
     TARGETED,
-    Config,
     Matched,
     PluginMethod,
     PromptMethod,
     RandomMethod,
 )
-from rationale_eval.config_apis import ApiModel
-from rationale_eval.config_corpora import FORMATS, Corpus, Eraser, MedicalBios, PluginCorpus, TableCorpus
-from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
 

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rationale_eval.config import (
-    METHODS,
     Claims,
     Compute,
     Config,
@@ -21,14 +20,9 @@ from rationale_eval.config import (
     Finetuning,
     Interval,
     Margins,
-    Matched,
     Perturbation,
-    PluginMethod,
     Study,
     Task,
-    TopK,
-    TopRatio,
-    TopVar,
     Validity,
 )
 from rationale_eval.config_apis import API_ADDRESS, VARIABLE, ApiBudget, ApiLimits, ApiModel, ApiSource, Price
@@ -49,6 +43,7 @@ from rationale_eval.config_corpora import (
     Strict,
     Url,
 )
+from rationale_eval.config_methods import METHODS, Matched, PluginMethod, TopK, TopRatio, TopVar
 from rationale_eval.config_models import HubModel, LocalModel, Model
 
 PATTERNS = {

@@ -9,12 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.config import (
+from rationale_eval.config import Config
+from rationale_eval.config_apis import ApiModel
+from rationale_eval.config_checks import check_plugins
+from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
+from rationale_eval.config_methods import (
     ABLATION_SCORES,
     NEEDS,
     AblationMethod,
     AttentionMethod,
-    Config,
     ExternalMethod,
     FixedMethod,
     GradientAttentionMethod,
@@ -24,9 +27,6 @@ from rationale_eval.config import (
     PromptMethod,
     RandomMethod,
 )
-from rationale_eval.config_apis import ApiModel
-from rationale_eval.config_checks import check_plugins
-from rationale_eval.config_corpora import FORMATS, Planted, PluginCorpus
 from rationale_eval.config_models import Model
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
@@ -367,6 +367,11 @@ class StudyPlan:
             "main_budget": self.study.main_budget,
             "interval": self.config.interval.model_dump(),
             "validity": self.config.validity.model_dump(),
+            # Of each model the methods that it cannot serve.
+            "unavailable": {
+                model: [method for method in self.study.methods if not self.available(method, model)]
+                for model in self.study.models
+            },
         }
 
     def tables(self) -> str:
@@ -384,14 +389,7 @@ class StudyPlan:
 
     def calibration(self) -> str:
         """Slice of the calibration on planted corpora."""
-        return canonical(
-            {
-                "cells": [vars(cell) for cell in self.planted_cells],
-                "methods": self._methods(),
-                "budget": self.study.main_budget,
-                "interval": self.config.interval.model_dump(),
-            }
-        )
+        return canonical(self._compared() | {"cells": [vars(cell) for cell in self.planted_cells]})
 
     def figures(self) -> str:
         """Slice of the report's figures."""
@@ -399,16 +397,10 @@ class StudyPlan:
 
     def page(self) -> str:
         """Slice of the report's page."""
-        return canonical(
-            {
-                "title": self.study.title,
-                "cells": [vars(cell) for cell in self.cells],
-                "methods": self._methods(),
-                "budgets": self._budgets(),
-                "main_budget": self.study.main_budget,
-                "perturbation": self.config.perturbation.model_dump(),
-                "operators": self.masking.operators,
-                "interval": self.config.interval.model_dump(),
-                "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
-            }
-        )
+        about = {
+            "title": self.study.title,
+            "perturbation": self.config.perturbation.model_dump(),
+            "operators": self.masking.operators,
+            "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
+        }
+        return canonical(self._compared() | about)

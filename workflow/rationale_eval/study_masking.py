@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rationale_eval.config import Config, ExternalMethod, FixedMethod, PromptMethod
+from rationale_eval.config import Config
 from rationale_eval.config_apis import ApiModel
+from rationale_eval.config_methods import ExternalMethod, FixedMethod, PromptMethod
 
 
 class Masking:

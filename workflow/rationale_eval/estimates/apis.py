@@ -13,7 +13,7 @@ from rationale_eval.apis.classification import Classifier
 from rationale_eval.apis.ledger import Spending, spent
 from rationale_eval.apis.replies import asked_of, messages_of
 from rationale_eval.apis.request import Request
-from rationale_eval.config import PromptMethod
+from rationale_eval.config_methods import PromptMethod
 from rationale_eval.estimates.corpora import Rows, shots_of, solved_of
 from rationale_eval.estimates.masks import masks_of
 from rationale_eval.evidence.conversations import conversation, follow_up

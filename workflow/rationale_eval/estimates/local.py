@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rationale_eval.apis.request import expected_tokens
-from rationale_eval.config import AblationMethod, IntegratedGradientsMethod, PromptMethod
+from rationale_eval.config_methods import AblationMethod, IntegratedGradientsMethod, PromptMethod
 from rationale_eval.estimates.corpora import Rows, shots_of, solved_of
 from rationale_eval.estimates.masks import masks_of
 from rationale_eval.evidence.conversations import conversation

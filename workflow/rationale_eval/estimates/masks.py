@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rationale_eval.config import RandomMethod
+from rationale_eval.config_methods import RandomMethod
 from rationale_eval.faithfulness.curves import curve_counts
 from rationale_eval.study import StudyPlan
 

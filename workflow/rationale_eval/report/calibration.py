@@ -116,7 +116,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> tu
         for method in ordered(methods):
             # Scores are cut to the number of cue words; sets have no other size than their own.
             chosen = alignment[(alignment["method"] == method)]
-            budget = spec["budget"] if spec["budget"] in set(chosen["budget"]) else AS_GIVEN
+            budget = spec["main_budget"] if spec["main_budget"] in set(chosen["budget"]) else AS_GIVEN
             row = method_row(
                 chosen[chosen["budget"] == budget],
                 faithfulness[(faithfulness["method"] == method) & (faithfulness["budget"] == budget)],
@@ -136,7 +136,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}] of planted corpora, "methods": {name: entry}, '
-        '"budget": name, "interval": {"resamples", "seed", "level"}}',
+        '"main_budget": name, "interval": {"resamples", "seed", "level"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")

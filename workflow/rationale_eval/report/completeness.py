@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -18,9 +18,10 @@ COMPLETENESS_COLUMNS = (
 )
 
 
-def integrated(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The methods that are integrated gradients."""
-    return [name for name in ordered(methods) if methods[name]["kind"] == INTEGRATED_GRADIENTS]
+def integrated(methods: Mapping[str, Mapping[str, Any]], unavailable: Collection[str]) -> list[str]:
+    """The methods that are integrated gradients, without those that are ``unavailable`` of a model."""
+    kinds = {name: methods[name]["kind"] for name in ordered(methods)}
+    return [name for name, kind in kinds.items() if kind == INTEGRATED_GRADIENTS and name not in unavailable]
 
 
 def completeness_row(evidence: pd.DataFrame, method: Mapping[str, Any]) -> Row:

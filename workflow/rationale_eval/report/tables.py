@@ -269,25 +269,23 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             row = prompting_row(rationales[method], readings[method], replies, predictions)
             rows["prompting"].append(names | {"method": method} | row | flagged)
         rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
-        for method in integrated(spec["methods"]):
-            # A model behind an API has none.
-            if attributions_path(cell, results, method).exists():
-                row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
-                rows["completeness"].append(names | {"method": method} | row)
+        for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
+            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
+            rows["completeness"].append(names | {"method": method} | row)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
 
-def inputs_of(cell: Cell, results: Path, methods: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, Path]:
     """The tables of one cell that are read, by what they are."""
+    methods = spec["methods"]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
     for method in prompted(methods):
         found[f"rationales of {method}"] = rationales_path(cell, results, method)
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
-    for method in integrated(methods):
-        if (path := attributions_path(cell, results, method)).exists():
-            found[f"attributions of {method}"] = path
+    for method in integrated(methods, spec["unavailable"][cell.model]):
+        found[f"attributions of {method}"] = attributions_path(cell, results, method)
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 
@@ -298,6 +296,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
+        '"unavailable": {model: [method]}, '
         '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
@@ -308,7 +307,7 @@ def main(argv: list[str]) -> None:
     if not cells:
         raise UserError("the study has no cell: give it at least one corpus, model and checkpoint")
     rows = collect(cells, args.results, spec)
-    inputs = {name: path for cell in cells for name, path in inputs_of(cell, args.results, spec["methods"]).items()}
+    inputs = {name: path for cell in cells for name, path in inputs_of(cell, args.results, spec).items()}
     made = provenance("tables", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     for name, found in rows.items():
         write(args.output, name, COLUMNS[name], found, made)
