@@ -76,4 +76,4 @@ def test_a_study_without_them_has_an_empty_table_and_no_section(tmp_path):
     assert table.empty
     assert table.columns.tolist() == list(COLUMNS["completeness"])
     assert "add up?" not in (report / "index.html").read_text(encoding="utf-8")
-    assert integrated(METHODS) == []
+    assert integrated(METHODS, ()) == []
