@@ -223,6 +223,7 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
         "perturbation": {"operator": "replace", "mask": SCRIPT, "announce": False},
         "operators": operators,
     }
+    spec["planted"] = False
     spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
     reads_all = [*reads_tables, "--figures", str(report / "figures"), "--claims", str(report / "claims.json")]
     page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])

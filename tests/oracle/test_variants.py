@@ -71,7 +71,7 @@ def stage(tmp_path, tokens=300, rows=3, memo="memo"):
 def test_variants_score_as_plain_passes_on_every_architecture(
     architecture, verbalisers, operator, tiny_card, encoder_for, assert_close, tmp_path
 ):
-    """The windows of Mistral and Phi-3 are shorter than the prompts, which then do not go into trees; Gemma's are wide."""
+    """Windows of Mistral and Phi-3 are shorter than the prompts, which then do not go into trees; Gemma's are wide."""
     loaded = load(tiny_card(architecture, "byte_level"), "float32")
     if architecture.startswith("gemma"):
         loaded.model.config.sliding_window = 4096

@@ -95,7 +95,9 @@ def own(mine: Workspace, tmp_path: Path) -> Workspace:
 
 
 def test_the_model_behind_an_api_is_asked(own: Workspace) -> None:
+    labels = {"Positive.": "good", "Negative.": "bad"}
     with loopback_api.running() as api:
+        api.reply = lambda messages: labels.get(found := loopback_api.answer(messages), found)
         own.edit("my/models.yaml", "https://api.openai.com/v1", api.address)
         own.edit("my/models.yaml", "model: gpt-4-turbo-2024-04-09", f"model: {loopback_api.MODEL}")
         own.edit("my/models.yaml", "requests_per_minute: 500, tokens_per_minute: 30000, ", "")

@@ -175,7 +175,7 @@ EDITS = {
         "workflow/rationale_eval/alignment.py",
         "chosen, marked = sum(selected), sum(gold)",
         "marked, chosen = sum(gold), sum(selected)",
-        {"alignment": 2, **REPORT},
+        {"alignment": 2, "measure_tables": 1, **REPORT},
     ),
     "code of the reference rows": (
         "workflow/rationale_eval/rationales/reference.py",
@@ -207,7 +207,7 @@ def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:
 
 def test_a_budget_costs_only_new_perturbed_inputs(study: Workspace) -> None:
     before, _ = study.computed("perturb")
-    study.edit("config.yaml", "top_ratio_20: { kind: top_ratio, ratio: 0.2 }", "top_ratio_20: { kind: top_k, k: 1 }")
+    study.edit("config.yaml", "top_ratio_20: { kind: top_ratio, ratio: 0.2 }", "top_ratio_20: { kind: top_k, k: 3 }")
     study.snakemake()
     asked, computed = study.computed("perturb")
     assert 0 < computed < min(asked, before)

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.xdist_group("finished")
 WITH_MODEL = {"finetune", "evidence", "attributions", "replies", "perturb"}
 DOWNLOADS = {"fetch", "fetch_url", "fetch_hub"}  # nothing of the smoke study comes from elsewhere
 APIS = {"model_api", "predictions_api", "replies_api", "perturb_api"}  # test_apis.py runs these
-RUN_BY_SMOKE = set(STAGES) - DOWNLOADS - APIS
+PLANTED = {"calibration"}  # test_planted.py runs it
+RUN_BY_SMOKE = set(STAGES) - DOWNLOADS - APIS - PLANTED
 
 
 def test_the_run_ends_in_a_report_with_every_part(finished: Workspace) -> None:

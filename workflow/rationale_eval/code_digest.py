@@ -269,6 +269,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "models/task",
         "report/aggregate",
         "report/asking_tables",
+        "report/calibration_html",
         "report/cards",
         "report/comparisons",
         "report/conclusions",

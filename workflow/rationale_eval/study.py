@@ -401,6 +401,7 @@ class StudyPlan:
             "title": self.study.title,
             "perturbation": self.config.perturbation.model_dump(),
             "operators": self.masking.operators,
+            "planted": bool(self.planted_cells),
             "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
         }
         return canonical(self._compared() | about)

@@ -14,6 +14,7 @@ REPORT_TABLES = [
 # Where the study has a planted corpus.
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
+TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "claims", "measures")]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
@@ -234,6 +235,7 @@ rule report_page:
         perturbations=cells("perturbations.parquet"),
         measures=rules.measure_tables.output.parquet,
         curves=cells("curves.parquet"),
+        calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
@@ -241,10 +243,7 @@ rule report_page:
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
-        template=[
-            os.path.relpath(WORKFLOW / "rationale_eval/report" / name)
-            for name in ("page.html.j2", "cards.html.j2", "claims.html.j2", "measures.html.j2", "style.css")
-        ],
+        template=[os.path.relpath(WORKFLOW / "rationale_eval/report" / name) for name in (*TEMPLATES, "style.css")],
     output:
         page=report(
             f"{REPORT}/index.html",

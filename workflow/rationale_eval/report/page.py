@@ -24,6 +24,8 @@ from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Measured, read_measured
 from rationale_eval.report.asking_tables import agreement_table, labels_table
+from rationale_eval.report.calibration_html import TABLES as CALIBRATION_TABLES
+from rationale_eval.report.calibration_html import calibration_sections
 from rationale_eval.report.cards import corpus_card
 from rationale_eval.report.comparisons import (
     accuracy_change,
@@ -197,6 +199,8 @@ def context(
     made_from = records(cells, results, ordered(methods), prompted(methods), spec["operators"])
     names = MEASURE_TABLES if spec["operators"] else MEASURE_TABLES[:-1]
     measures = {name: read_summary(table_folder / f"{name}.parquet") for name in names}
+    known = CALIBRATION_TABLES if spec["planted"] else ()
+    calibration = {name: read_summary(table_folder / f"{name}.parquet") for name in known}
     cards = [
         corpus_card(name, results, task_from_slice(spec["tasks"][name]), made_from)
         for name in dict.fromkeys(cell.corpus for cell in cells)
@@ -228,6 +232,7 @@ def context(
         "ceilings": {card.name: card.ceiling for card in cards},
         "findings": {cell: findings(cell, tables, spec["main_budget"], tested["settings"]["alpha"]) for cell in cells},
         "measures": measure_sections(cells, measures, spec),
+        "calibration": calibration_sections(cells, calibration),
         "claims": [shown_claim(claim) for claim in tested["claims"]],
         "claim_sentences": claim_sentences(tested["claims"]),
         "judged": tested["settings"],
@@ -253,7 +258,7 @@ def context(
         "links": {record.path: link(record.path, page) for record in made_from},
         "table_files": [
             link(table_folder / f"{name}.{end}", page)
-            for name in (*TABLES, *names, "claims")
+            for name in (*TABLES, *names, *known, "claims")
             for end in ("csv", "parquet")
         ],
         "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
@@ -281,7 +286,7 @@ def main(argv: list[str]) -> None:
         required=True,
         help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, '
         '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask", "announce"}, '
-        '"operators": {name: the same}, "tasks": {corpus: task}}',
+        '"operators": {name: the same}, "planted": whether there is a calibration, "tasks": {corpus: task}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
