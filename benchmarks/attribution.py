@@ -115,7 +115,7 @@ class Ours(Contestant):
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(args)
         from rationale_eval.evidence import attention
-        from rationale_eval.evidence.measure import Question
+        from rationale_eval.evidence.targets import Question
         from rationale_eval.models.scoring import Prefix, shared_prefix
 
         attention.install(self.model)
@@ -151,6 +151,7 @@ class Ours(Contestant):
     def ablation(self) -> list[Any]:
         from rationale_eval.corpora.instances import whitespace_words
         from rationale_eval.evidence.attributions import word_scores
+        from rationale_eval.evidence.targets import LOG_PROBABILITY
         from rationale_eval.faithfulness.masking import mask_words
         from rationale_eval.models.variants import score_variants
 
@@ -165,8 +166,8 @@ class Ours(Contestant):
             stage = argparse.Namespace(memo=Path(memo), batch_tokens=2048, batch_rows=16)
             scores = iter(score_variants("ablation", self.encoder.encode(given), self.loaded, stage))
             return [
-                word_scores(self.questions[index], [next(scores) for _ in range(len(self.texts[index].split()) + 1)])
-                for index in chosen
+                word_scores(question, [next(scores) for _ in range(len(text.split()) + 1)], LOG_PROBABILITY)
+                for question, text in ((self.questions[index], self.texts[index]) for index in chosen)
             ]
 
 

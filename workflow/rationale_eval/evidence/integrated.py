@@ -11,6 +11,7 @@ how far the sum is from it says how good the approximation is, and is stored.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from rationale_eval.evidence.targets import LOG_PROBABILITY, Question, explained
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.scoring import Prefix, can_pack, collate, forward_with_logits, rows_of
 
+# Tokens that go through the model at a time, at least, where there are nodes enough.
+PASS_TOKENS = 512
 BASELINES = ("pad", "zero", "mean")
 
 
@@ -72,30 +75,37 @@ def integrate(
         places = [token.position - prefix.length for token in prompts[row.owner].content]
         start[index, places] = baseline.to(end.dtype)
 
-    def found_at(embeddings: Tensor) -> Tensor:
-        return forward_with_logits(loaded, prefix, batch, len(prompts), labels, embeddings)
-
     with torch.no_grad():
-        reached = found_at(end)
+        reached = forward_with_logits(loaded, prefix, batch, len(prompts), labels, end)
         # The labels are those of the whole input, all along the line.
         pairs = explained_pairs(questions, reached[0])
-        difference = target_values(reached, pairs, of) - target_values(found_at(start), pairs, of)
+        left = forward_with_logits(loaded, prefix, batch, len(prompts), labels, start)
+        difference = target_values(reached, pairs, of) - target_values(left, pairs, of)
     total = torch.zeros((len(prompts), *end.shape[1:]), dtype=torch.float32, device=loaded.device)
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
-        point = (start + float(node) * (end - start)).requires_grad_()
-        (gradient,) = torch.autograd.grad(target_values(found_at(point), pairs, of).sum(), point)
-        total.index_add_(0, owners, float(weight) * gradient.float())
+    # Few rows leave the processor waiting for weights: several nodes go through the model together.
+    together = max(1, PASS_TOKENS // batch.tokens.numel())
+    for place in range(0, steps, together):
+        chosen = range(place, min(place + together, steps))
+        several = [replace(row, owner=row.owner + copy * len(prompts)) for copy in range(len(chosen)) for row in rows]
+        alphas = torch.tensor((nodes[chosen] + 1) / 2, dtype=end.dtype, device=loaded.device)[:, None, None, None]
+        points = (start + alphas * (end - start)).flatten(0, 1).requires_grad_()
+        found = forward_with_logits(
+            loaded, prefix, collate(several, prefix, loaded), len(chosen) * len(prompts), labels, points
+        )
+        (slopes,) = torch.autograd.grad(target_values(found, pairs * len(chosen), of).sum(), points)
+        for weight, gradient in zip(weights[chosen] / 2, slopes.unflatten(0, (len(chosen), -1)), strict=True):
+            total.index_add_(0, owners, float(weight) * gradient.float())
     first = [next(index for index, row in enumerate(rows) if row.owner == owner) for owner in range(len(prompts))]
     attributions = total * (end - start)[first].float()
     results = []
     for index, prompt in enumerate(prompts):
         mine = attributions[index, [token.position - prefix.length for token in prompt.content]]
-        found = {"ig_dot": mine.sum(-1), "ig_l1": mine.abs().sum(-1), "ig_l2": mine.norm(dim=-1)}
+        reduced = {"ig_dot": mine.sum(-1), "ig_l1": mine.abs().sum(-1), "ig_l2": mine.norm(dim=-1)}
         # A token over two fields stands in the content twice, and counts once here.
         whole = float(attributions[index].sum())
         results.append(
-            {name: values.cpu().numpy() for name, values in found.items()}
+            {name: values.cpu().numpy() for name, values in reduced.items()}
             | {
                 "difference": np.array([float(difference[index])]),
                 "completeness_error": np.array([whole - float(difference[index])]),
