@@ -17,7 +17,7 @@ STAGES = {
     "model": ("models.prepare", "bring a model into safetensors form with a card"),
     "finetune": ("finetuning.stage", "train one epoch of a checkpoint"),
     "evidence": ("evidence.stage", "predictions, gradients and attention of a checkpoint on every instance"),
-    "attributions": ("evidence.attributions", "integrated gradients, ablation, gradient x attention or other targets, on every instance"),
+    "attributions": ("evidence.attributions", "attributions that need passes of their own, such as ablation"),
     "replies": ("evidence.replies", "ask a checkpoint which words made it decide"),
     "prompted": ("rationales.prompted", "read replies into words"),
     "rationale": ("rationales.stage", "turn evidence into one method's rationales"),
