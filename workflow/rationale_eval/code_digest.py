@@ -127,7 +127,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/solved",
         "memo",
         "models/generation",
-        "models/growing_cache",
+        "models/slots",
         "models/sampling",
         *_INPUT,
         *_INSTANCES,
@@ -303,7 +303,7 @@ _MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # is the other part of the memo's key.
 MEMO = {
     "evidence": (*_MEASURING, *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/slots", "models/sampling", *_SCORING),
     "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
     "perturb": ("models/variants", *_SCORING),
 }
