@@ -395,6 +395,19 @@ class StudyPlan:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
 
+    def explorer(self) -> str:
+        """Slice of the explorer."""
+        return canonical(
+            {
+                "title": self.study.title,
+                "cells": [vars(cell) for cell in self.cells],
+                "methods": self._methods(),
+                "evaluated": self._evaluated(),
+                "budgets": self._budgets(),
+                "main_budget": self.study.main_budget,
+            }
+        )
+
     def page(self) -> str:
         """Slice of the report's page."""
         about = {
