@@ -397,16 +397,9 @@ class StudyPlan:
 
     def explorer(self) -> str:
         """Slice of the explorer."""
-        return canonical(
-            {
-                "title": self.study.title,
-                "cells": [vars(cell) for cell in self.cells],
-                "methods": self._methods(),
-                "evaluated": self._evaluated(),
-                "budgets": self._budgets(),
-                "main_budget": self.study.main_budget,
-            }
-        )
+        compared = self._compared()
+        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
+        return canonical(parts | {"title": self.study.title, "evaluated": self._evaluated()})
 
     def page(self) -> str:
         """Slice of the report's page."""

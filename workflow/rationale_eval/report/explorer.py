@@ -80,11 +80,7 @@ def study_values(cells: Sequence[Cell], spec: Mapping[str, Any], results: Path) 
     return {
         "cells": [vars(cell) for cell in cells],
         "corpora": {
-            name: {
-                "terms": terms(card),
-                "annotation": card.get("annotation") or "",
-                "caveats": card.get("caveats") or [],
-            }
+            name: {"terms": terms(card)} | {part: card.get(part) for part in ("annotation", "caveats")}
             for name, card in cards.items()
         },
         "methods": [

@@ -44,8 +44,8 @@ class Codes:
 class CellReader:
     """Reads the tables of one cell, a part of a file at a time, into one array a column.
 
-    ``evaluated`` lists ``{"name", "budgets": {name: entry}}``: which budgets apply to which method. Raises ``UserError``
-    for missing or damaged tables and for rows of instances that the corpus does not have.
+    ``evaluated`` lists ``{"name", "budgets": {name: entry}}``: which budgets apply to which method. Raises
+    ``UserError`` for missing or damaged tables and for rows of instances that the corpus does not have.
     """
 
     def __init__(

@@ -26,7 +26,9 @@ def corpus_values(instances: Sequence[Instance]) -> dict[str, Any]:
     All words of the corpus stand in one row, each with its field and its offsets in UTF-16 units; ``marked`` and
     ``votes`` (how many annotators marked it) belong to these.
     """
-    fields, starts, ends, marked, votes = [], [], [], [], []
+    fields, starts, ends = [], [], []
+    marked: list[bool] = []
+    votes: list[int] = []
     for one in instances:
         offsets = [utf16_offsets(text) for text in one.fields.values()]
         for word in one.words:
@@ -47,6 +49,6 @@ def corpus_values(instances: Sequence[Instance]) -> dict[str, Any]:
         "field": np.array(fields, dtype=np.uint8),
         "start": np.array(starts, dtype=np.uint32),
         "end": np.array(ends, dtype=np.uint32),
-        "marked": np.packbits(np.array(marked, dtype=bool), bitorder="little"),
+        "marked": np.packbits(np.array(marked, dtype=np.bool_), bitorder="little"),
         "votes": np.array(votes, dtype=np.uint8),
     }

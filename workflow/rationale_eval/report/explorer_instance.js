@@ -11,7 +11,7 @@ function showInstance(target, study, corpus, cell, inside, state, place, step, c
     legend(),
     element("div", { class: "cards" }, peopleCard(study, corpus, cell, place, state), cards),
     element("p", { class: "soft terms" }, "Texts of ", foreign(state.corpus), ": ", study.corpora[state.corpus].terms,
-      study.corpora[state.corpus].caveats.length ? [". ", study.corpora[state.corpus].caveats.join(" ")] : ""));
+      study.corpora[state.corpus].caveats?.length ? [". ", study.corpora[state.corpus].caveats.join(" ")] : ""));
 }
 
 function heading(corpus, state, place, step) {

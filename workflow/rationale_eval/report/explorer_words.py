@@ -30,8 +30,8 @@ OF_READING = ("outcome", "listed", "hallucinated", "copied", "order")
 class CellWords:
     """Scores, selected words and replies of a cell, all its instances at once; ``blocks`` cuts them.
 
-    ``reader`` and ``evaluated`` are as in ``CellReader``; ``prompted`` names the methods with replies. A score takes one
-    byte and a selected word one bit, so that 3,000 instances of 20 methods take some megabytes.
+    ``reader`` and ``evaluated`` are as in ``CellReader``; ``prompted`` names the methods with replies. A score takes a
+    byte, a selected word of a method at one budget too.
     """
 
     def __init__(
