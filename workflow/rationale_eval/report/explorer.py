@@ -22,7 +22,7 @@ from rationale_eval.corpora.instances import read_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import Progress, say
 from rationale_eval.report.cards import terms
-from rationale_eval.report.explorer_cell import CellReader
+from rationale_eval.report.explorer_cell import ABSENT, CellReader
 from rationale_eval.report.explorer_corpus import BLOCK, corpus_values
 from rationale_eval.report.explorer_pack import pack
 from rationale_eval.report.explorer_words import CellWords
@@ -46,6 +46,7 @@ STATUSES = {
     "no_reply": "there is no reply whose size could be matched",
     "no_vote": "none of the replies named a word",
     "not_given": "the file of rationales lacks this one",
+    ABSENT: "the table has no row of it",
 }
 
 

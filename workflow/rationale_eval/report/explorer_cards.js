@@ -103,7 +103,8 @@ function outcomes(study, cell, found, place) {
 
 function verdict(flip, label, before) {
   const flips = flip ?? label !== before;
-  return element("b", { class: flips ? "flips" : "stays" }, flips ? "flips to " : "stays ", foreign(label));
+  const shown = label === null ? "" : [flips ? " to " : " ", foreign(label)];
+  return element("b", { class: flips ? "flips" : "stays" }, flips ? "flips" : "stays", shown);
 }
 
 function shift(before, drop) {

@@ -24,6 +24,8 @@ from rationale_eval.tables import TableSchema, iter_table
 
 ALIGNED = ("f1", "f1_chance", "precision", "recall", "iou")
 CHANGED = ("comprehensiveness", "sufficiency", "flip_random", "comprehensiveness_random")
+# The status of what a table has no row of.
+ABSENT = "absent"
 # No words, no label, not known.
 NO_COUNT, NO_LABEL, UNKNOWN = 65_535, -1, -1
 
@@ -57,7 +59,7 @@ class CellReader:
         self.methods = [method["name"] for method in evaluated]
         self.views = [(method["name"], budget) for method in evaluated for budget in method["budgets"]]
         self.rank = {view: number for number, view in enumerate(self.views)}
-        self.statuses, self.labels = Codes([OK]), Codes([])
+        self.statuses, self.labels = Codes([ABSENT, OK]), Codes([])
 
     def rows(self, path: Path, schema: TableSchema) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows of a table, the first draw of repeated ones, each with the place of its instance."""
