@@ -21,7 +21,7 @@ _TEXT = frozenset(
     }
 )
 _COUNTS = frozenset(
-    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "draws", "corpora", "models", "left_out"}
+    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out"}
 )
 _FLAGS = frozenset({"collapsed"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
