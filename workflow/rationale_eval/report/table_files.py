@@ -20,9 +20,7 @@ _TEXT = frozenset(
         *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject"),
     }
 )
-_COUNTS = frozenset(
-    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out"}
-)
+_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out"})
 _FLAGS = frozenset({"collapsed"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
