@@ -60,6 +60,7 @@ def spec() -> dict[str, Any]:
         "evaluated": [{"name": name, "budgets": budgets[name]} for name in methods],
         "budgets": BUDGETS,
         "main_budget": "top_var",
+        "perturbation": {"operator": "replace", "mask": "___", "announce": False},
     }
 
 

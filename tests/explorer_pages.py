@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from rationale_eval.report import explorer
-from report_trees import APPLY, BIDI, BUDGETS, HOSTILE, IMAGE, METHODS, SCRIPT, write_cell
+from report_trees import BIDI, BUDGETS, HOSTILE, IMAGE, METHODS, SCRIPT, budgets_of, write_cell
 
-ALL_BUDGETS = BUDGETS | {"as_given": {"kind": "as_given"}}
 EMOJI = "\N{GRINNING FACE} \N{WOMAN}\N{ZERO WIDTH JOINER}\N{MICROSCOPE}"
 LONG = "x" * 10_000
 TEXT = f"{EMOJI} {SCRIPT} {IMAGE} {BIDI} {LONG}"
@@ -27,12 +26,10 @@ def spec_of(cells: list[tuple[str, str, str]]) -> dict[str, Any]:
         "title": f"A study {HOSTILE}",
         "cells": [dict(zip(("corpus", "model", "checkpoint"), cell, strict=True)) for cell in cells],
         "methods": METHODS,
-        "evaluated": [
-            {"name": name, "budgets": {budget: ALL_BUDGETS[budget] for budget in APPLY.get(name, BUDGETS)}}
-            for name in METHODS
-        ],
+        "evaluated": [{"name": name, "budgets": budgets_of(name)} for name in METHODS],
         "budgets": BUDGETS,
         "main_budget": "top_var",
+        "perturbation": {"operator": "replace", "mask": IMAGE, "announce": False},
     }
 
 

@@ -93,7 +93,7 @@ def test_filters_and_orders(explore):
     ):
         page.select_option(f"#{control}", value)
         assert listed(page, len(expected)) == expected, (control, value)
-        assert page.inner_text("#count") == f"{len(expected)} of 4 instances"
+        assert page.inner_text("#count") == f"{len(expected)} of 4 instances; F1 and flips of grad, top_var"
         assert shown(page) == str(expected[0])
         page.select_option(f"#{control}", "all")
         listed(page, 4)
@@ -169,6 +169,25 @@ def test_the_keyboard_does_all(explore):
     assert page.locator("#help").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#help").is_visible()
+
+
+def test_the_focus_and_what_is_unfolded_stay_from_one_instance_to_the_next(explore):
+    page = explore("#corpus=two&method=grad")
+    card(page, "grad").locator("summary", has_text="Every budget").click()
+    for expected in ("1", "2"):
+        page.click("#next")
+        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        assert page.evaluate("document.activeElement.id") == "next"
+    assert card(page, "grad").locator("table").is_visible()
+    assert not card(page, ASKED).locator("table").is_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#next:disabled")
+    assert page.evaluate("document.activeElement.id") == "instance"
+
+
+def test_the_chosen_method_stands_beside_people_even_if_it_is_not_among_the_shown(explore):
+    page = explore("#corpus=two&method=random&shown=grad")
+    assert page.locator(".card h3").all_inner_texts() == ["Human rationale", "random reference", "grad gradients"]
 
 
 def test_every_control_is_reached_by_tab_and_shows_its_focus(explore):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from explorer_pages import ALL_BUDGETS, EMOJI, blocks_of, build, hostile, spec_of, unpacked
+from explorer_pages import EMOJI, blocks_of, build, hostile, spec_of, unpacked
 from rationale_eval.apis import client, labels
 from rationale_eval.corpora.instances import read_instances, write_instances
 from rationale_eval.errors import UserError
@@ -24,7 +24,7 @@ from rationale_eval.report import explorer, explorer_words
 from rationale_eval.report.explorer_cell import ABSENT
 from rationale_eval.report.explorer_pack import MISSING, fixed, levels, pack, utf16_offsets
 from rationale_eval.tables import read_table
-from report_trees import APPLY, BUDGETS, HOSTILE, METHODS, SCRIPT, write_cell
+from report_trees import APPLY, BUDGETS, HOSTILE, METHODS, SCRIPT, budgets_of, write_cell
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_selected_words_and_replies_are_those_of_the_budgets_in_every_block(tmp_
             expected = []
             for one in part:
                 row = next(row for row in rationales[method] if (row["id"], row["sample"]) == (one.id, 0))
-                ((_, _, mask),) = selections(row, one.rationale, {budget: ALL_BUDGETS[budget]}, matched)
+                ((_, _, mask),) = selections(row, one.rationale, {budget: budgets_of(method)[budget]}, matched)
                 expected += mask or [False] * len(one.words)
             assert np.unpackbits(masks[view], bitorder="little")[:words].tolist() == expected
         replies = [[reply.get("reply") for reply in of_one] for of_one in block["replies"]["asked"]]

@@ -133,8 +133,8 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
-        (["perturbation", "mask"], "[MASK]", {"perturbation", "page"}),
-        (["perturbation", "announce"], True, {"perturbation", "page"}),
+        (["perturbation", "mask"], "[MASK]", {"perturbation", "page", "explorer"}),
+        (["perturbation", "announce"], True, {"perturbation", "page", "explorer"}),
         (["operators", "delete", "announce"], True, {"deleted"}),
         (["operators", "mask_token", "mask"], "<gone>", set()),
         (["study", "operators"], ["delete"], {"sensitivity", "page"}),

@@ -253,6 +253,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INTERVALS,
         *_CELLS,
     ),
+    "cost": ("report/aggregate", "report/cost", "report/table_files", *_INTERVALS, *_CELLS),
     "figures": (
         "report/course_figures",
         "report/drawing",
@@ -285,6 +286,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/cards",
         "report/comparisons",
         "report/conclusions",
+        "report/cost_html",
         "report/examples",
         "report/findings",
         "report/html_tables",

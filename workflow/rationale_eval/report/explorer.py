@@ -27,7 +27,7 @@ from rationale_eval.report.explorer_corpus import BLOCK, corpus_values
 from rationale_eval.report.explorer_pack import pack
 from rationale_eval.report.explorer_words import CellWords
 from rationale_eval.report.layout import Cell, family, ordered, prompted, read_card
-from rationale_eval.report.wording import budget_text, settings, visible
+from rationale_eval.report.wording import budget_text, operator_text, settings, visible
 
 HERE = Path(__file__).parent
 # In the order in which they stand in the page.
@@ -91,6 +91,7 @@ def study_values(cells: Sequence[Cell], spec: Mapping[str, Any], results: Path) 
         "human": next((name for name in methods if methods[name]["kind"] == "human"), None),
         "budgets": {name: budget_text(budget) for name, budget in spec["budgets"].items()},
         "main_budget": spec["main_budget"],
+        "masked": operator_text(spec["perturbation"]),
         "block": BLOCK,
         "statuses": STATUSES,
     }
@@ -153,7 +154,8 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, '
-        '"evaluated": [{"name", "budgets": {name: entry}}], "budgets": {name: entry}, "main_budget": name}',
+        '"evaluated": [{"name", "budgets": {name: entry}}], "budgets": {name: entry}, "main_budget": name, '
+        '"perturbation": {"operator", "mask", "announce"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the explorer (HTML)")

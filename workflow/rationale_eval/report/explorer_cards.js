@@ -46,7 +46,7 @@ function methodCard(study, corpus, cell, inside, place, state, method) {
   card.append(...passage(corpus, place, paint));
   if (found) card.append(...outcomes(study, cell, found, place));
   card.append(...replies(study, corpus, inside, place, method.name));
-  if (scores) card.append(byScore(corpus, place, scores));
+  if (scores) card.append(byScore(corpus, place, scores, method.name));
   if (found) card.append(budgets(study, cell, place, count, method.name));
   return card;
 }
@@ -142,14 +142,14 @@ function replies(study, corpus, inside, place, method) {
 
 const wordText = (corpus, place, word) => corpus.texts[place][corpus.field[word]].slice(corpus.start[word], corpus.end[word]);
 
-function byScore(corpus, place, scores) {
+function byScore(corpus, place, scores, method) {
   const all = [];
   for (let word = corpus.first[place]; word < corpus.first[place + 1]; word += 1) all.push(word);
   all.sort((a, b) => scores.of(b) - scores.of(a) || a - b);
   const list = element("ol", {}, all.slice(0, WHERE).map((word) => element("li", {},
     foreign(wordText(corpus, place, word)), ` ${precise(scores.of(word) * scores.largest)}`)));
   const title = all.length > WHERE ? `The ${WHERE} words with the highest scores` : "Words by score";
-  return element("details", {}, element("summary", {}, title), list);
+  return details(`scores ${method}`, title, list);
 }
 
 function budgets(study, cell, place, count, method) {
@@ -169,6 +169,6 @@ function budgets(study, cell, place, count, method) {
   });
   const table = element("table", {}, element("thead", {}, element("tr", {}, head.map((text) => element("th", { scope: "col" }, text)))),
     element("tbody", {}, rows));
-  return element("details", {}, element("summary", {}, "Every budget"),
+  return details(`budgets ${method}`, "Every budget",
     element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": `Every budget, ${plain(method)}` }, table));
 }

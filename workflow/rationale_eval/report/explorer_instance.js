@@ -1,9 +1,17 @@
 // The instance that is looked at: its answer, then people's and methods' words side by side.
 
+// Of the chosen method there is always a card, beside that of people.
+function cardsOf(study, state, shown) {
+  const chosen = (method) => method.name === state.method;
+  const others = study.methods.filter((method) => shown.includes(method.name) && !chosen(method));
+  return [...study.methods.filter(chosen), ...others].filter((method) => method.name !== study.human);
+}
+
 function showInstance(target, study, corpus, cell, inside, state, place, step, choose) {
   const shown = state.shown ?? shownAtFirst(study);
-  const cards = study.methods.filter((method) => shown.includes(method.name) && method.name !== study.human)
+  const cards = cardsOf(study, state, shown)
     .map((method) => methodCard(study, corpus, cell, inside, place, state, method));
+  const focused = target.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   target.replaceChildren(
     heading(corpus, state, place, step),
     answer(study, corpus, cell, place),
@@ -11,12 +19,28 @@ function showInstance(target, study, corpus, cell, inside, state, place, step, c
     legend(),
     element("div", { class: "cards" }, peopleCard(study, corpus, cell, place, state), cards),
     element("p", { class: "soft terms" }, "Texts of ", foreign(state.corpus), ": ", study.corpora[state.corpus].terms,
-      study.corpora[state.corpus].caveats?.length ? [". ", study.corpora[state.corpus].caveats.join(" ")] : ""));
+      study.corpora[state.corpus].caveats?.length ? [". ", study.corpora[state.corpus].caveats.join(" ")] : ""),
+    element("p", { class: "soft" }, "Masked words are ", study.masked, "."));
+  // What had the focus is another element now; the last button that leads on may be off.
+  if (focused !== undefined) {
+    const again = [...target.querySelectorAll("[data-key]")].find((node) => node.dataset.key === focused && !node.disabled);
+    (again ?? target).focus({ preventScroll: true });
+  }
+}
+
+// Details that stay open from one instance to the next, by what they are details of.
+const unfolded = new Set();
+
+function details(key, title, ...content) {
+  const node = element("details", { open: unfolded.has(key) }, element("summary", { "data-key": `summary ${key}` }, title), content);
+  node.addEventListener("toggle", () => (node.open ? unfolded.add(key) : unfolded.delete(key)));
+  return node;
 }
 
 function heading(corpus, state, place, step) {
   const button = (text, by, off) => {
-    const node = element("button", { type: "button", id: by < 0 ? "previous" : "next", disabled: off }, text);
+    const id = by < 0 ? "previous" : "next";
+    const node = element("button", { type: "button", id, "data-key": id, disabled: off }, text);
     node.addEventListener("click", () => step.by(by));
     return node;
   };
@@ -73,21 +97,21 @@ function chooser(study, shown, choose) {
   const names = methods.map((method) => method.name);
   const visible = names.filter((name) => shown.includes(name)).length;
   const boxes = methods.map((method) => {
-    const box = element("input", { type: "checkbox", value: method.name });
+    const box = element("input", { type: "checkbox", value: method.name, "data-key": `show ${method.name}` });
     box.checked = shown.includes(method.name);
     box.addEventListener("change", () => choose(names.filter((name) => (name === method.name ? box.checked : shown.includes(name)))));
     return element("label", {}, box, " ", foreign(method.name));
   });
   const button = (text, wanted) => {
-    const node = element("button", { type: "button" }, text);
+    const node = element("button", { type: "button", "data-key": text }, text);
     node.addEventListener("click", () => choose(wanted));
     return node;
   };
-  const wasOpen = document.querySelector("#methods-shown")?.open ?? false;
-  return element("details", { id: "methods-shown", open: wasOpen },
-    element("summary", {}, `Methods side by side: ${visible} of ${names.length}`),
+  const folded = details("methods shown", `Methods side by side: ${visible} of ${names.length}`,
     element("div", { class: "boxes" }, boxes),
     element("p", {}, button("All", names), " ", button("None", [])));
+  folded.id = "methods-shown";
+  return folded;
 }
 
 const legend = () => element("p", { class: "legend soft" },

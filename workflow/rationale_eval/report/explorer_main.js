@@ -59,8 +59,9 @@ async function show(wanted, named = false) {
   state.id = place < 0 ? undefined : corpus.ids[place];
   tell(faults);
   fillControls();
-  by("count").textContent = found.length === corpus.ids.length ? few(found.length, "instance")
-    : `${found.length} of ${few(corpus.ids.length, "instance")}`;
+  by("count").replaceChildren();
+  appendText(by("count"), (found.length === corpus.ids.length ? "" : `${found.length} of `) + few(corpus.ids.length, "instance")
+    + (view < 0 ? "" : `; F1 and flips of ${cell.views[view].join(", ")}`));
   showList(found, place, (one) => rowOf(corpus, cell, view, one));
   if (place < 0) {
     by("instance").replaceChildren(element("p", {}, "No instance passes the filters."));
