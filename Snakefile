@@ -19,9 +19,11 @@ include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/explorer.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.report_page.output.page,
+        rules.report_explorer.output.page,
