@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
 COMPARED = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
-REPORT = {"report_explorer": 1, **COMPARED}
+REPORT = {"cost": 1, "report_explorer": 1, **COMPARED}
 MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1}  # of one checkpoint
 MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, **REPORT}
 JUDGING = {"alignment": 2, **MASKING}
