@@ -34,7 +34,7 @@ def explore(open_page, file):
 def shown(page):
     """The id of the instance that is shown, once its heading is the one that the address names."""
     page.wait_for_function(
-        "document.querySelector('.heading bdi').textContent === new URLSearchParams(location.hash.slice(1)).get('id')"
+        "document.querySelector('.heading bdi')?.textContent === new URLSearchParams(location.hash.slice(1)).get('id')"
     )
     return page.inner_text(".heading bdi")
 
@@ -98,9 +98,9 @@ def test_filters_and_orders(explore):
         page.select_option(f"#{control}", "all")
         listed(page, 4)
     page.select_option("#order", "worst")
-    page.wait_for_function("document.querySelector('.row').id === 'option-0'")
+    page.wait_for_function("document.querySelector('.row')?.id === 'option-0'")
     page.select_option("#order", "best")
-    page.wait_for_function("document.querySelector('.row').id === 'option-3'")
+    page.wait_for_function("document.querySelector('.row')?.id === 'option-3'")
     assert listed(page, 4) == [3, 2, 1, 0]
     page.fill("#search", "TEXT 2")
     assert listed(page, 1) == [2]
@@ -122,6 +122,7 @@ def test_a_link_restores_the_view_and_another_one_changes_it(explore, file):
     page.click("#methods-shown summary")
     page.click(f"#methods-shown label:has-text('{ASKED}')")
     page.wait_for_function("location.hash.includes('shown=')")
+    page.wait_for_function("document.querySelector('.heading a').getAttribute('href') === location.hash")
     address, text = page.url, page.inner_text(".cards")
     assert page.get_attribute(".heading a", "href") == f"#{urlsplit(address).fragment}"
     again = explore(f"#{urlsplit(address).fragment}")
@@ -135,6 +136,17 @@ def test_a_link_restores_the_view_and_another_one_changes_it(explore, file):
     again.wait_for_function("document.querySelector('#corpus').value === 'two'")
     assert shown(again) == "1"
     assert again.input_value("#search") == ""
+
+
+def test_choices_that_follow_each_other_at_once_all_count(explore):
+    page = explore("#corpus=one&id=1")
+    page.evaluate("""for (const [id, value] of Object.entries({checkpoint: "epoch-01-seed-0", budget: "half"})) {
+        document.getElementById(id).value = value;
+        document.getElementById(id).dispatchEvent(new Event("change"));
+    }""")
+    page.wait_for_function("location.hash.includes('half')")
+    given = parse_qs(urlsplit(page.url).fragment)
+    assert (given["checkpoint"], given["id"]) == (["epoch-01-seed-0"], ["1"])
 
 
 def test_a_link_to_what_is_not_there_says_so(explore):
@@ -151,7 +163,7 @@ def test_the_keyboard_does_all(explore):
     page = explore("#corpus=two")
     for key, expected in (("j", "1"), ("ArrowRight", "2"), ("k", "1"), ("ArrowLeft", "0"), ("k", "0")):
         page.keyboard.press(key)
-        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        page.wait_for_function(f"document.querySelector('.heading bdi')?.textContent === '{expected}'")
     page.keyboard.press("/")
     page.keyboard.type("text 3")
     assert listed(page, 1) == [3]
@@ -162,7 +174,7 @@ def test_the_keyboard_does_all(explore):
     page.focus("#list")
     for key, expected in (("End", "3"), ("ArrowUp", "2"), ("Home", "0"), ("ArrowDown", "1")):
         page.keyboard.press(key)
-        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        page.wait_for_function(f"document.querySelector('.heading bdi')?.textContent === '{expected}'")
     assert page.get_attribute("#list", "aria-activedescendant") == "option-1"
     assert page.get_attribute("#option-1", "aria-selected") == "true"
     page.keyboard.press("?")
@@ -176,7 +188,7 @@ def test_the_focus_and_what_is_unfolded_stay_from_one_instance_to_the_next(explo
     card(page, "grad").locator("summary", has_text="Every budget").click()
     for expected in ("1", "2"):
         page.click("#next")
-        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        page.wait_for_function(f"document.querySelector('.heading bdi')?.textContent === '{expected}'")
         assert page.evaluate("document.activeElement.id") == "next"
     assert card(page, "grad").locator("table").is_visible()
     assert not card(page, ASKED).locator("table").is_visible()
@@ -221,7 +233,7 @@ def test_words_are_painted_by_the_tables(explore):
     assert people.locator(".human").all_inner_texts() == ["seven", "plain"]
     assert people.locator(".human").first.get_attribute("title") == "marked by 2 of 2"
     page.select_option("#budget", "half")
-    page.wait_for_function("document.querySelector('.chosen').querySelectorAll('.picked').length === 4")
+    page.wait_for_function("document.querySelector('.chosen')?.querySelectorAll('.picked').length === 4")
     assert grad.locator(".picked").all_inner_texts() == ["plain", "words", "a", "\N{GRINNING FACE}"]
 
 
