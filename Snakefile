@@ -18,9 +18,12 @@ include: "workflow/rules/rationales.smk"
 include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/paper.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.report_page.output.page,
+        rules.report_latex.output,
+        rules.report_examples.output,

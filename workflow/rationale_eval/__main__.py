@@ -35,6 +35,8 @@ STAGES = {
     "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
     "claims": ("claims.stage", "test the claims of the paper on the study"),
     "figures": ("report.figures", "draw the study's figures"),
+    "latex": ("report.latex_tables", "write the study's tables as LaTeX for a paper"),
+    "latex_examples": ("report.latex_examples", "write coloured examples of rationales as LaTeX for a paper"),
     "page": ("report.page", "write the report page"),
     "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),

@@ -264,6 +264,27 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/schema",
         "tables",
     ),
+    "latex": (
+        "rationales/budgets",
+        "rationales/schema",
+        "report/conclusions",
+        "report/findings",
+        "report/latex",
+        "report/latex_grids",
+        "report/latex_short",
+        "report/latex_tables",
+        "report/layout",
+        "report/wording",
+        "tables",
+    ),
+    "latex_examples": (
+        "report/examples",
+        "report/findings",
+        "report/latex",
+        "report/latex_examples",
+        "report/wording",
+        *_CELLS,
+    ),
     # The page's template is an input of its rule.
     "page": (
         "models/task",

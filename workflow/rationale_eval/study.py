@@ -6,6 +6,7 @@ changed, and no others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -394,6 +395,16 @@ class StudyPlan:
     def figures(self) -> str:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
+
+    def latex(self, tables: Sequence[str]) -> str:
+        """Slice of the report's ``tables`` as LaTeX."""
+        chosen = {"tables": list(tables), "budgets": self._budgets(), "level": self.config.interval.level}
+        return canonical({"methods": self._methods(), "main_budget": self.study.main_budget} | chosen)
+
+    def latex_examples(self) -> str:
+        """Slice of the examples as LaTeX."""
+        compared = self._compared()
+        return canonical({name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")})
 
     def page(self) -> str:
         """Slice of the report's page."""

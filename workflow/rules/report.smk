@@ -15,7 +15,13 @@ REPORT_TABLES = [
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
 TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "claims", "measures")]
-REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
+REPORT_FIGURES = {
+    "alignment": "alignment with people",
+    "faithfulness": "faithfulness to the model",
+    "matched": "prompting and attribution at equal sizes",
+    "trajectory": "checkpoints",
+    "collapse": "flip rate against accuracy and collapse",
+}
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
@@ -178,6 +184,15 @@ rule report_figures:
         corpus_cards=CORPUS_CARDS,
     output:
         svg=expand(f"{REPORT}/figures/{{figure}}.svg", figure=REPORT_FIGURES),
+        pdf=[
+            report(
+                f"{REPORT}/figures/{figure}.pdf",
+                caption=f"../report/{figure}_figure.rst",
+                category="For the paper",
+                labels={"what": title, "kind": "figure (PDF)"},
+            )
+            for figure, title in REPORT_FIGURES.items()
+        ],
         alignment=report(
             f"{REPORT}/figures/alignment.png",
             caption="../report/alignment_figure.rst",

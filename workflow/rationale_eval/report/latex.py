@@ -124,12 +124,20 @@ def _rules(heads: Sequence[tuple[str, ...]]) -> str:
     return found
 
 
-def floating(label: str, caption: str, inside: str, environment: str = "table") -> str:
-    """A float around ``inside``, which is LaTeX as is ``caption``; what is no letter in ``label`` becomes a hyphen."""
+def floating(label: str, caption: str, inside: str) -> str:
+    """A table around ``inside``, which is LaTeX as is ``caption``; what is no letter in ``label`` becomes a hyphen."""
+    above = f"\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{4pt}}\n{_captioned(label, caption)}"
+    return f"\n\\begin{{table}}[tbp]\n{above}{inside}\\end{{table}}\n"
+
+
+def figure(label: str, caption: str, inside: str) -> str:
+    """A figure around ``inside``, as above."""
+    return f"\n\\begin{{figure}}[tbp]\n\\footnotesize\n{inside}{_captioned(label, caption)}\\end{{figure}}\n"
+
+
+def _captioned(label: str, caption: str) -> str:
     name = re.sub("[^A-Za-z0-9:]+", "-", label)
-    above = f"\\caption{{{caption}}}\n\\label{{{name}}}\n"
-    narrow = "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}\n"
-    return f"\n\\begin{{{environment}}}[tbp]\n{narrow}{above}{inside}\\end{{{environment}}}\n"
+    return f"\\caption{{{caption}}}\n\\label{{{name}}}\n"
 
 
 def write_floats(path: Path, opening: str, floats: Sequence[str]) -> None:

@@ -28,8 +28,8 @@ from rationale_eval.report.wording import (
 MOST_COLUMNS = 4
 SHARE, POINTS, NUMBER = "share", "points", "number"
 BOLD = (
-    "Bold: the best of each column, and all whose interval overlaps with its; references, sets as given and means over fewer "
-    "than half of the instances do not compete"
+    "Bold: the best of each column, and all whose interval overlaps with its; references, sets as given and means over "
+    "fewer than half of the instances do not compete"
 )
 
 
@@ -62,7 +62,7 @@ GRIDS: dict[str, tuple[Measure, ...]] = {
         Measure("flip_rate", "Faithfulness: predictions that flip when the rationale is masked", SHARE, "n"),
         Measure(
             "flip_beyond_random",
-            "Faithfulness: flips when the rationale is masked beyond those by equally many random words",
+            "Faithfulness: flips by masking the rationale beyond those by equally many random words (% points)",
             POINTS,
             "n_random",
         ),
@@ -125,6 +125,7 @@ def shown(row: Mapping[str, Any], measure: Measure) -> str:
         text = number_with_interval(value, low, high)
     else:
         text = (percent_with_interval if measure.form == SHARE else points_with_interval)(value, low, high, n)
+        text = text.replace("\N{NO-BREAK SPACE}points", "")  # the caption says so
     fewer = text.endswith("]") and n < row.get("most", n)
     return estimate(f"{text[:-1]}; {n_text(n)}]" if fewer else text)
 

@@ -96,7 +96,7 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
             )
     dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
-        f"Accuracy with {level_text(spec['level'])} interval, and the spread of the predicted labels (entropy in bits). "
+        f"Accuracy with {level_text(spec['level'])} interval, and the spread of predicted labels (entropy in bits). "
         f"{TIES}, for each corpus.{dagger}"
     )
     return _plain("accuracy", rows, caption + _one_model(table), bold)

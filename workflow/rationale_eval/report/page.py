@@ -259,9 +259,9 @@ def context(
         "table_files": [
             link(table_folder / f"{name}.{end}", page)
             for name in (*TABLES, *names, *known, "claims")
-            for end in ("csv", "parquet")
+            for end in ("csv", "parquet", "tex")
         ],
-        "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
+        "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "pdf", "png")],
     }
 
 
