@@ -261,7 +261,10 @@ def context(
             for name in (*TABLES, *names, *known, "claims")
             for end in ("csv", "parquet", "tex")
         ],
-        "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "pdf", "png")],
+        "figure_files": [
+            *(link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "pdf", "png")),
+            link(page.parent / "examples.tex", page),
+        ],
     }
 
 
