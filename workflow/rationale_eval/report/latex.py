@@ -55,12 +55,15 @@ _INTERVAL = r"\providecommand{\rationaleinterval}[1]{{\scriptsize[#1]}}" + "\n"
 
 
 def escape(text: str) -> str:
-    """``text`` for LaTeX: it prints as it is, white space as one space, controls spelled out; its braces balance."""
+    """``text`` for LaTeX: it prints as it is, straight quotes as the font has them, white space as one space.
+
+    Controls are spelled out; the braces of the result balance.
+    """
 
     def changed(match: re.Match[str]) -> str:
         character = match[0]
         if match[1]:
-            return character + "{}"
+            return character + r"\kern0pt{}"  # braces alone do not part them in LuaTeX
         return _SPECIAL.get(character) or f"\\rationalechar{{{character}}}{{{ord(character):04X}}}"
 
     return _CHANGED.sub(changed, re.sub(r"[ \t\n]+", " ", visible(text)))

@@ -145,8 +145,7 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
         flag = " \N{DAGGER}: the model has collapsed, inconclusive." if mine["collapsed"].any() else ""
         caption = (
             f"Alignment above chance and flip rate by whether the model is right, {cell.title}, at the budget "
-            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}. Labels and lengths are in "
-            f"splits.csv.{flag}"
+            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{flag}"
         )
         inside = tabular(heads, body, "l" + "c" * (len(heads) - 1), bold)
         floats.append(floating(f"tab:splits:{cell.title}", escape(caption), inside))
@@ -243,8 +242,7 @@ def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
     caption = (
         f"Claims of Fayyaz et al. (2024), pooled over corpora and models: estimate with {level} interval (F1 above "
-        f"chance, points of the flip rate, or Kendall's tau-b), p after Holm's correction (level {alpha:g}), verdict. "
-        "docs/methods.md and claims.csv say how each was tested."
+        f"chance, points of the flip rate, or Kendall's tau-b), p after Holm's correction (level {alpha:g}), verdict."
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
     return [floating("tab:claims", escape(caption), inside)]
