@@ -17,8 +17,10 @@ include: "workflow/rules/apis.smk"
 include: "workflow/rules/rationales.smk"
 include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/explorer.smk"
 
 
 rule all:
@@ -27,3 +29,4 @@ rule all:
         rules.report_page.output.page,
         rules.report_latex.output,
         rules.report_examples.output,
+        rules.report_explorer.output.page,

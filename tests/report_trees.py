@@ -13,7 +13,17 @@ from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import CURVES, FAITHFULNESS, NORMALISED, PERTURBATIONS
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.report import figures, latex_examples, latex_tables, measure_tables, page, sensitivity, tables
+from rationale_eval.report import (
+    cost,
+    explorer,
+    figures,
+    latex_examples,
+    latex_tables,
+    measure_tables,
+    page,
+    sensitivity,
+    tables,
+)
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
@@ -195,6 +205,12 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     write_table(folder / "faithfulness" / f"{OTHER}.parquet", faithfulness, FAITHFULNESS, made)
 
 
+def budgets_of(method, budgets=BUDGETS):
+    """The entries of the budgets that apply to a method."""
+    known = budgets | {"as_given": {"kind": "as_given"}}
+    return {name: known[name] for name in APPLY.get(method, budgets)}
+
+
 def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
     """The tables of ``cells`` (corpus, checkpoint), the claims, and both as LaTeX, in ``results/report``."""
     report = results / "report"
@@ -215,6 +231,7 @@ def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERA
     if operators:
         spoken = json.dumps(compared | {"operators": operators})
         sensitivity.main(["--spec", spoken, *reads, "--output", str(report / "tables")])
+    cost.main(["--spec", json.dumps({"cells": named}), *reads, "--output", str(report / "tables")])
     judged = json.dumps(compared | {"claims": CLAIMS})
     claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
     names = [path.stem for path in sorted((report / "tables").glob("*.parquet"))]
@@ -242,6 +259,9 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
         "planted": False,
         "tasks": {corpus: PROMPT for corpus, _ in cells},
     }
+    evaluated = [{"name": name, "budgets": budgets_of(name, budgets)} for name in methods]
+    explored = json.dumps(spec | {"evaluated": evaluated})
+    explorer.main(["--spec", explored, "--results", str(results), "--output", str(report / "explorer.html")])
     reads_all = [*reads_tables, "--figures", str(report / "figures"), "--claims", str(report / "claims.json")]
     page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])
     return report

@@ -63,7 +63,7 @@ def balanced(text):
         ("{\\x}", r"\{\textbackslash{}x\}"),
         ("~^<|>`", r"\textasciitilde{}\textasciicircum{}\textless{}\textbar{}\textgreater{}\textasciigrave{}"),
         ("[2pt]*", "{[}2pt{]}{*}"),
-        ("a--b --- ''c,,", "a-{}-b -{}-{}- '{}'c,{},"),
+        ("a--b --- ''c,,", r"a-\kern0pt{}-b -\kern0pt{}-\kern0pt{}- '\kern0pt{}'c,\kern0pt{},"),
         ("a \n\t b", "a b"),
         ("é “ß” …", "é “ß” …"),
         ("\N{MINUS SIGN}0.5\N{NO-BREAK SPACE}%", r"$-$0.5~\%"),

@@ -253,6 +253,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INTERVALS,
         *_CELLS,
     ),
+    "cost": ("report/aggregate", "report/cost", "report/table_files", *_INTERVALS, *_CELLS),
     "figures": (
         "report/course_figures",
         "report/drawing",
@@ -285,7 +286,19 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/wording",
         *_CELLS,
     ),
-    # The page's template is an input of its rule.
+    # The pages' templates, styles and scripts are inputs of their rules.
+    "explorer": (
+        "models/task",
+        "report/cards",
+        "report/explorer",
+        "report/explorer_cell",
+        "report/explorer_corpus",
+        "report/explorer_pack",
+        "report/explorer_words",
+        "report/record",
+        "report/wording",
+        *_CELLS,
+    ),
     "page": (
         "models/task",
         "report/aggregate",
@@ -294,6 +307,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/cards",
         "report/comparisons",
         "report/conclusions",
+        "report/cost_html",
         "report/examples",
         "report/findings",
         "report/html_tables",

@@ -392,6 +392,10 @@ class StudyPlan:
         """Slice of the calibration on planted corpora."""
         return canonical(self._compared() | {"cells": [vars(cell) for cell in self.planted_cells]})
 
+    def cost(self) -> str:
+        """Slice of the table of what jobs took."""
+        return canonical({"cells": [vars(cell) for cell in self.cells]})
+
     def figures(self) -> str:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
@@ -405,6 +409,13 @@ class StudyPlan:
         """Slice of the examples as LaTeX."""
         compared = self._compared()
         return canonical({name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")})
+
+    def explorer(self) -> str:
+        """Slice of the explorer."""
+        compared = self._compared()
+        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
+        masked = self.config.perturbation.model_dump()
+        return canonical(parts | {"title": self.study.title, "evaluated": self._evaluated(), "perturbation": masked})
 
     def page(self) -> str:
         """Slice of the report's page."""

@@ -12,6 +12,7 @@ LATEX_TABLES = {
     "faithfulness_curves": "faithfulness of orders of words",
     "faithfulness_normalised": "faithfulness against random words",
     "claims": "claims of the paper",
+    "cost": "time and memory",
 }
 if plan.study.operators:
     LATEX_TABLES["sensitivity"] = "sensitivity to the operator"

@@ -14,7 +14,8 @@ REPORT_TABLES = [
 # Where the study has a planted corpus.
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
-TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "claims", "measures")]
+PARTS = ["calibration", "cards", "claims", "cost", "examples", "flow", "measures", "page", "reading", "run"]
+TEMPLATES = [f"{name}.html.j2" for name in PARTS]
 REPORT_FIGURES = {
     "alignment": "alignment with people",
     "faithfulness": "faithfulness to the model",
@@ -250,12 +251,14 @@ rule report_page:
         perturbations=cells("perturbations.parquet"),
         measures=rules.measure_tables.output.parquet,
         curves=cells("curves.parquet"),
+        cost=rules.cost.output.parquet,
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
         replies=rules.report_tables.input.replies,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
+        explorer=f"{REPORT}/explorer.html",  # the page links to it
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[os.path.relpath(WORKFLOW / "rationale_eval/report" / name) for name in (*TEMPLATES, "style.css")],

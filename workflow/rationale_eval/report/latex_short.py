@@ -336,6 +336,24 @@ def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
     return floats
 
 
+def cost(table: pd.DataFrame, spec: Spec) -> list[str]:
+    """Time and memory of the jobs of each stage."""
+    rows = []
+    for stage, mine in table.groupby("stage", sort=False):
+        peak = mine["peak_mb"].max()
+        rows.append(
+            {
+                "stage": escape(str(stage)),
+                "jobs": str(len(mine)),
+                "time (min)": f"{mine['seconds'].sum() / 60:.1f}",
+                "processor time (min)": f"{mine['cpu_seconds'].sum() / 60:.1f}",
+                "peak memory (GB)": escape(number(peak / 1000)),
+            }
+        )
+    caption = "Cost by stage: the last run of each job; what it found computed before is not counted."
+    return _plain("cost", rows, caption, texts=["stage"])
+
+
 SHORT: dict[str, Callable[[pd.DataFrame, Spec], list[str]]] = {
     "accuracy": accuracy,
     "labels": labels,
@@ -346,4 +364,5 @@ SHORT: dict[str, Callable[[pd.DataFrame, Spec], list[str]]] = {
     "calibration": calibration,
     "calibration_ranks": calibration_ranks,
     "sensitivity": sensitivity,
+    "cost": cost,
 }
