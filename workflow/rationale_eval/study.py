@@ -402,13 +402,17 @@ class StudyPlan:
 
     def latex(self, tables: Sequence[str]) -> str:
         """Slice of the report's ``tables`` as LaTeX."""
-        chosen = {"tables": list(tables), "budgets": self._budgets(), "level": self.config.interval.level}
-        return canonical({"methods": self._methods(), "main_budget": self.study.main_budget} | chosen)
+        kinds = {name: {"kind": self.config.methods[name].kind} for name in self.study.methods}
+        chosen = {"tables": list(tables), "methods": kinds, "level": self.config.interval.level}
+        return canonical(chosen | self._main_budget())
 
     def latex_examples(self) -> str:
         """Slice of the examples as LaTeX."""
-        compared = self._compared()
-        return canonical({name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")})
+        return canonical({"cells": [vars(cell) for cell in self.cells]} | self._main_budget())
+
+    def _main_budget(self) -> dict[str, Any]:
+        name = self.study.main_budget
+        return {"main_budget": name, "budgets": {name: self._budgets()[name]}}
 
     def explorer(self) -> str:
         """Slice of the explorer."""

@@ -134,8 +134,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"main_budget": name}',
+        help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "main_budget": name, '
+        '"budgets": {name: entry} with that one}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"tables": [name], "methods": {name: entry}, "budgets": {name: entry}, "main_budget": name, '
+        help='JSON: {"tables": [name], "methods": {name: {"kind"}}, "main_budget": name, "budgets": {name: entry} with that one, '
         '"level": of the intervals}',
     )
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
