@@ -19,8 +19,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help='JSON: {"tables": [name], "methods": {name: {"kind"}}, "main_budget": name, "budgets": {name: entry} with that one, '
-        '"level": of the intervals}',
+        help='JSON: {"tables": [name], "methods": {name: {"kind"}}, "main_budget": name, '
+        '"budgets": {name: entry} with that one, "level": of the intervals}',
     )
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
     parser.add_argument("--claims", type=Path, required=True, help="what came of the claims (JSON)")
