@@ -20,6 +20,11 @@ include: "workflow/rules/measures.smk"
 include: "workflow/rules/report.smk"
 
 
+if COMPUTE.shards > 1:
+
+    include: "workflow/rules/shards.smk"
+
+
 rule all:
     default_target: True
     input:

@@ -106,7 +106,7 @@ def main(argv: list[str]) -> None:
     spec = json.loads(args.spec)
 
     task = task_from_slice(spec["task"])
-    instances = read_instances(args.test)
+    instances = args.shard.share(read_instances(args.test))
     conversations = list(conversations_of(instances, args.predictions, task, spec, args.shots))
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
     renderer = Renderer(loaded.tokenizer, spec["asking"]["system_prompt"], spec["asking"]["prompt_style"], task.cue)

@@ -91,6 +91,7 @@ def main(argv: list[str]) -> None:
 
     instances, task = read_instances(args.test), task_from_slice(spec["task"])
     check_instances(instances, task, args.test)
+    instances = args.shard.share(instances)
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
     if "attention" in spec["evidence"]:
         attention.install(loaded.model)

@@ -44,7 +44,10 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
     instances = {instance.id: instance for instance in read_instances(args.test)}
-    wanted = perturbed_inputs(spec, args.rationales, instances)
+    # By instance, so that shards make the same table.
+    place = {name: index for index, name in enumerate(args.shard.share(list(instances)))}
+    asked_for = perturbed_inputs(spec, args.rationales, instances)
+    wanted = sorted((one for one in asked_for if one[0]["id"] in place), key=lambda one: place[one[0]["id"]])
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
 
     task = perturbed_task(spec)

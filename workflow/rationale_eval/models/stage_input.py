@@ -11,12 +11,14 @@ from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.shots import Shot
 from rationale_eval.models.task import Task
+from rationale_eval.shards import add_shard_argument
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The model, its checkpoint, and the memo with the batch sizes."""
+    """The model, its checkpoint, which instances it is asked about, and the memo with the batch sizes."""
     parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
     parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
+    add_shard_argument(parser)
     parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
     parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
     parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
