@@ -45,7 +45,7 @@ def shared(tmp_path_factory, tiny_card):
     for method in raw["methods"].values():
         if method["kind"] == "prompt":
             method["max_new_tokens"] = 6
-    raw["study"]["methods"] = ["random", "saliency_l2", "human"]
+    raw["study"] |= {"methods": ["random", "saliency_l2", "human"], "budgets": ["top_var", "top_ratio_20"]}
     for name in ("random", "saliency_l2", "human"):
         found = [
             rationale_row(row.id, scores=[math.sin(place + len(name)) for place in range(len(row.words))])

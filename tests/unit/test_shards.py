@@ -54,7 +54,9 @@ def study(tmp_path):
         output = tmp_path / "predictions.parquet"
         # The whole command of the stage, with what the merging does not need.
         command = ["--spec", "{}", "--test", str(tmp_path / "test.parquet"), "--model", "none", "--batch-rows", "0"]
-        merge.main(["--parts", *map(str, paths), *command, "--predictions", str(output)])
+        # As for the stages with one output, of which predictions are an input.
+        command += ["--predictions", "given.parquet", "--output", str(output)]
+        merge.main(["--parts", *map(str, paths), *command])
         return output
 
     return run

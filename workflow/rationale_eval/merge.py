@@ -23,7 +23,8 @@ from rationale_eval.progress import say
 from rationale_eval.tables import ROW_GROUP, TableSchema, load_table, read_provenance, write_table
 
 KNOWN = (PREDICTIONS, *EVIDENCE.values(), *SCHEMAS.values(), REPLIES, PERTURBATIONS)
-OUTPUTS = ("predictions", "gradients", "attention", "output")
+# What the stage `evidence` writes; of all others `--output` is the one table, and predictions are an input.
+OF_EVIDENCE = ("predictions", "gradients", "attention")
 # What the provenance of one shard may have unlike another's: the time, and what is shown of a first instance, which a
 # shard without instances lacks.
 OF_A_SHARD = {"created", "example_prompt", "verbaliser_tokens"}
@@ -88,11 +89,11 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="rationale_eval merge", description=__doc__)
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--parts", type=Path, nargs="+", required=True, help="the tables of all shards")
-    for name in OUTPUTS:
+    for name in (*OF_EVIDENCE, "output"):
         parser.add_argument(f"--{name}", type=Path, help="output: a table by the name of its parts (Parquet)")
     args, _ = parser.parse_known_args(argv)
     identifiers = [instance.id for instance in iter_instances(args.test)]
-    for output in filter(None, (getattr(args, name) for name in OUTPUTS)):
+    for output in [args.output] if args.output else [getattr(args, name) for name in OF_EVIDENCE]:
         parts = [part for part in args.parts if part.name == output.name]
         if not parts:
             raise UserError(f"{output}: none of the parts is called {output.name}")

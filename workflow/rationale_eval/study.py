@@ -43,13 +43,18 @@ AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 
 
 class StudyPlan:
-    """Slices and paths of one configuration. Raises ``UserError`` for a plugin that cannot be used."""
+    """Slices and paths of one configuration. Raises ``UserError`` for a plugin that cannot be used.
+
+    Prompt files are read once: a large study asks for the slices of thousands of jobs.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.study = config.study
         self.sources = Sources(config)
         self.masking = Masking(config)
+        self._tasks: dict[str, Task] = {}
+        self._slices: dict[tuple[str, ...], dict[str, Any]] = {}
         self.registry = load([Path(path) for path in config.plugins])
         check_plugins(config, self.registry)
 
@@ -138,13 +143,20 @@ class StudyPlan:
 
     def task(self, corpus: str) -> Task:
         """What models are asked about a corpus. Raises ``UserError`` for a faulty prompt file."""
-        entry = self.config.tasks[self.config.corpora[corpus].task]
-        return load_task(Path(entry.prompts), entry.verbalisers)
+        name = self.config.corpora[corpus].task
+        if name not in self._tasks:
+            entry = self.config.tasks[name]
+            self._tasks[name] = load_task(Path(entry.prompts), entry.verbalisers)
+        return self._tasks[name]
 
     def _task(self, corpus: str, *strategies: str, setting: str = EXPLAIN) -> dict[str, Any]:
         """The part of the prompt file that a stage reads."""
-        entry = self.config.tasks[self.config.corpora[corpus].task]
-        return task_slice(Path(entry.prompts), entry.verbalisers, strategies, setting)
+        name = self.config.corpora[corpus].task
+        key = (name, setting, *strategies)
+        if key not in self._slices:
+            entry = self.config.tasks[name]
+            self._slices[key] = task_slice(Path(entry.prompts), entry.verbalisers, strategies, setting)
+        return self._slices[key]
 
     def _shots(self, corpus: str) -> dict[str, int]:
         entry = self.config.tasks[self.config.corpora[corpus].task]

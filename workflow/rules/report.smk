@@ -18,14 +18,17 @@ TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "cla
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
+# Lists, not `rules.report_tables.input`: on that Snakemake spends time that grows with the square of its length.
+RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
+REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
 rule report_tables:
     input:
         predictions=cells("predictions.parquet"),
-        rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
-        replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
+        rationales=RATIONALES,
+        replies=REPLIES,
         readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
         integrated=[
             f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
@@ -238,8 +241,8 @@ rule report_page:
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
-        rationales=rules.report_tables.input.rationales,
-        replies=rules.report_tables.input.replies,
+        rationales=RATIONALES,
+        replies=REPLIES,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
