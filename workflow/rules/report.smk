@@ -18,7 +18,6 @@ TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "cla
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
-# Lists, not `rules.report_tables.input`: on that Snakemake spends time that grows with the square of its length.
 RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
 REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
@@ -241,8 +240,9 @@ rule report_page:
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
-        rationales=RATIONALES,
-        replies=REPLIES,
+        # Functions: where a rule names others' outputs, Snakemake hashes a whole list for each of its items.
+        rationales=lambda wildcards: RATIONALES,
+        replies=lambda wildcards: REPLIES,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
