@@ -3,7 +3,8 @@
     python benchmarks/dag.py                    the paper's grid, and with six seeds more than 10,000 jobs
     python benchmarks/dag.py --seeds 1 5 10     the paper's grid with these numbers of seeds of fine-tuning
 
-Prints for each the number of jobs, seconds, seconds of the processor and megabytes (resident, at most). The printing of the jobs is included.
+Prints for each the number of jobs, seconds, seconds of one core and megabytes (resident, at most). That every job
+is printed is included.
 """
 
 from __future__ import annotations

@@ -71,7 +71,10 @@ def test_both_builds_of_torch_are_of_one_version():
 
 
 def test_all_that_is_asked_for_is_locked():
-    for wanted, locked in {"requirements.in": lock("torch-cpu"), "dev.in": pinned(["-r requirements.txt", "-r dev.txt"])}.items():
+    for wanted, locked in {
+        "requirements.in": lock("torch-cpu"),
+        "dev.in": pinned(["-r requirements.txt", "-r dev.txt"]),
+    }.items():
         names = [line.split("#")[0].strip() for line in (ENVS / wanted).read_text(encoding="utf-8").splitlines()]
         asked = {normal(re.split(r"[\[<>=!~ ]", name)[0]) for name in names if name}
         assert asked <= locked.keys(), f"{wanted}: run `make lock`"

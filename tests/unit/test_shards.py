@@ -19,7 +19,7 @@ NAMES = ["a", "b", "c", "d", "e"]
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 9])
 def test_each_item_is_in_one_shard_and_shards_differ_by_one_at_most(count):
     found = [shards.Shard(number, count).share(NAMES) for number in range(1, count + 1)]
-    assert sorted(sum(found, [])) == NAMES
+    assert sorted(name for share in found for name in share) == NAMES
     assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
@@ -83,7 +83,9 @@ def test_the_time_is_that_of_the_last_part_and_all_else_is_common(study):
 
 
 def test_parts_that_were_made_otherwise_are_refused(study, tmp_path):
-    with pytest.raises(UserError, match=r"1/predictions.parquet: differs from .*0/predictions.parquet in dtype; delete"):
+    with pytest.raises(
+        UserError, match=r"1/predictions.parquet: differs from .*0/predictions.parquet in dtype; delete"
+    ):
         study([["a", "b"], ["c", "d", "e"]], {1: {"dtype": "bfloat16"}})
     assert not (tmp_path / "predictions.parquet").exists()
 
