@@ -1,4 +1,4 @@
-"""The paper's grid, the paper's corpora on the embedded model, a corpus of full size: but for the first they are long."""
+"""The paper's grid, its corpora on the embedded model, ten thousand jobs, a corpus of full size: mostly long."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from rationale_eval.study_cells import canonical, epoch_name
 prepare(WORKFLOW)
 try:
     plan = StudyPlan(config_checks.parse(config))
-    plan.check_prompts()
+    plan.prompts.check()
 except UserError as error:
     sys.exit(f"error: {error}")
 
