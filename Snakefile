@@ -17,6 +17,7 @@ include: "workflow/rules/apis.smk"
 include: "workflow/rules/rationales.smk"
 include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
 
 

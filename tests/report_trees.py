@@ -13,7 +13,7 @@ from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import CURVES, FAITHFULNESS, NORMALISED, PERTURBATIONS
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.report import figures, measure_tables, page, sensitivity, tables
+from rationale_eval.report import cost, figures, measure_tables, page, sensitivity, tables
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
@@ -213,6 +213,7 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
     if operators:
         spoken = json.dumps(compared | {"operators": operators})
         sensitivity.main(["--spec", spoken, *reads, "--output", str(report / "tables")])
+    cost.main(["--spec", json.dumps({"cells": named}), *reads, "--output", str(report / "tables")])
     judged = json.dumps(compared | {"claims": CLAIMS})
     claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
     drawn = json.dumps({"methods": methods, "main_budget": "top_var"})

@@ -35,6 +35,7 @@ STAGES = {
     "tables": ("report.tables", "collect the study's cells into tables"),
     "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
     "claims": ("claims.stage", "test the claims of the paper on the study"),
+    "cost": ("report.cost", "collect what the jobs took, by Snakemake's records"),
     "figures": ("report.figures", "draw the study's figures"),
     "page": ("report.page", "write the report page"),
     "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),

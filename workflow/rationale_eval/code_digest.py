@@ -128,7 +128,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/solved",
         "memo",
         "models/generation",
-        "models/growing_cache",
+        "models/slots",
         "models/sampling",
         *_INPUT,
         *_INSTANCES,
@@ -254,6 +254,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INTERVALS,
         *_CELLS,
     ),
+    "cost": ("report/aggregate", "report/cost", "report/table_files", *_INTERVALS, *_CELLS),
     "figures": (
         "report/course_figures",
         "report/drawing",
@@ -274,6 +275,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/cards",
         "report/comparisons",
         "report/conclusions",
+        "report/cost_html",
         "report/examples",
         "report/findings",
         "report/html_tables",
@@ -304,7 +306,7 @@ _MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # is the other part of the memo's key.
 MEMO = {
     "evidence": (*_MEASURING, *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/slots", "models/sampling", *_SCORING),
     "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
     "perturb": ("models/variants", *_SCORING),
 }

@@ -374,6 +374,10 @@ class StudyPlan:
         """Slice of the calibration on planted corpora."""
         return canonical(self._compared() | {"cells": [vars(cell) for cell in self.planted_cells]})
 
+    def cost(self) -> str:
+        """Slice of the table of what jobs took."""
+        return canonical({"cells": [vars(cell) for cell in self.cells]})
+
     def figures(self) -> str:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})

@@ -14,7 +14,8 @@ REPORT_TABLES = [
 # Where the study has a planted corpus.
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
-TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "claims", "measures")]
+PARTS = ["calibration", "cards", "claims", "cost", "examples", "flow", "measures", "page", "reading", "run"]
+TEMPLATES = [f"{name}.html.j2" for name in PARTS]
 REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
@@ -237,6 +238,7 @@ rule report_page:
         perturbations=cells("perturbations.parquet"),
         measures=rules.measure_tables.output.parquet,
         curves=cells("curves.parquet"),
+        cost=rules.cost.output.parquet,
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
