@@ -18,8 +18,8 @@ pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
 REPORT = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
-MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1}  # of one checkpoint
-MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, **REPORT}
+MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1, "cost": 1}  # of one checkpoint
+MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, "cost": 1, **REPORT}
 JUDGING = {"alignment": 2, **MASKING}
 ASKED = {"replies": 4, "prompted_rationale": 4}
 ASKING = {"evidence": 2, "rationale": 6, **ASKED, **JUDGING}
@@ -101,7 +101,7 @@ EDITS = {
         "configs/smoke.yaml",
         "checkpoints: [base, 1]",
         "checkpoints: [base]",
-        {"measure_tables": 1, **REPORT},
+        {"measure_tables": 1, "cost": 1, **REPORT},
     ),
     "another revision of a model": (
         "configs/smoke.yaml",
@@ -194,7 +194,7 @@ EDITS = {
         "workflow/rationale_eval/alignment.py",
         "chosen, marked = sum(selected), sum(gold)",
         "marked, chosen = sum(gold), sum(selected)",
-        {"alignment": 2, "measure_tables": 1, **REPORT},
+        {"alignment": 2, "measure_tables": 1, "cost": 1, **REPORT},
     ),
     "code of the reference rows": (
         "workflow/rationale_eval/rationales/reference.py",

@@ -6,7 +6,8 @@ import shlex
 SHARDS = [f"{number}-of-{COMPUTE.shards}" for number in range(1, COMPUTE.shards + 1)]
 SHARD = f"{CELL}/shards/{{shard}}"
 SHARD_LOGS = f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/shards/{{shard}}"
-SHARD_BENCHMARKS = f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}/shards/{{shard}}"
+# By stage, as report/cost.py reads them: each shard is a job of it, and the job that merges them is one more.
+SHARD_BENCHMARKS = f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}"
 MERGING = {
     # The rest is not read, as no model is opened; the commands name it.
     "stage": lambda wildcards, input: f"merge --parts {shlex.join(input.parts)}",
@@ -34,7 +35,7 @@ use rule evidence as evidence_shard with:
     log:
         f"{SHARD_LOGS}/evidence.log",
     benchmark:
-        f"{SHARD_BENCHMARKS}/evidence.tsv"
+        f"{SHARD_BENCHMARKS}/evidence/{{shard}}.tsv"
 
 
 use rule evidence as evidence_merge with:
@@ -56,7 +57,7 @@ use rule attributions as attributions_shard with:
     log:
         f"{SHARD_LOGS}/attributions/{{table}}.log",
     benchmark:
-        f"{SHARD_BENCHMARKS}/attributions/{{table}}.tsv"
+        f"{SHARD_BENCHMARKS}/attributions/{{table}}/{{shard}}.tsv"
 
 
 use rule attributions as attributions_merge with:
@@ -78,7 +79,7 @@ use rule replies as replies_shard with:
     log:
         f"{SHARD_LOGS}/replies/{{method}}.log",
     benchmark:
-        f"{SHARD_BENCHMARKS}/replies/{{method}}.tsv"
+        f"{SHARD_BENCHMARKS}/replies/{{method}}/{{shard}}.tsv"
 
 
 use rule replies as replies_merge with:
@@ -101,7 +102,7 @@ use rule perturb as perturb_shard with:
     log:
         f"{SHARD_LOGS}/perturb.log",
     benchmark:
-        f"{SHARD_BENCHMARKS}/perturb.tsv"
+        f"{SHARD_BENCHMARKS}/perturb/{{shard}}.tsv"
 
 
 use rule perturb as perturb_merge with:
@@ -124,7 +125,7 @@ use rule perturb_otherwise as perturb_otherwise_shard with:
     log:
         f"{SHARD_LOGS}/perturbations/{{operator}}.log",
     benchmark:
-        f"{SHARD_BENCHMARKS}/perturbations/{{operator}}.tsv"
+        f"{SHARD_BENCHMARKS}/perturbations/{{operator}}/{{shard}}.tsv"
 
 
 use rule perturb_otherwise as perturb_otherwise_merge with:
