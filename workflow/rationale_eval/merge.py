@@ -86,7 +86,7 @@ def _rows(table: pa.Table, order: list[int]) -> Iterator[dict[str, Any]]:
 
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
-    parser = argparse.ArgumentParser(prog="rationale_eval merge", description=__doc__)
+    parser = argparse.ArgumentParser(prog="rationale_eval merge", description=__doc__, allow_abbrev=False)
     parser.add_argument("--test", type=Path, required=True, help="the instances (Parquet)")
     parser.add_argument("--parts", type=Path, nargs="+", required=True, help="the tables of all shards")
     for name in (*OF_EVIDENCE, "output"):
