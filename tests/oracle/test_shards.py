@@ -12,7 +12,9 @@ import yaml
 from rationale_eval import config_checks, merge
 from rationale_eval.__main__ import STAGES
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.models.stage_input import own_gpu
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
+from rationale_eval.shards import parse
 from rationale_eval.study import StudyPlan
 from rationale_eval.tables import write_table
 from same_tables import columns, differences, provenance
@@ -140,3 +142,22 @@ def test_another_number_of_shards_computes_nothing_that_the_memo_holds(stage, ta
     for path in paths:
         # Numbers out of the memo are the very same.
         assert columns(path) == columns(shared.cell(ALL) / path.name)
+
+
+@pytest.mark.parametrize(
+    ("shard", "seen", "expected"),
+    [
+        ("1-of-4", 2, [0]),
+        ("2-of-4", 2, [1]),
+        ("3-of-4", 2, [0]),
+        ("2-of-4", 1, []),
+        ("2-of-4", 0, []),
+        ("1-of-1", 2, []),
+    ],
+)
+def test_shards_on_one_machine_use_its_gpus_in_turn(shard, seen, expected, monkeypatch):
+    chosen = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: seen)
+    monkeypatch.setattr("torch.cuda.set_device", chosen.append)
+    own_gpu(parse(shard))
+    assert chosen == expected

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.shots import Shot
 from rationale_eval.models.task import Task
-from rationale_eval.shards import add_shard_argument
+from rationale_eval.shards import Shard, add_shard_argument
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,3 +30,9 @@ def encoder_of(spec: Mapping[str, Any], task: Task, loaded: LoadedModel, shots: 
     """The encoder of classification prompts; ``spec["asking"]`` holds system_prompt and prompt_style."""
     asking = spec["asking"]
     return PromptEncoder(loaded.tokenizer, task, asking["system_prompt"], asking["prompt_style"], shots)
+
+
+def own_gpu(shard: Shard) -> None:
+    """Where a job sees several GPUs, let shards use them in turn; a cluster shows each job its own alone."""
+    if shard.count > 1 and (seen := torch.cuda.device_count()) > 1:
+        torch.cuda.set_device((shard.number - 1) % seen)
