@@ -211,10 +211,19 @@ EDITS = {
 }
 
 
+PLUGIN = """from rationale_eval.plugins import metric
+
+
+@metric("kept")
+def kept(selected, gold):
+    return float(sum(selected))
+"""
+
+
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_runs_exactly_what_reads_it(edit: str, study: Workspace) -> None:
     path, old, new, expected = EDITS[edit]
-    (study.folder / "own.py").touch()
+    (study.folder / "own.py").write_text(PLUGIN, encoding="utf-8")
     study.edit(path, old, new)
     assert study.due() == expected
 
