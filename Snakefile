@@ -19,6 +19,7 @@ include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/explorer.smk"
 
 
 if COMPUTE.shards > 1:
@@ -30,3 +31,4 @@ rule all:
     default_target: True
     input:
         rules.report_page.output.page,
+        rules.report_explorer.output.page,

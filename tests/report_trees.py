@@ -13,7 +13,7 @@ from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import CURVES, FAITHFULNESS, NORMALISED, PERTURBATIONS
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.report import cost, figures, measure_tables, page, sensitivity, tables
+from rationale_eval.report import cost, explorer, figures, measure_tables, page, sensitivity, tables
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
@@ -195,6 +195,12 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base"):
     write_table(folder / "faithfulness" / f"{OTHER}.parquet", faithfulness, FAITHFULNESS, made)
 
 
+def budgets_of(method, budgets=BUDGETS):
+    """The entries of the budgets that apply to a method."""
+    known = budgets | {"as_given": {"kind": "as_given"}}
+    return {name: known[name] for name in APPLY.get(method, budgets)}
+
+
 def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
     """The three stages on ``cells`` (corpus, checkpoint); their output lies in ``results/report``."""
     report = results / "report"
@@ -224,6 +230,9 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
         "perturbation": {"operator": "replace", "mask": SCRIPT, "announce": False},
         "operators": operators,
     }
+    evaluated = [{"name": name, "budgets": budgets_of(name, budgets)} for name in methods]
+    explored = json.dumps(spec | {"evaluated": evaluated})
+    explorer.main(["--spec", explored, *reads, "--output", str(report / "explorer.html")])
     spec["planted"] = False
     spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
     reads_all = [*reads_tables, "--figures", str(report / "figures"), "--claims", str(report / "claims.json")]

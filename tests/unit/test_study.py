@@ -121,19 +121,20 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "tables": plan.tables(),
         "figures": plan.figures(),
         "page": plan.page(),
+        "explorer": plan.explorer(),
     }
 
 
 MASKED = {"perturbation", "deleted"}
-REPORTED = {"tables", "measure tables", "sensitivity", "page"}
+REPORTED = {"tables", "measure tables", "sensitivity", "page", "explorer"}
 ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
-        (["perturbation", "mask"], "[MASK]", {"perturbation", "page"}),
-        (["perturbation", "announce"], True, {"perturbation", "page"}),
+        (["perturbation", "mask"], "[MASK]", {"perturbation", "page", "explorer"}),
+        (["perturbation", "announce"], True, {"perturbation", "page", "explorer"}),
         (["operators", "delete", "announce"], True, {"deleted"}),
         (["operators", "mask_token", "mask"], "<gone>", set()),
         (["study", "operators"], ["delete"], {"sensitivity", "page"}),
@@ -153,7 +154,7 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["corpora", "e_snli", "aggregation"], "union", set()),
         (["methods", "prompt_guided", "max_words"], 10, {"guided", "figures", *REPORTED}),
         (["finetuning", "rank"], 4, {"finetuning"}),
-        (["study", "title"], "Another", {"page"}),
+        (["study", "title"], "Another", {"page", "explorer"}),
         (["data_root"], "elsewhere", set()),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else None,

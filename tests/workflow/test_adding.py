@@ -26,8 +26,8 @@ study:
   models: [tiny-llama]
 """
 CELL = "results-my/my_reviews/tiny-llama/base"
-REPORT = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
-JUDGING = {"alignment": 1, "perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1, "cost": 1, **REPORT}
+REPORT = {"cost": 1, "report_explorer": 1, "report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
+JUDGING = {"alignment": 1, "perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1, **REPORT}
 
 
 @pytest.fixture(scope="session")
@@ -127,7 +127,7 @@ def test_a_plugins_corpus_is_read(own: Workspace) -> None:
         ("my/plugins.yaml", "power: 2", "power: 3", {"rationale": 1, **JUDGING}),
         ("my/plugins.yaml", "min_words: 2", "min_words: 3", {}),
         ("my/scores.jsonl", "0.9", "0.7", {"rationale": 1, **JUDGING}),
-        ("my/study.yaml", "metrics: [hit]", "metrics: []", {"alignment": 1, "cost": 1, **REPORT}),
+        ("my/study.yaml", "metrics: [hit]", "metrics: []", {"alignment": 1, **REPORT}),
     ],
     ids=["comment", "docstring", "code", "option", "option of a corpus outside the study", "scores", "metric"],
 )

@@ -38,6 +38,7 @@ STAGES = {
     "cost": ("report.cost", "collect what the jobs took, by Snakemake's records"),
     "figures": ("report.figures", "draw the study's figures"),
     "page": ("report.page", "write the report page"),
+    "explorer": ("report.explorer", "write the page in which every instance can be looked at"),
     "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
 }

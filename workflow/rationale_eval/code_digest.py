@@ -266,7 +266,19 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/schema",
         "tables",
     ),
-    # The page's template is an input of its rule.
+    # The pages' templates, styles and scripts are inputs of their rules.
+    "explorer": (
+        "models/task",
+        "report/cards",
+        "report/explorer",
+        "report/explorer_cell",
+        "report/explorer_corpus",
+        "report/explorer_pack",
+        "report/explorer_words",
+        "report/record",
+        "report/wording",
+        *_CELLS,
+    ),
     "page": (
         "models/task",
         "report/aggregate",

@@ -382,6 +382,13 @@ class StudyPlan:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
 
+    def explorer(self) -> str:
+        """Slice of the explorer."""
+        compared = self._compared()
+        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
+        masked = self.config.perturbation.model_dump()
+        return canonical(parts | {"title": self.study.title, "evaluated": self._evaluated(), "perturbation": masked})
+
     def page(self) -> str:
         """Slice of the report's page."""
         about = {

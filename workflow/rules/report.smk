@@ -246,6 +246,7 @@ rule report_page:
         rationales=lambda wildcards: RATIONALES,
         replies=lambda wildcards: REPLIES,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
+        explorer=f"{REPORT}/explorer.html",  # the page links to it
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[os.path.relpath(WORKFLOW / "rationale_eval/report" / name) for name in (*TEMPLATES, "style.css")],

@@ -21,8 +21,9 @@ from rationale_eval.report.aggregate import Row
 from rationale_eval.report.layout import CELL, Cell
 from rationale_eval.report.table_files import write
 
-# `stage`: the job; `part`: the method, side or operator that it is about, where there is one job for each; names that do
-# not apply are empty. `seconds` is wall time, `cpu_seconds` that of all its processors, `peak_mb` its largest resident memory, in 10^6 bytes.
+# `stage`: the job; `part`: the method, side or operator that it is about, where there is one job for each. Names that
+# do not apply are empty. `seconds` is wall time, `cpu_seconds` that of all processors, `peak_mb` the largest resident
+# memory, in 10^6 bytes.
 COST_COLUMNS = (*CELL, "stage", "part", "seconds", "cpu_seconds", "peak_mb")
 # Of Snakemake's records, which count memory in MiB.
 MEASURED = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "peak_mb"}
