@@ -28,7 +28,8 @@ CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"
 MEMO = plan.config.memo_dir
 COMPUTE = plan.config.compute
 # Without a cap, `--cores 8` would start all model jobs at once and each would take all cores: one at a time is faster.
-MODEL_THREADS = workflow.cores or 8
+# On a cluster there is no such number; its profile sets the threads.
+MODEL_THREADS = workflow.resource_settings.cores or 8
 
 
 wildcard_constraints:

@@ -21,7 +21,7 @@ rule evidence:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         # As resources, since an edit of a resource re-runs nothing.
@@ -34,7 +34,7 @@ rule evidence:
     shell:
         "python -m rationale_eval evidence --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
         " > {log:q} 2>&1"
 
@@ -58,7 +58,7 @@ rule attributions:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -71,7 +71,7 @@ rule attributions:
         "python -m rationale_eval attributions --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.attributions:q} > {log:q} 2>&1"
 
 
@@ -95,7 +95,7 @@ rule replies:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -108,5 +108,5 @@ rule replies:
         "python -m rationale_eval replies --spec {params.spec:q}"
         " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.replies:q} > {log:q} 2>&1"

@@ -134,7 +134,7 @@ class _Rows:
 
     def keep(self, places: list[int]) -> None:
         """Leave only the rows at ``places``."""
-        chosen = torch.tensor(places, device=self._mask.device)
+        chosen = torch.tensor(places)  # on the CPU: the layers' caches may be on several devices
         self.indices = [self.indices[place] for place in places]
         self._mask, self._positions = self._mask[chosen], self._positions[chosen]
         self._cache.batch_select_indices(chosen)
