@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "configs", "profiles", "envs", "workflow")
+PARTS = ("Snakefile", "config.yaml", "configs", "profiles", "slurm", "envs", "workflow")
 CELL = "results-smoke/smoke_sentences/tiny-llama/base"
 
 # Every Python process of the run writes down at its end which modules it has imported.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
 from rationale_eval.errors import UserError
+
+# The disk, a quota or the largest size of a file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
 STAGES = {
@@ -66,6 +70,12 @@ def main(argv: list[str]) -> int:
         module.main(argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = error.filename or "a file of this job"
+        print(f"error: {where}: no room to write it; make room and run again: what is done is kept", file=sys.stderr)
         return 1
     return 0
 

@@ -22,7 +22,15 @@ UNTRACKED = frozenset(
 )
 
 _INSTANCES = ("corpora/instances", "tables")
-_ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
+_ASKING = (
+    "models/asking",
+    "models/chat",
+    "models/completion",
+    "models/encoding",
+    "models/loading",
+    "models/placement",
+    "models/task",
+)
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")

@@ -28,8 +28,9 @@ CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"
 MEMO = plan.config.memo_dir
 COMPUTE = plan.config.compute
 # Without a cap, `--cores 8` would start all model jobs at once and each would take all cores: one at a time is faster,
-# or as many as there are shards, which are there to run beside each other.
-MODEL_THREADS = max(1, (workflow.cores or 8) // COMPUTE.shards)
+# or as many as there are shards, which are there to run beside each other. On a cluster there is no such number; its
+# profile sets the threads.
+MODEL_THREADS = max(1, (workflow.resource_settings.cores or 8) // COMPUTE.shards)
 
 
 wildcard_constraints:

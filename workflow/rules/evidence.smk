@@ -22,7 +22,7 @@ rule evidence:
     threads: MODEL_THREADS
     resources:
         stage=in_shards("evidence"),
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         # As resources, since an edit of a resource re-runs nothing.
@@ -35,7 +35,7 @@ rule evidence:
     shell:
         "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
         " > {log:q} 2>&1"
 
@@ -60,7 +60,7 @@ rule attributions:
     threads: MODEL_THREADS
     resources:
         stage=in_shards("attributions"),
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -73,7 +73,7 @@ rule attributions:
         "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.attributions:q} > {log:q} 2>&1"
 
 
@@ -98,7 +98,7 @@ rule replies:
     threads: MODEL_THREADS
     resources:
         stage=in_shards("replies"),
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -111,5 +111,5 @@ rule replies:
         "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.replies:q} > {log:q} 2>&1"

@@ -21,7 +21,7 @@ rule perturb:
     threads: MODEL_THREADS
     resources:
         stage=in_shards("perturb"),
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -33,7 +33,7 @@ rule perturb:
     shell:
         "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --rationales {input.rationales:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.perturbations:q} > {log:q} 2>&1"
 
 

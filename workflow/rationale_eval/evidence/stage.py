@@ -93,7 +93,7 @@ def main(argv: list[str]) -> None:
     instances, task = read_instances(args.test), task_from_slice(spec["task"])
     check_instances(instances, task, args.test)
     instances = args.shard.share(instances)
-    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint, gpus=args.gpus)
     if "attention" in spec["evidence"]:
         attention.install(loaded.model)
     prompts = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots)).encode([row.fields for row in instances])

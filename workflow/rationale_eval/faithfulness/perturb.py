@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     inputs = {(row["id"], masked): None for row, masked in wanted if masked is not None}
 
     task = perturbed_task(spec)
-    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint, gpus=args.gpus)
     encoder = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots))
     encoded = encoder.encode(
         [
