@@ -17,7 +17,7 @@ from rationale_eval.shards import Shard, add_shard_argument
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The model, its checkpoint, the GPUs it is spread over, which instances it is asked, and the memo with the batch sizes."""
+    """The model, its checkpoint and GPUs, which instances it is asked about, and the memo with the batch sizes."""
     parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
     parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
     parser.add_argument("--gpus", type=int, default=1, help="GPUs to spread the model over, if there are any")
