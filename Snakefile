@@ -17,10 +17,16 @@ include: "workflow/rules/apis.smk"
 include: "workflow/rules/rationales.smk"
 include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
+include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/paper.smk"
+include: "workflow/rules/explorer.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.report_page.output.page,
+        rules.report_latex.output,
+        rules.report_examples.output,
+        rules.report_explorer.output.page,

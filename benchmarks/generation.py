@@ -2,6 +2,7 @@
 
     python benchmarks/generation.py                            a tiny model: seconds
     python benchmarks/generation.py --model FOLDER             safetensors with tokenizer and chat template
+    python benchmarks/generation.py --model FOLDER --replies FILE      what a study's table of replies holds
 
 Both write greedy replies to the same explanation prompts, with the same model, the same end of a turn, the same test
 for the end of a list and the same limit; the texts must come out equal, or the run fails. The contestants take turns in
@@ -13,6 +14,7 @@ rounds. OMP_NUM_THREADS=2 gives the figures for two cores.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -42,32 +44,47 @@ def load_model(source: Path | None, folder: Path) -> Any:
     return load(folder / "card.json", "auto")
 
 
-def prompts_of(loaded: Any, count: int) -> Replies:
-    """Token ids of ``count`` questions for the words that decided, about made-up sentences."""
+def questions(count: int) -> list[tuple[str, str]]:
+    """System prompt and question of ``count`` requests for the words that decided, about made-up sentences."""
     import tiny_models
-    from rationale_eval.models.chat import Chat
     from rationale_eval.models.task import load_task
 
-    task, chat, stream = load_task(PROMPTS), Chat(loaded.tokenizer, "Be brief."), tiny_models.sentences(seed=0)
-    found = []
-    for rating, text in (next(stream) for _ in range(count)):
-        message = task.explanation("unbound", {"text": text}, "positive" if rating > 0 else "negative")
-        found.append(tuple(loaded.tokenizer(chat.text(message), add_special_tokens=False)["input_ids"]))
-    return found
+    task, stream = load_task(PROMPTS), tiny_models.sentences(seed=0)
+    made = [next(stream) for _ in range(count)]
+    labels = ["positive" if rating > 0 else "negative" for rating, _ in made]
+    return [
+        ("Be brief.", task.explanation("unbound", {"text": text}, label))
+        for (_, text), label in zip(made, labels, strict=True)
+    ]
+
+
+def questions_of(replies: Path, count: int) -> list[tuple[str, str]]:
+    """The same of the first requests in a study's table of replies, each asked in a chat of its own."""
+    from rationale_eval.evidence.reply_schema import REPLIES
+    from rationale_eval.tables import read_table
+
+    rows = [row for row in read_table(replies, REPLIES) if row["request"]]
+    return [tuple(turn["content"] for turn in json.loads(row["request"])) for row in rows[:count]]
+
+
+def prompts_of(loaded: Any, asked: list[tuple[str, str]]) -> Replies:
+    """Token ids of the rendered questions."""
+    from rationale_eval.models.chat import Chat
+
+    texts = [Chat(loaded.tokenizer, system).text(question) for system, question in asked]
+    return [tuple(loaded.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
 def ours(loaded: Any, prompts: Replies, new_tokens: int, batch_rows: int) -> Replies:
-    """By the package: the shared prefix once, batches of prompts of similar length."""
+    """By the package: the shared prefix once, prompts of similar length side by side, none idle while others wait."""
     from rationale_eval.evidence.list_end import list_ended
-    from rationale_eval.models.batching import plan
     from rationale_eval.models.generation import generate
     from rationale_eval.models.scoring import Prefix, shared_tokens
 
     prefix = Prefix(loaded, shared_tokens(prompts))
-    found: dict[int, tuple[int, ...]] = {}
-    for batch in plan([len(prompt) for prompt in prompts], 1 << 30, batch_rows):
-        replies = generate(loaded, prefix, [prompts[index] for index in batch], new_tokens, list_ended)
-        found |= dict(zip(batch, (reply.tokens for reply in replies), strict=True))
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    replies = generate(loaded, prefix, [prompts[index] for index in order], new_tokens, list_ended, batch_rows)
+    found = dict(zip(order, (reply.tokens for reply in replies), strict=True))
     return [found[index] for index in range(len(prompts))]
 
 
@@ -106,7 +123,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, help="a model folder (default: a tiny random model)")
-    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--replies", type=Path, help="ask what this table holds (default: about made-up sentences)")
+    parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--batch-rows", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3, help="timed runs of each contestant (default: %(default)s)")
@@ -116,7 +134,8 @@ def main() -> None:
         import torch
 
         loaded = load_model(args.model, Path(folder))
-        prompts = prompts_of(loaded, args.prompts)
+        asked = questions_of(args.replies, args.prompts) if args.replies else questions(args.prompts)
+        prompts = prompts_of(loaded, asked)
         speeds: dict[str, list[float]] = {name: [] for name in contestants}
         for turn in range(args.rounds + 1):
             replies = {}

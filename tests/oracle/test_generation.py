@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,8 +16,11 @@ from rationale_eval.memo import Memo
 from rationale_eval.models.generation import LENGTH, LIST_END, STOP, end_tokens, generate
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_tokens
+from rationale_eval.models.slots import Slots
 from rationale_eval.models.task import task_slice
 from rationale_eval.tables import read_table, write_table
+from tiny_architectures import ARCHITECTURES
+from transformers import BloomConfig, BloomForCausalLM
 
 TEXTS = ["the garden was warm", "a bleak and hollow novel by the lake", "fine", "such a lovely evening with friends"]
 NEW = 24
@@ -40,37 +44,73 @@ def alone(loaded, prompt) -> tuple[int, ...]:
     return tuple(reply[: ends[0]] if ends else reply)
 
 
-@pytest.mark.parametrize(
-    ("architecture", "tokenizer"),
-    [("llama", "byte_level"), ("llama", "sentencepiece"), ("qwen2", "byte_level"), ("gpt2", "byte_level")],
-)
-@pytest.mark.parametrize("with_prefix", [True, False])
-def test_a_batch_says_what_each_prompt_alone_would(architecture, tokenizer, with_prefix, tiny_loaded):
-    loaded = tiny_loaded(architecture, tokenizer)
-    prompts = prompts_of(loaded.tokenizer)
-    shared = shared_tokens(prompts) if with_prefix else ()
-    assert bool(shared) == with_prefix
-    found = generate(loaded, Prefix(loaded, shared), prompts, NEW, never)
+def same_as_alone(loaded, prompts, shared, rows: int) -> None:
+    """In ``rows`` slots each prompt gets the reply that transformers gives to it alone."""
+    found = generate(loaded, Prefix(loaded, shared), prompts, NEW, never, rows)
     assert [reply.tokens for reply in found] == [alone(loaded, prompt) for prompt in prompts]
     for reply in found:
         assert reply.finish == (LENGTH if len(reply.tokens) == NEW else STOP)
 
 
+@pytest.mark.parametrize("with_prefix", [True, False])
+@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("architecture", "tokenizer"), [("llama", "sentencepiece"), *((name, "byte_level") for name in ARCHITECTURES)]
+)
+def test_each_prompt_gets_what_it_would_get_alone(architecture, tokenizer, rows, with_prefix, tiny_loaded):
+    loaded = tiny_loaded(architecture, tokenizer)
+    prompts = prompts_of(loaded.tokenizer)
+    shared = shared_tokens(prompts) if with_prefix else ()
+    assert bool(shared) == with_prefix
+    same_as_alone(loaded, prompts, shared, rows)
+
+
+@pytest.mark.parametrize("with_prefix", [True, False])
+def test_a_model_that_makes_positions_from_its_mask_has_the_pass_to_itself(with_prefix, tiny_loaded):
+    llama = tiny_loaded()
+    torch.manual_seed(0)
+    config = BloomConfig(vocab_size=len(llama.tokenizer), hidden_size=32, n_layer=2, n_head=4, initializer_range=0.3)
+    model = BloomForCausalLM(config).eval()
+    model.generation_config.eos_token_id = llama.tokenizer.eos_token_id
+    loaded = replace(llama, model=model)
+    prompts = prompts_of(loaded.tokenizer)
+    same_as_alone(loaded, prompts, shared_tokens(prompts) if with_prefix else (), rows=4)
+
+
 @pytest.mark.xdist_group("smollm2")
-def test_a_trained_model_says_the_same_in_a_batch(smollm2_card):
+@pytest.mark.parametrize("rows", [2, 4])
+def test_a_trained_model_says_the_same_in_a_batch(rows, smollm2_card):
     loaded = load(smollm2_card, "float32")
     prompts = prompts_of(loaded.tokenizer)
-    found = generate(loaded, Prefix(loaded, shared_tokens(prompts)), prompts, NEW, never)
-    assert [reply.tokens for reply in found] == [alone(loaded, prompt) for prompt in prompts]
+    same_as_alone(loaded, prompts, shared_tokens(prompts), rows)
+
+
+def test_prompts_that_wait_take_the_slots_of_replies_that_are_done(tiny_loaded, monkeypatch):
+    loaded = tiny_loaded()
+    prompts = prompts_of(loaded.tokenizer) * 3
+    admitted, steps = [], []
+    for name, said in (("admit", admitted), ("next", steps)):
+        plain = getattr(Slots, name)
+        monkeypatch.setattr(Slots, name, lambda *a, plain=plain, said=said: (said.append(list(a[1])), plain(*a))[1])
+    lengths = iter([2, 9, 2, 9] * 3)
+    limits = {prompt: next(lengths) for prompt in dict.fromkeys(prompts)}
+    whole = {prompt: alone(loaded, prompt) for prompt in limits}
+    texts = {loaded.tokenizer.decode(whole[prompt][:limit]) for prompt, limit in limits.items()}
+    found = generate(loaded, Prefix(loaded, ()), prompts, NEW, lambda text: text in texts, 4)
+    assert [reply.tokens for reply in found] == [whole[prompt][: limits[prompt]] for prompt in prompts]
+    sizes = [len(slots) for slots in admitted]
+    assert (sizes[0], sum(sizes)) == (4, len(prompts))
+    assert max(sizes[1:]) < 4
+    assert max(map(len, steps)) == 4
 
 
 def test_a_reply_ends_where_its_text_says_so_and_the_others_go_on(tiny_loaded):
     loaded = tiny_loaded()
     prompts = prompts_of(loaded.tokenizer)
     prefix = Prefix(loaded, shared_tokens(prompts))
-    whole = generate(loaded, prefix, prompts, NEW, never)
+    whole = generate(loaded, prefix, prompts, NEW, never, 4)
     first = loaded.tokenizer.decode(whole[0].tokens[:3], skip_special_tokens=True)
-    cut = generate(loaded, prefix, prompts, NEW, lambda text: text == first)
+    cut = generate(loaded, prefix, prompts, NEW, lambda text: text == first, 4)
     assert (cut[0].tokens, cut[0].finish) == (whole[0].tokens[:3], LIST_END)
     for before, after in zip(whole[1:], cut[1:], strict=True):
         assert after.tokens == before.tokens or after.finish == LIST_END

@@ -57,7 +57,8 @@ def test_first_tokens_come_as_often_as_the_softmax_says(tiny_loaded, temperature
     drawn = pick(same, Sampling(temperature, top_p), numbers)
     assert chi_square(np.bincount(drawn, minlength=len(expected)), expected) > 0.001
     # And by way of generation: a reply of one token each.
-    replies = generate(loaded, Prefix(loaded, ()), [prompt] * 300, 1, never, Sampling(temperature, top_p), keys[:300])
+    sampling = Sampling(temperature, top_p)
+    replies = generate(loaded, Prefix(loaded, ()), [prompt] * 300, 1, never, 64, sampling, keys[:300])
     stops = [reply.tokens[0] if reply.tokens else None for reply in replies]
     assert [token for token in stops if token is not None] == [
         int(token) for token, reply in zip(drawn[:300], replies, strict=True) if reply.tokens
@@ -69,13 +70,13 @@ def test_a_reply_does_not_depend_on_the_batch(tiny_loaded, architecture):
     loaded = tiny_loaded(architecture)
     prompts = prompts_of(loaded.tokenizer)
     keys, sampling = keys_of(prompts), Sampling(1.0, 0.9)
-    together = generate(loaded, Prefix(loaded, shared_tokens(prompts)), prompts, NEW, never, sampling, keys)
+    together = generate(loaded, Prefix(loaded, shared_tokens(prompts)), prompts, NEW, never, 2, sampling, keys)
     alone = [
-        generate(loaded, Prefix(loaded, ()), [prompt], NEW, never, sampling, [key])[0]
+        generate(loaded, Prefix(loaded, ()), [prompt], NEW, never, 1, sampling, [key])[0]
         for prompt, key in zip(prompts, keys, strict=True)
     ]
     assert together == alone
-    backwards = generate(loaded, Prefix(loaded, ()), prompts[::-1], NEW, never, sampling, keys[::-1])
+    backwards = generate(loaded, Prefix(loaded, ()), prompts[::-1], NEW, never, 3, sampling, keys[::-1])
     assert backwards[::-1] == together
 
 
@@ -84,14 +85,14 @@ def test_seeds_and_samples_differ_and_greedy_is_not_sampled(tiny_loaded):
     prompts = prompts_of(loaded.tokenizer)
 
     def drawn(**which):
-        replies = generate(loaded, Prefix(loaded, ()), prompts, NEW, never, Sampling(1.5), keys_of(prompts, **which))
+        replies = generate(loaded, Prefix(loaded, ()), prompts, NEW, never, 4, Sampling(1.5), keys_of(prompts, **which))
         return [reply.tokens for reply in replies]
 
-    greedy = [reply.tokens for reply in generate(loaded, Prefix(loaded, ()), prompts, NEW, never)]
+    greedy = [reply.tokens for reply in generate(loaded, Prefix(loaded, ()), prompts, NEW, never, 4)]
     found = [drawn(), drawn(sample=1), drawn(seed=1), greedy]
     assert all(one != other for place, one in enumerate(found) for other in found[:place])
     assert drawn() == found[0]
-    cold = generate(loaded, Prefix(loaded, ()), prompts, NEW, never, Sampling(1e-6), keys_of(prompts))
+    cold = generate(loaded, Prefix(loaded, ()), prompts, NEW, never, 4, Sampling(1e-6), keys_of(prompts))
     assert [reply.tokens for reply in cold] == greedy
 
 

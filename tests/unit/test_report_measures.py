@@ -10,9 +10,10 @@ import pytest
 from rationale_eval.faithfulness.schema import FAITHFULNESS
 from rationale_eval.report import page
 from rationale_eval.report.conclusions import COLLAPSED, CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING
-from rationale_eval.report.measure_html import operator_text, sensitivity_sentence
+from rationale_eval.report.measure_html import sensitivity_sentence
 from rationale_eval.report.measure_tables import curves_row, normalised_row, ratio
 from rationale_eval.report.sensitivity import by_method, contrasts, levels, ranking
+from rationale_eval.report.wording import operator_text
 from report_trees import ASKED, HOSTILE, IMAGE, INTERVAL, OTHER, SCRIPT, Elements, run, write_cell
 
 N = 40

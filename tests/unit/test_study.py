@@ -121,19 +121,23 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "tables": plan.tables(),
         "figures": plan.figures(),
         "page": plan.page(),
+        "explorer": plan.explorer(),
+        "latex": plan.latex(["accuracy"]),
+        "latex examples": plan.latex_examples(),
     }
 
 
 MASKED = {"perturbation", "deleted"}
-REPORTED = {"tables", "measure tables", "sensitivity", "page"}
+REPORTED = {"tables", "measure tables", "sensitivity", "page", "explorer"}
+TYPESET = {"latex", "latex examples"}
 ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
 
 
 @pytest.mark.parametrize(
     ("path", "value", "changed"),
     [
-        (["perturbation", "mask"], "[MASK]", {"perturbation", "page"}),
-        (["perturbation", "announce"], True, {"perturbation", "page"}),
+        (["perturbation", "mask"], "[MASK]", {"perturbation", "page", "explorer"}),
+        (["perturbation", "announce"], True, {"perturbation", "page", "explorer"}),
         (["operators", "delete", "announce"], True, {"deleted"}),
         (["operators", "mask_token", "mask"], "<gone>", set()),
         (["study", "operators"], ["delete"], {"sensitivity", "page"}),
@@ -153,7 +157,9 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["corpora", "e_snli", "aggregation"], "union", set()),
         (["methods", "prompt_guided", "max_words"], 10, {"guided", "figures", *REPORTED}),
         (["finetuning", "rank"], 4, {"finetuning"}),
-        (["study", "title"], "Another", {"page"}),
+        (["study", "title"], "Another", {"page", "explorer"}),
+        (["interval", "level"], 0.9, {"tables", "measure tables", "sensitivity", "page", "latex"}),
+        (["study", "main_budget"], "top_ratio_20", {"figures", "perturbation", "deleted", *REPORTED, *TYPESET}),
         (["data_root"], "elsewhere", set()),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else None,

@@ -17,43 +17,41 @@ SPEC = {
     "methods": {
         "grad": {"kind": "gradients"},
         "said": ASKED,
+        "voted": ASKED,
         "human": {"kind": "human"},
         "random": {"kind": "random", "seeds": [0, 1]},
         "everything": {"kind": "all_words"},
     },
-    "budgets": {"top_var": {"kind": "top_var"}, "cut": {"kind": "matched", "to": "said"}},
     "interval": INTERVAL,
 }
 
 
-def row(method, budget, name, flip, selected, sample=0):
-    return {"method": method, "budget": budget, "id": name, "sample": sample, "flip": flip, "selected": selected}
+def row(method, name, flip, drawn, sample=0):
+    """One choice of words; ``drawn``: the mean flip of equally many random words."""
+    return {"method": method, "id": name, "sample": sample, "flip": flip, "flip_random": drawn}
 
 
 FAITHFULNESS = pd.DataFrame(
     [
-        *(row("grad", "top_var", name, flip, 2) for name, flip in (("a", 1.0), ("b", 1.0), ("c", 0.0), ("d", None))),
-        *(row("random", "top_var", name, flip, 2, 0) for name, flip in (("a", 1.0), ("b", 0.0), ("c", 0.0))),
-        *(row("random", "top_var", name, flip, 2, 1) for name, flip in (("a", 0.0), ("b", 0.0), ("c", 0.0))),
-        *(row("said", "as_given", name, 1.0, size) for name, size in (("a", 3), ("b", 1))),
-        *(row("said", "top_var", name, 1.0, size) for name, size in (("a", 2), ("b", 1))),
-        row("random", "cut", "a", 1.0, 3),
-        row("random", "cut", "b", 0.0, 1),
-        *(row("human", "as_given", name, 0.0, 2) for name in "abc"),
-        *(row("everything", "as_given", name, flip, 9) for name, flip in (("a", 1.0), ("b", 0.0))),
+        *(row("grad", *one) for one in (("a", 1.0, 0.5), ("b", 1.0, 0.0), ("c", 0.0, 0.0), ("d", None, 0.5))),
+        *(row("said", *one) for one in (("a", 1.0, 0.5), ("b", 1.0, None))),
+        # Two samples of one instance, each with random words of its own number.
+        *(row("voted", "a", flip, drawn, sample) for flip, drawn, sample in ((1.0, 1.0, 0), (0.0, 0.0, 1))),
+        *(row("random", "a", flip, 0.5, sample) for flip, sample in ((1.0, 0), (0.0, 1))),
+        *(row("human", name, 0.0, 0.5) for name in "abc"),
+        *(row("everything", name, flip, flip) for name, flip in (("a", 1.0), ("b", 0.0))),
     ]
 )
 
 
-def of(method, budget):
-    chosen = (FAITHFULNESS["method"] == method) & (FAITHFULNESS["budget"] == budget)
-    return random_flips(FAITHFULNESS[chosen], FAITHFULNESS, SPEC)
+def of(method):
+    return random_flips(FAITHFULNESS[FAITHFULNESS["method"] == method], SPEC)
 
 
 def test_random_words_are_compared_instance_by_instance():
-    found = of("grad", "top_var")
+    found = of("grad")
     # Of a, b and c random words flip a half, none and none; the method flips a and b.
-    assert (found["n_random"], found["draws"]) == (3, 2)
+    assert found["n_random"] == 3
     assert found["flip_random"] == pytest.approx(1 / 6)
     assert found["flip_beyond_random"] == pytest.approx(1 / 2)
     assert found["flip_beyond_random_low"] < 0.5 < found["flip_beyond_random_high"]
@@ -63,26 +61,25 @@ def test_random_words_are_compared_instance_by_instance():
 
 
 @pytest.mark.parametrize(
-    ("method", "budget", "n", "random"),
+    ("method", "n", "random"),
     [
-        ("said", "as_given", 2, 1 / 2),  # at the budget matched to it
-        ("said", "top_var", 1, 1 / 2),  # only where the reply names as many words as people marked
-        ("human", "as_given", 3, 1 / 6),
-        ("everything", "as_given", 0, None),
-        ("random", "top_var", 0, None),
+        ("said", 1, 1 / 2),  # only where random words were drawn
+        ("voted", 1, 1 / 2),
+        ("human", 3, 1 / 2),
+        ("everything", 0, None),
+        ("random", 0, None),
     ],
 )
-def test_random_words_are_as_many_or_not_compared(method, budget, n, random):
-    found = of(method, budget)
+def test_random_words_are_drawn_or_not_compared(method, n, random):
+    found = of(method)
     assert found["n_random"] == n
     assert found["flip_random"] == (None if random is None else pytest.approx(random))
 
 
 def test_a_study_without_random_words_has_nothing_to_compare_with():
-    spec = SPEC | {"methods": {"grad": {"kind": "gradients"}}}
-    found = random_flips(FAITHFULNESS[FAITHFULNESS["method"] == "grad"], FAITHFULNESS, spec)
-    assert (found["n_random"], found["draws"], found["flip_beyond_random"]) == (0, 0, None)
-    references = reference_flips(FAITHFULNESS, spec["methods"], INTERVAL)
+    found = random_flips(FAITHFULNESS[FAITHFULNESS["method"] == "grad"].assign(flip_random=None), SPEC)
+    assert (found["n_random"], found["flip_beyond_random"]) == (0, None)
+    references = reference_flips(FAITHFULNESS, {"grad": {"kind": "gradients"}}, INTERVAL)
     assert set(references.values()) == {None}
 
 

@@ -14,7 +14,9 @@ from .conftest import CELL, Workspace
 pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
-REPORT = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
+PAPER = {"report_latex": 1, "report_examples": 1}
+COMPARED = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1, **PAPER}
+REPORT = {"cost": 1, "report_explorer": 1, **COMPARED}
 MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1}  # of one checkpoint
 MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, **REPORT}
 JUDGING = {"alignment": 2, **MASKING}
@@ -23,7 +25,7 @@ ASKING = {"evidence": 2, "rationale": 6, **ASKED, **JUDGING}
 TESTING = {"corpus": 1, "corpus_card": 1, "evidence": 2, "rationale": 12, **ASKED, **JUDGING}
 TRAINED = {"finetune": 1, **ASKING}
 READ = {"corpus": 2, "corpus_card": 1, **TRAINED, "rationale": 12}
-CARDS = {"report_figures": 1, "report_page": 1}
+CARDS = {"report_figures": 1, "report_explorer": 1, "report_examples": 1, "report_page": 1}
 
 
 def test_nothing_is_due_when_nothing_changed(finished: Workspace) -> None:
@@ -66,10 +68,10 @@ EDITS = {
     ),
     "budget": ("config.yaml", "ratio: 0.2", "ratio: 0.5", JUDGING),
     "mask": ("config.yaml", "\n  mask: ___", '\n  mask: "[MASK]"', MASKING),
-    "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", {"measure_tables": 1, **REPORT}),
+    "interval": ("config.yaml", "resamples: 2000", "resamples: 1000", {"measure_tables": 1, **COMPARED}),
     "thresholds of the AOPC": ("config.yaml", "0.2, 0.5] #", "0.2] #", MASKING),
     "a way to mask that the study does not use": ("config.yaml", 'mask: "[MASK]" }', 'mask: "<gone>" }', {}),
-    "title": ("configs/smoke.yaml", "title: Smoke study", "title: Smoke", {"report_page": 1}),
+    "title": ("configs/smoke.yaml", "title: Smoke study", "title: Smoke", {"report_explorer": 1, "report_page": 1}),
     "method over existing evidence": (
         "configs/smoke.yaml",
         "random, human",

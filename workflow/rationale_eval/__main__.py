@@ -38,8 +38,12 @@ STAGES = {
     "tables": ("report.tables", "collect the study's cells into tables"),
     "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
     "claims": ("claims.stage", "test the claims of the paper on the study"),
+    "cost": ("report.cost", "collect what the jobs took, by Snakemake's records"),
     "figures": ("report.figures", "draw the study's figures"),
+    "latex": ("report.latex_tables", "write the study's tables as LaTeX for a paper"),
+    "latex_examples": ("report.latex_examples", "write coloured examples of rationales as LaTeX for a paper"),
     "page": ("report.page", "write the report page"),
+    "explorer": ("report.explorer", "write the page in which every instance can be looked at"),
     "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
 }

@@ -135,7 +135,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "evidence/solved",
         "memo",
         "models/generation",
-        "models/growing_cache",
+        "models/slots",
         "models/sampling",
         *_INPUT,
         *_INSTANCES,
@@ -261,6 +261,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INTERVALS,
         *_CELLS,
     ),
+    "cost": ("report/aggregate", "report/cost", "report/table_files", *_INTERVALS, *_CELLS),
     "figures": (
         "report/course_figures",
         "report/drawing",
@@ -272,7 +273,40 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/schema",
         "tables",
     ),
-    # The page's template is an input of its rule.
+    "latex": (
+        "rationales/budgets",
+        "rationales/schema",
+        "report/conclusions",
+        "report/findings",
+        "report/latex",
+        "report/latex_grids",
+        "report/latex_short",
+        "report/latex_tables",
+        "report/layout",
+        "report/wording",
+        "tables",
+    ),
+    "latex_examples": (
+        "report/examples",
+        "report/findings",
+        "report/latex",
+        "report/latex_examples",
+        "report/wording",
+        *_CELLS,
+    ),
+    # The pages' templates, styles and scripts are inputs of their rules.
+    "explorer": (
+        "models/task",
+        "report/cards",
+        "report/explorer",
+        "report/explorer_cell",
+        "report/explorer_corpus",
+        "report/explorer_pack",
+        "report/explorer_words",
+        "report/record",
+        "report/wording",
+        *_CELLS,
+    ),
     "page": (
         "models/task",
         "report/aggregate",
@@ -281,6 +315,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/cards",
         "report/comparisons",
         "report/conclusions",
+        "report/cost_html",
         "report/examples",
         "report/findings",
         "report/html_tables",
@@ -311,7 +346,7 @@ _MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # is the other part of the memo's key.
 MEMO = {
     "evidence": (*_MEASURING, *_SCORING),
-    "replies": ("evidence/list_end", "models/generation", "models/growing_cache", "models/sampling", *_SCORING),
+    "replies": ("evidence/list_end", "models/generation", "models/slots", "models/sampling", *_SCORING),
     "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),
     "perturb": ("models/variants", *_SCORING),
 }

@@ -6,6 +6,7 @@ changed, and no others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -391,9 +392,34 @@ class StudyPlan:
         """Slice of the calibration on planted corpora."""
         return canonical(self._compared() | {"cells": [vars(cell) for cell in self.planted_cells]})
 
+    def cost(self) -> str:
+        """Slice of the table of what jobs took."""
+        return canonical({"cells": [vars(cell) for cell in self.cells]})
+
     def figures(self) -> str:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
+
+    def latex(self, tables: Sequence[str]) -> str:
+        """Slice of the report's ``tables`` as LaTeX."""
+        kinds = {name: {"kind": self.config.methods[name].kind} for name in self.study.methods}
+        chosen = {"tables": list(tables), "methods": kinds, "level": self.config.interval.level}
+        return canonical(chosen | self._main_budget())
+
+    def latex_examples(self) -> str:
+        """Slice of the examples as LaTeX."""
+        return canonical({"cells": [vars(cell) for cell in self.cells]} | self._main_budget())
+
+    def _main_budget(self) -> dict[str, Any]:
+        name = self.study.main_budget
+        return {"main_budget": name, "budgets": {name: self._budgets()[name]}}
+
+    def explorer(self) -> str:
+        """Slice of the explorer."""
+        compared = self._compared()
+        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
+        masked = self.config.perturbation.model_dump()
+        return canonical(parts | {"title": self.study.title, "evaluated": self._evaluated(), "perturbation": masked})
 
     def page(self) -> str:
         """Slice of the report's page."""

@@ -14,8 +14,15 @@ REPORT_TABLES = [
 # Where the study has a planted corpus.
 CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
-TEMPLATES = [f"{name}.html.j2" for name in ("page", "calibration", "cards", "claims", "measures")]
-REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
+PARTS = ["calibration", "cards", "claims", "cost", "examples", "flow", "measures", "page", "reading", "run"]
+TEMPLATES = [f"{name}.html.j2" for name in PARTS]
+REPORT_FIGURES = {
+    "alignment": "alignment with people",
+    "faithfulness": "faithfulness to the model",
+    "matched": "prompting and attribution at equal sizes",
+    "trajectory": "checkpoints",
+    "collapse": "flip rate against accuracy and collapse",
+}
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
@@ -178,6 +185,15 @@ rule report_figures:
         corpus_cards=CORPUS_CARDS,
     output:
         svg=expand(f"{REPORT}/figures/{{figure}}.svg", figure=REPORT_FIGURES),
+        pdf=[
+            report(
+                f"{REPORT}/figures/{figure}.pdf",
+                caption=f"../report/{figure}_figure.rst",
+                category="For the paper",
+                labels={"what": title, "kind": "figure (PDF)"},
+            )
+            for figure, title in REPORT_FIGURES.items()
+        ],
         alignment=report(
             f"{REPORT}/figures/alignment.png",
             caption="../report/alignment_figure.rst",
@@ -235,12 +251,14 @@ rule report_page:
         perturbations=cells("perturbations.parquet"),
         measures=rules.measure_tables.output.parquet,
         curves=cells("curves.parquet"),
+        cost=rules.cost.output.parquet,
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
         replies=rules.report_tables.input.replies,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
+        explorer=f"{REPORT}/explorer.html",  # the page links to it
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[os.path.relpath(WORKFLOW / "rationale_eval/report" / name) for name in (*TEMPLATES, "style.css")],

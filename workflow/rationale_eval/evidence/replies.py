@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from rationale_eval.evidence.list_end import list_ended
 from rationale_eval.evidence.reply_schema import OK, REPLIES, TOO_LONG
 from rationale_eval.memo import Memo, digest
 from rationale_eval.models.asking import Renderer
-from rationale_eval.models.batching import run
+from rationale_eval.models.batching import plan, run_batches
 from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.sampling import Sampling
@@ -30,6 +31,10 @@ from rationale_eval.models.task_input import add_shots_argument
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
+
+# So many batches are asked for together: the rows of one take the places of those of another that are done. They come
+# to the memo together too, so that a run that is resumed asks in the same company, and for no more than it must.
+TOGETHER = 4
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,19 @@ def requests_of(asked: Conversation, spec: Mapping[str, Any], renderer: Renderer
 def ask_all(
     requests: list[Request], spec: Mapping[str, Any], loaded: LoadedModel, memo: Memo, batch: tuple[int, int]
 ) -> None:
-    """See that ``memo`` holds a reply to every request; ``batch`` is the most tokens and the most rows in a batch."""
+    """See that ``memo`` holds a reply to every request; ``batch`` is the most tokens and the most rows at a time."""
+    max_tokens, max_rows = batch
     wanted = {request.key: request for request in requests if request.tokens}
     shared = shared_tokens([request.tokens for request in wanted.values()])
     prefix = Prefix(loaded, shared)
     sampling = None if spec["temperature"] is None else Sampling(spec["temperature"], spec["top_p"])
     limit = spec["max_new_tokens"]
 
+    def length(request: Request) -> int:
+        return len(request.tokens) + int(limit) - len(shared)
+
     def ask(asked: list[Request]) -> list[dict[str, Any]]:
+        rows = max(1, min(max_rows, max_tokens // max(map(length, asked))))
         prompts = [request.tokens for request in asked]
         keys = [request.key for request in asked] if sampling else []
         return [
@@ -82,10 +92,13 @@ def ask_all(
                 "reply_tokens": len(reply.tokens),
                 "finish": reply.finish,
             }
-            for reply in generate(loaded, prefix, prompts, limit, list_ended, sampling, keys)
+            for reply in generate(loaded, prefix, prompts, limit, list_ended, rows, sampling, keys)
         ]
 
-    run("replies", wanted, lambda request: len(request.tokens) + limit - len(shared), ask, memo, *batch)
+    keys = list(wanted)
+    batches = plan([length(wanted[key]) for key in keys], max_tokens, max_rows)
+    groups = [list(chain(*batches[start : start + TOGETHER])) for start in range(0, len(batches), TOGETHER)]
+    run_batches("replies", wanted, [[keys[index] for index in group] for group in groups], ask, memo)
 
 
 def main(argv: list[str]) -> None:

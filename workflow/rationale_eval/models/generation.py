@@ -1,24 +1,25 @@
-"""Generation in batches: greedy, equal token for token to generating one prompt at a time, or sampled.
+"""Generation of many replies at a time: greedy, equal token for token to one prompt at a time, or sampled.
 
-Prompts are padded on the left, between the shared prefix and the rest, with positions counted without the padding. A
-row that is done leaves the batch, so that a long reply does not keep the short ones busy.
+A fixed number of replies grows side by side. Where some are done, prompts that wait take their places, so that a long
+reply does not keep the others waiting, nor leave the pass that it needs for each token to itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from rationale_eval.models.growing_cache import make_room
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.sampling import Sampling, pick, uniform_numbers
 from rationale_eval.models.scoring import Prefix
+from rationale_eval.models.slots import Slots, takes_masks
 
 STOP, LIST_END, LENGTH = "stop", "list_end", "length"
+# New prompts are read when so large a part of the slots is free: reading several at once costs little more than one.
+REFILL = 1 / 4
 
 
 @dataclass(frozen=True)
@@ -36,105 +37,75 @@ def end_tokens(loaded: LoadedModel) -> frozenset[int]:
     return frozenset(token for token in (*found, loaded.tokenizer.eos_token_id) if token is not None)
 
 
+@dataclass
+class _Reply:
+    """A reply that grows. ``numbers`` decide on its tokens where they are drawn."""
+
+    prompt: Sequence[int]
+    numbers: Sequence[float] = ()
+    tokens: list[int] = field(default_factory=list)
+    finish: str | None = None
+
+
 def generate(
     loaded: LoadedModel,
     prefix: Prefix,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     ended: Callable[[str], bool],
+    rows: int,
     sampling: Sampling | None = None,
     keys: Sequence[str] = (),
 ) -> list[Generated]:
     """A continuation of each prompt (token ids, the shared prefix included): greedy, or drawn by ``sampling``.
 
-    A reply ends with a token that ends the turn, when ``ended`` says so of its text, or after ``max_new_tokens``. Where
-    replies are drawn, ``keys`` has the digest of each request, which alone decides on its numbers.
+    ``rows`` replies grow at a time, and prompts are taken in their order. A reply ends with a token that ends the turn,
+    when ``ended`` says so of its text, or after ``max_new_tokens``. Where replies are drawn, ``keys`` has the digest of
+    each request, which alone decides on its numbers.
     """
-    rows = _Rows(loaded, prefix, prompts, max_new_tokens)
-    numbers = [uniform_numbers(key, max_new_tokens) for key in keys]
     stops = end_tokens(loaded)
-    replies: list[list[int]] = [[] for _ in prompts]
-    finished: dict[int, str] = {}
+    if sampling is None:
+        replies = [_Reply(prompt) for prompt in prompts]
+    else:
+        drawn = [uniform_numbers(key, max_new_tokens).tolist() for key in keys]
+        replies = [_Reply(prompt, numbers) for prompt, numbers in zip(prompts, drawn, strict=True)]
+    waiting = replies[::-1]
+    rows = min(rows, len(replies)) if takes_masks(loaded) else 1
+    slots = Slots(loaded, prefix, rows, max(map(len, prompts)) + max_new_tokens)
+    active: list[_Reply] = []
 
-    def choose(logits: Tensor) -> Tensor:
-        if sampling is None:
-            return logits.argmax(-1)
-        place = len(replies[rows.indices[0]])
-        uniform = torch.tensor([numbers[index][place] for index in rows.indices], dtype=torch.float64)
-        return pick(logits, sampling, uniform.to(logits.device))
-
-    tokens = choose(rows.first())
-    while True:
-        kept = []
-        for place, (index, token) in enumerate(zip(rows.indices, tokens.tolist(), strict=True)):
+    def extend(grown: Sequence[_Reply], logits: Tensor) -> None:
+        for reply, token in zip(grown, _choose(grown, logits, sampling), strict=True):
             if token in stops:
-                finished[index] = STOP
+                reply.finish = STOP
                 continue
-            replies[index].append(token)
-            if ended(loaded.tokenizer.decode(replies[index], skip_special_tokens=True)):
-                finished[index] = LIST_END
-            elif len(replies[index]) >= max_new_tokens:
-                finished[index] = LENGTH
-            else:
-                kept.append(place)
-        if not kept:
-            break
-        if len(kept) < len(rows.indices):
-            rows.keep(kept)
-            tokens = tokens[torch.tensor(kept, device=tokens.device)]
-        tokens = choose(rows.next(tokens))
-    return [Generated(tuple(reply), finished[index]) for index, reply in enumerate(replies)]
+            reply.tokens.append(token)
+            if ended(loaded.tokenizer.decode(reply.tokens, skip_special_tokens=True)):
+                reply.finish = LIST_END
+            elif len(reply.tokens) >= max_new_tokens:
+                reply.finish = LENGTH
+
+    while waiting or active:
+        if waiting and rows - len(active) >= min(len(waiting), max(1, REFILL * rows)):
+            new = [waiting.pop() for _ in range(min(len(waiting), rows - len(active)))]
+            places = range(len(active), len(active) + len(new))
+            active += new
+            extend(new, slots.admit(places, [reply.prompt for reply in new]))
+        else:
+            extend(active, slots.next([reply.tokens[-1] for reply in active]))
+        for place in reversed(range(len(active))):
+            if active[place].finish is not None:
+                # The last row takes its slot: those in use stay the first ones.
+                last = active.pop()
+                if place < len(active):
+                    active[place] = last
+                    slots.move(len(active), place)
+    return [Generated(tuple(reply.tokens), str(reply.finish)) for reply in replies]
 
 
-class _Rows:
-    """The rows of a batch that still generate, with their cache."""
-
-    def __init__(self, loaded: LoadedModel, prefix: Prefix, prompts: Sequence[Sequence[int]], room: int) -> None:
-        self._loaded = loaded
-        self._room = room
-        self.indices = list(range(len(prompts)))
-        suffixes = [list(prompt)[prefix.length :] for prompt in prompts]
-        width = max(map(len, suffixes))
-        ids = torch.zeros((len(prompts), width), dtype=torch.long)
-        mask = torch.zeros((len(prompts), prefix.length + width), dtype=torch.long)
-        mask[:, : prefix.length] = 1
-        for row, suffix in enumerate(suffixes):
-            ids[row, width - len(suffix) :] = torch.tensor(suffix)
-            mask[row, prefix.length + width - len(suffix) :] = 1
-        self._ids = ids.to(loaded.device)
-        self._mask = mask.to(loaded.device)
-        # The position of a token is the number of real tokens before it; padding gets any valid one.
-        self._positions = (self._mask.cumsum(1) - 1).clamp(min=0)[:, prefix.length :]
-        self._cache: Any = prefix.copy(len(prompts))
-
-    @torch.no_grad()
-    def _step(self, ids: Tensor, positions: Tensor) -> Tensor:
-        output = self._loaded.model(
-            input_ids=ids,
-            attention_mask=self._mask,
-            position_ids=positions,
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        self._cache = output.past_key_values
-        return torch.as_tensor(output.logits[:, -1])
-
-    def first(self) -> Tensor:
-        """Process the prompts; the logits of the first new token of each row, shape (rows, vocabulary)."""
-        logits = self._step(self._ids, self._positions)
-        make_room(self._cache, self._room)
-        return logits
-
-    def next(self, tokens: Tensor) -> Tensor:
-        """Append ``tokens`` (rows,); the logits of the token after each."""
-        self._positions = self._positions[:, -1:] + 1
-        self._mask = torch.cat([self._mask, self._mask.new_ones((len(tokens), 1))], dim=1)
-        return self._step(tokens[:, None], self._positions)
-
-    def keep(self, places: list[int]) -> None:
-        """Leave only the rows at ``places``."""
-        chosen = torch.tensor(places)  # on the CPU: the layers' caches may be on several devices
-        self.indices = [self.indices[place] for place in places]
-        self._mask, self._positions = self._mask[chosen], self._positions[chosen]
-        self._cache.batch_select_indices(chosen)
+def _choose(replies: Sequence[_Reply], logits: Tensor, sampling: Sampling | None) -> list[int]:
+    """The next token of each reply."""
+    if sampling is None:
+        return list(map(int, logits.argmax(-1)))
+    uniform = torch.tensor([reply.numbers[len(reply.tokens)] for reply in replies], dtype=torch.float64)
+    return list(map(int, pick(logits, sampling, uniform.to(logits.device))))

@@ -223,7 +223,7 @@ def read_targets(
     places = {place: index for index, place in enumerate(dict.fromkeys((one.row, one.column) for one in targets))}
     inputs = {"input_ids": batch.tokens} if embeddings is None else {"inputs_embeds": embeddings}
     cache = prefix.copy(len(batch.tokens))  # in training a pass of its own, which is not to be projected
-    with _projecting(loaded, torch.tensor(list(places), device=device)):
+    with projecting(loaded, torch.tensor(list(places), device=device)):
         logits = loaded.model(
             **inputs,
             attention_mask=batch.mask,
@@ -242,7 +242,7 @@ def read_targets(
 
 
 @contextmanager
-def _projecting(loaded: LoadedModel, places: Tensor) -> Iterator[None]:
+def projecting(loaded: LoadedModel, places: Tensor) -> Iterator[None]:
     """Let the model project on its vocabulary only ``places`` (n, 2), row and position: logits are (1, n, vocabulary).
 
     What models do to their logits after that (scaling, capping) is elementwise.

@@ -16,6 +16,7 @@ from rationale_eval.report.wording import (
     MISSING,
     number,
     number_with_interval,
+    operator_text,
     percent,
     percent_with_interval,
     points_with_interval,
@@ -133,12 +134,6 @@ def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, st
         ]
         rows.append({"what": _GROUPS[key[:2]], "conclusion": _subject(next(iter(found.values()))), **texts})
     return render(rows, name, "conclusion", "what", bold)
-
-
-def operator_text(entry: Mapping[str, Any]) -> str:
-    """An operator in words, for example ``replaced by [MASK], announced``."""
-    text = "deleted" if entry["operator"] == "delete" else f"replaced by {entry['mask']}"
-    return f"{text}, announced" if entry["announce"] else text
 
 
 def sensitivity_sentence(table: pd.DataFrame) -> str:

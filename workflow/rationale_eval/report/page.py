@@ -33,6 +33,7 @@ from rationale_eval.report.comparisons import (
     claim_sentences,
     shown_claim,
 )
+from rationale_eval.report.cost_html import cost_tables
 from rationale_eval.report.examples import Example, examples
 from rationale_eval.report.findings import findings
 from rationale_eval.report.html_tables import (
@@ -73,11 +74,12 @@ from rationale_eval.tables import read_provenance, write_text
 
 TABLES = (
     *("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"),
-    "trajectory",
+    *("trajectory", "cost"),
 )
 # The last only where the study has other operators than the main one.
 MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
+FIGURE_FILES = ("svg", "pdf", "png")
 BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
 
@@ -181,6 +183,20 @@ def beside(row: Mapping[str, Any]) -> str:
     return f"To be read beside: {'; '.join(parts)}."
 
 
+def sizes(accuracy: pd.DataFrame) -> str:
+    """How many texts the cells have that could be classified."""
+    least, most = int(accuracy["n"].min()), int(accuracy["n"].max())
+    return f"{least} texts in each cell" if least == most else f"{least} to {most} texts in a cell"
+
+
+def _grouped(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The names of the methods by their family."""
+    found: dict[str, list[str]] = {}
+    for name in ordered(methods):
+        found.setdefault(family(methods[name]["kind"]), []).append(name)
+    return found
+
+
 def context(
     spec: Mapping[str, Any], results: Path, table_folder: Path, figures: Path, claims_file: Path, page: Path
 ) -> dict[str, Any]:
@@ -224,6 +240,9 @@ def context(
             "prompted": prompted(methods),
             "matched": [name for name, budget in spec["budgets"].items() if budget["kind"] == MATCHED],
             "seeds": len({epoch_and_seed(cell.checkpoint)[1] for cell in cells} - {None}),
+            "families": _grouped(methods),
+            "texts": tables["accuracy"].groupby("corpus")["instances"].max().to_dict(),
+            "sizes": sizes(tables["accuracy"]),
             "draws": max((len(method.get("seeds", ())) for method in methods.values()), default=0),
         },
         "level": level_text(interval["level"]),
@@ -252,6 +271,11 @@ def context(
         "course": course_table(tables["trajectory"], "course"),
         "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
         "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},
+        "drawn": {
+            name: {end.upper(): link(figures / f"{name}.{end}", page) for end in FIGURE_FILES} for name in FIGURES
+        },
+        "data": {name: link(table_folder / f"{name}.csv", page) for name in TABLES},
+        "cost": cost_tables(tables["cost"]),
         "examples": some_examples(cells, results, tables["alignment"], spec),
         "records": made_from,
         "differences": differences(made_from),
@@ -259,9 +283,12 @@ def context(
         "table_files": [
             link(table_folder / f"{name}.{end}", page)
             for name in (*TABLES, *names, *known, "claims")
-            for end in ("csv", "parquet")
+            for end in ("csv", "parquet", "tex")
         ],
-        "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in ("svg", "png")],
+        "figure_files": [
+            *(link(figures / f"{name}.{end}", page) for name in FIGURES for end in FIGURE_FILES),
+            link(page.parent / "examples.tex", page),
+        ],
     }
 
 

@@ -17,12 +17,10 @@ _TEXT = frozenset(
     {
         *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
         *("majority_predicted", "majority_gold"),
-        *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject"),
+        *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject", "stage", "part"),
     }
 )
-_COUNTS = frozenset(
-    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "draws", "corpora", "models", "left_out"}
-)
+_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out"})
 _FLAGS = frozenset({"collapsed"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
@@ -44,7 +42,7 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
     keys = (
         *("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group"),
-        *("operator", "conclusion", "subject"),
+        *("operator", "conclusion", "subject", "stage", "part"),
     )
     key = tuple(column for column in keys if column in columns)
     key += ("measure",) if "conclusion" in columns else ()

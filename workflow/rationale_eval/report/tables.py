@@ -91,14 +91,14 @@ ALIGNMENT_COLUMNS = (
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
 # `sufficiency` and `flip_when_kept` are means over `n_kept` instances. What a flip rate is read beside follows:
-# `flip_random`, equally many random words on the `n_random` instances where there are such (mean of `draws`), and
+# `flip_random`, equally many random words on the `n_random` instances where such were drawn, and
 # `flip_beyond_random`, the difference on these instances, with its effect size and p, which is corrected by Holm over
 # the rows of the cell; the cell's flip rates of all and of people's words; and what the accuracy table says of it.
 _BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
     *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
-    *("n_random", "draws", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
+    *("n_random", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
     *("beyond_random_effect", "beyond_random_p", "beyond_random_p_corrected"),
     *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE),
 )
@@ -254,7 +254,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         masked = []
         for group, frame in _groups(faithfulness, spec):
-            row = faithfulness_row(frame, correct, interval) | random_flips(frame, faithfulness, spec)
+            row = faithfulness_row(frame, correct, interval) | random_flips(frame, spec)
             masked.append(names | group | row | beside)
         for row, corrected in zip(masked, holm([row["beyond_random_p"] for row in masked]), strict=True):
             row["beyond_random_p_corrected"] = corrected

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Row, instance_means, with_interval
-from rationale_eval.report.layout import PROMPT
 from rationale_eval.statistics.comparison import compare
 from rationale_eval.statistics.labels import margins
 
@@ -46,39 +44,20 @@ def reference_flips(faithfulness: pd.DataFrame, methods: Mapping[str, Any], inte
     return row
 
 
-def _equal_budget(method: Mapping[str, Any], name: str, budget: str, budgets: Mapping[str, Any]) -> list[str]:
-    """The budgets at which random words may be as many as those of a method at ``budget``."""
-    if budget != AS_GIVEN:
-        return [budget]
-    if method["kind"] == PROMPT:
-        return [key for key, entry in budgets.items() if entry["kind"] == MATCHED and entry["to"] == name]
-    return [key for key, entry in budgets.items() if entry["kind"] == "top_var"] if method["kind"] == "human" else []
-
-
-def random_flips(frame: pd.DataFrame, faithfulness: pd.DataFrame, spec: Mapping[str, Any]) -> Row:
+def random_flips(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Row:
     """How often equally many random words flip on the instances of ``frame``, one method at one budget of a cell.
 
-    Only instances in which both have the same number of words count (``n_random``); draws are averaged within an
-    instance. ``flip_beyond_random``: the method's flip minus that, paired, with effect size and p. Nothing where the
-    study has no such draws.
+    Over the instances that have such draws (``n_random``), which are averaged within an instance.
+    ``flip_beyond_random``: the method's flip minus that, paired, with effect size and p. Nothing for random words
+    themselves and for all words.
     """
-    name, budget = frame["method"].iloc[0], frame["budget"].iloc[0]
-    method = spec["methods"][name]
-    drawn = [key for key, entry in spec["methods"].items() if entry["kind"] == "random"]
-    if method["kind"] == "random":
-        drawn = []
-    rows = faithfulness[faithfulness["method"].isin(drawn)]
-    rows = rows[rows["budget"].isin(_equal_budget(method, name, budget, spec["budgets"]))]
-    rows = rows[rows["flip"].notna()]
-    own = instance_means(frame, "flip", ("flip", "selected"))
-    by_instance = rows.groupby("id")[["flip", "selected"]].mean().astype(float)
-    pairs = own.join(by_instance, how="inner", suffixes=("", "_random"))
-    pairs = pairs[pairs["selected"] == pairs["selected_random"]]
+    compared = spec["methods"][frame["method"].iloc[0]]["kind"] not in ("random", "all_words")
+    drawn = frame[frame["flip_random"].notna()] if compared else frame.iloc[:0]
+    pairs = instance_means(drawn, "flip", ("flip", "flip_random"))
     beyond = pairs["flip"] - pairs["flip_random"]
     paired = compare([beyond.to_numpy(dtype=float)], spec["interval"])
     return {
         "n_random": len(pairs),
-        "draws": int(rows.groupby("id").size().max()) if len(rows) else 0,
         "flip_random": float(pairs["flip_random"].mean()) if len(pairs) else None,
         **with_interval("flip_random", pairs["flip_random"], spec["interval"]),
         "flip_beyond_random": float(beyond.mean()) if len(pairs) else None,

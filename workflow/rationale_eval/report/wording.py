@@ -102,3 +102,9 @@ def budget_text(budget: Mapping[str, Any]) -> str:
     if budget["kind"] == "matched":
         return f"as many words as the reply of {budget['to']} names in the text"
     return f"{budget['kind'].replace('_', ' ')}, {settings(budget)}"
+
+
+def operator_text(entry: Mapping[str, Any]) -> str:
+    """An operator in words, for example ``replaced by [MASK], announced``."""
+    text = "deleted" if entry["operator"] == "delete" else f"replaced by {entry['mask']}"
+    return f"{text}, announced" if entry["announce"] else text
