@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
 from rationale_eval.errors import UserError
+
+# The disk, a quota or the largest size of a file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
 STAGES = {
@@ -27,6 +31,7 @@ STAGES = {
     "predictions_api": ("apis.predictions", "predictions of a model behind an API"),
     "replies_api": ("apis.replies", "ask a model behind an API which words made it decide"),
     "perturb_api": ("apis.perturb", "classify the instances again by an API, with words masked or kept"),
+    "merge": ("merge", "put the tables of shards together"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
     "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
     "measure_tables": ("report.measure_tables", "collect measures of orders, and against random words, into tables"),
@@ -65,6 +70,12 @@ def main(argv: list[str]) -> int:
         module.main(argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = error.filename or "a file of this job"
+        print(f"error: {where}: no room to write it; make room and run again: what is done is kept", file=sys.stderr)
         return 1
     return 0
 

@@ -15,13 +15,22 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # These say how a job starts, speaks and fails, and what it records; no number in a table depends on them.
-# Nor on where files of the hub lie: their checksums are in a card, which is an input.
+# Nor on where files of the hub lie: their checksums are in a card, which is an input; nor on how rows are shared out.
 UNTRACKED = frozenset(
     {"__init__", "__main__", "errors", "progress", "provenance", "code_digest", "sources/card", "sources/hub"}
+    | {"shards", "merge"}
 )
 
 _INSTANCES = ("corpora/instances", "tables")
-_ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
+_ASKING = (
+    "models/asking",
+    "models/chat",
+    "models/completion",
+    "models/encoding",
+    "models/loading",
+    "models/placement",
+    "models/task",
+)
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
