@@ -177,7 +177,7 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
     ]
     caption = (
         "Replies to prompts for a rationale: how they were read (all that is listed is in the text, a part, nothing; "
-        "refusals; empty and truncated replies), how many copy the text, and the mean number of words that they name in it."
+        "refusals; empty and truncated replies), how many copy the text, and the mean number of words named in it."
     )
     return _plain("prompting", rows, caption + _one_model(table), texts=["method"])
 
