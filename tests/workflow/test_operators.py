@@ -12,7 +12,7 @@ from .conftest import CELL, Workspace
 pytestmark = pytest.mark.xdist_group("finished")
 
 OPERATORS = "study: { operators: [delete, redacted_announced] }\n"
-SHOWN = {"report_latex": 1, "report_page": 1}  # what reads the table of sensitivity
+SHOWN = {"cost": 1, "report_latex": 1, "report_page": 1}  # what reads the operators' tables
 FINER = "faithfulness: { curve_ratios: [0.3, 0.7], leave_one_out: true }\n"
 
 

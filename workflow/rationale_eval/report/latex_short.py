@@ -164,8 +164,10 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
                 for words, column in {
                     "read": "share_ok",
                     "in part": "share_partly_matched",
-                    "nothing in the text": "share_nothing_matched",
+                    "nothing": "share_nothing_matched",
                     "refusal": "share_refusal",
+                    "empty": "share_empty",
+                    "cut off": "share_truncated",
                     "copy": "copied",
                 }.items()
             },
@@ -175,7 +177,7 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
     ]
     caption = (
         "Replies to prompts for a rationale: how they were read (all that is listed is in the text, a part, nothing; "
-        "refusals), how many copy the text, and the mean number of words that they name in it."
+        "refusals; empty and truncated replies), how many copy the text, and the mean number of words named in it."
     )
     return _plain("prompting", rows, caption + _one_model(table), texts=["method"])
 
