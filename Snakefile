@@ -23,6 +23,11 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/explorer.smk"
 
 
+if COMPUTE.shards > 1:
+
+    include: "workflow/rules/shards.smk"
+
+
 rule all:
     default_target: True
     input:

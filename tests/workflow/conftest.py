@@ -77,7 +77,7 @@ class Workspace:
     def computed(self, stage: str) -> tuple[int, int]:
         """From the log of a model stage: how many inputs it had and how many of them it had to compute."""
         log = (self.folder / f"results-smoke/logs/smoke_sentences/tiny-llama/base/{stage}.log").read_text()
-        found = re.search(rf"{stage}: (\d+) inputs, \d+ in the memo, (\d+) to compute", log)
+        found = re.search(rf"{Path(stage).name}: (\d+) inputs, \d+ in the memo, (\d+) to compute", log)
         assert found, log
         return int(found[1]), int(found[2])
 

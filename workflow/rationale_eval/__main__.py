@@ -31,6 +31,7 @@ STAGES = {
     "predictions_api": ("apis.predictions", "predictions of a model behind an API"),
     "replies_api": ("apis.replies", "ask a model behind an API which words made it decide"),
     "perturb_api": ("apis.perturb", "classify the instances again by an API, with words masked or kept"),
+    "merge": ("merge", "put the tables of shards together"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
     "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
     "measure_tables": ("report.measure_tables", "collect measures of orders, and against random words, into tables"),

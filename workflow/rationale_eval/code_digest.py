@@ -15,9 +15,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # These say how a job starts, speaks and fails, and what it records; no number in a table depends on them.
-# Nor on where files of the hub lie: their checksums are in a card, which is an input.
+# Nor on where files of the hub lie: their checksums are in a card, which is an input; nor on how rows are shared out.
 UNTRACKED = frozenset(
     {"__init__", "__main__", "errors", "progress", "provenance", "code_digest", "sources/card", "sources/hub"}
+    | {"shards", "merge"}
 )
 
 _INSTANCES = ("corpora/instances", "tables")

@@ -118,7 +118,7 @@ def read_table(path: Path, schema: TableSchema) -> list[dict[str, Any]]:
 
     Raises ``UserError`` for a missing, damaged or different table.
     """
-    table = _load(path)
+    table = load_table(path)
     schema.check(table, str(path))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
@@ -146,7 +146,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return provenance
 
 
-def _load(path: Path) -> pa.Table:
+def load_table(path: Path) -> pa.Table:
+    """A table as it is, unchecked. Raises ``UserError`` for a missing or damaged one."""
     with _opened(path) as file:
         return file.read()
 

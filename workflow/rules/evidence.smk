@@ -21,6 +21,7 @@ rule evidence:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
+        stage=in_shards("evidence"),
         gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
@@ -32,7 +33,7 @@ rule evidence:
         spec=lambda wildcards: plan.evidence(wildcards.corpus, wildcards.model),
         code=stage_code("evidence"),
     shell:
-        "python -m rationale_eval evidence --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
@@ -58,6 +59,7 @@ rule attributions:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
+        stage=in_shards("attributions"),
         gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
@@ -68,7 +70,7 @@ rule attributions:
         spec=lambda wildcards: plan.attributions(wildcards.corpus, wildcards.model, wildcards.table),
         code=stage_code("attributions"),
     shell:
-        "python -m rationale_eval attributions --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
@@ -95,6 +97,7 @@ rule replies:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
+        stage=in_shards("replies"),
         gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
@@ -105,7 +108,7 @@ rule replies:
         spec=lambda wildcards: plan.replies(wildcards.corpus, wildcards.model, wildcards.method),
         code=stage_code("replies"),
     shell:
-        "python -m rationale_eval replies --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
         " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"

@@ -25,14 +25,16 @@ REPORT_FIGURES = {
 }
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
+RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
+REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
 rule report_tables:
     input:
         predictions=cells("predictions.parquet"),
-        rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
-        replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
+        rationales=RATIONALES,
+        replies=REPLIES,
         readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
         integrated=[
             f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
@@ -255,8 +257,9 @@ rule report_page:
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
-        rationales=rules.report_tables.input.rationales,
-        replies=rules.report_tables.input.replies,
+        # Functions: where a rule names others' outputs, Snakemake hashes a whole list for each of its items.
+        rationales=lambda wildcards: RATIONALES,
+        replies=lambda wildcards: REPLIES,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         explorer=f"{REPORT}/explorer.html",  # the page links to it
         corpus_cards=CORPUS_CARDS,

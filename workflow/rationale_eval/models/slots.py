@@ -77,10 +77,10 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         """Write the states of new tokens; the keys and values of the rows of the pass."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        place, device = self.place, self.keys.device  # that of the layer, where a model is spread over several
-        slots = place.slots.to(device)
+        place, device = self.place, key_states.device  # layers may be on several devices
+        slots, columns = place.slots.to(device), place.columns.to(device)
         for buffer, states in ((self.keys, key_states), (self.values, value_states)):
-            buffer[slots[:, None], :, place.columns.to(device)] = states.transpose(1, 2)
+            buffer[slots[:, None], :, columns] = states.transpose(1, 2)
         which = slice(len(slots)) if place.first else slots
         return self.keys[:, :, : place.read][which], self.values[:, :, : place.read][which]
 
