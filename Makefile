@@ -51,7 +51,8 @@ format: $(VENV)/.dev
 docs: $(VENV)/.study
 	PYTHONPATH=workflow python -m rationale_eval schema
 
-# Write the locks from envs/*.in, in an environment made for it. Nothing else in the repository pins a version.
+# Write the locks from envs/*.in, in an environment made for it, and from them the conda files. Nothing else in the
+# repository pins a version.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet -r envs/torch-cpu.txt
@@ -60,6 +61,13 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet -r envs/dev.in
 	$(VENV)-lock/bin/python -m pip freeze --all | grep -v '^torch==' | grep -v -x -F -f envs/requirements.txt > envs/dev.txt
 	rm -rf $(VENV)-lock
+	$(MAKE) envs/cpu.yaml envs/gpu.yaml
+
+# For `snakemake --sdm conda`, which copies the file elsewhere: so that it cannot name the locks, but holds their lines.
+envs/%.yaml: envs/torch-%.txt envs/requirements.txt
+	echo "# Written by make from $^: for \`snakemake --sdm conda\` the same packages as \`make setup\`." > $@
+	printf 'channels: [conda-forge]\ndependencies:\n  - python =3.11\n  - pip\n  - pip:\n' >> $@
+	grep -hv '^#' $^ | sed 's/^/      - /' >> $@
 
 clean:
 	rm -rf $(VENV) results results-* smoke .snakemake

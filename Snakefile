@@ -19,11 +19,19 @@ include: "workflow/rules/faithfulness.smk"
 include: "workflow/rules/measures.smk"
 include: "workflow/rules/cost.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/explorer.smk"
+
+
+if COMPUTE.shards > 1:
+
+    include: "workflow/rules/shards.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.report_page.output.page,
+        rules.report_latex.output,
+        rules.report_examples.output,
         rules.report_explorer.output.page,

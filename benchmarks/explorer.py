@@ -39,6 +39,7 @@ SCORED = [f"gradients_{number}" for number in range(15)]
 BUDGETS: dict[str, Any] = {"top_var": {"kind": "top_var"}, "top_ratio": {"kind": "top_ratio", "ratio": 0.2}}
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 DRAWS = 100
+MADE: dict[str, Any] = {"stage": "made up", "spec": {}, "inputs": {}, "versions": {}, "verbaliser_tokens": {}}
 HERE = Path(__file__).resolve().parent
 # The stage, and then the most memory that its process held.
 STAGE = """import sys
@@ -74,23 +75,23 @@ def write_study(results: Path, count: int, words: int) -> None:
         found = whitespace_words([text])
         marked = tuple(draw.random() < 0.1 for _ in found)
         instances.append(Instance(str(number), draw.choice(LABELS), {"text": text}, found, marked))
-    write_instances(results / "corpora" / CELL[0] / "test.parquet", instances, {})
+    write_instances(results / "corpora" / CELL[0] / "test.parquet", instances, MADE)
     write_json(results / "corpora" / CELL[0] / "card.json", {"licence": "none", "caveats": [], "annotation": "random"})
     folder = results.joinpath(*CELL)
-    write_table(folder / "predictions.parquet", (_prediction(one, draw) for one in instances), PREDICTIONS, {})
+    write_table(folder / "predictions.parquet", (_prediction(one, draw) for one in instances), PREDICTIONS, MADE)
     for name in (*SCORED, *PROMPTED, "human"):
         rows = [_rationale(name, one, draw) for one in instances]
-        write_table(folder / "rationales" / f"{name}.parquet", rows, RATIONALES, {})
+        write_table(folder / "rationales" / f"{name}.parquet", rows, RATIONALES, MADE)
         if name in PROMPTED:
-            write_table(folder / "evidence/readings" / f"{name}.parquet", rows, RATIONALES, {})
+            write_table(folder / "evidence/readings" / f"{name}.parquet", rows, RATIONALES, MADE)
             replies = (_reply(one, row) for one, row in zip(instances, rows, strict=True))
-            write_table(folder / "evidence/replies" / f"{name}.parquet", replies, REPLIES, {})
+            write_table(folder / "evidence/replies" / f"{name}.parquet", replies, REPLIES, MADE)
     evaluated = spec()["evaluated"]
     paths = [folder / "rationales" / f"{method['name']}.parquet" for method in evaluated]
     chosen = list(choices(evaluated, paths, {one.id: one for one in instances}))
-    write_table(folder / "alignment.parquet", map(row_of, chosen), ALIGNMENT, {})
-    write_table(folder / "faithfulness.parquet", (_faithful(choice, draw) for choice in chosen), FAITHFULNESS, {})
-    write_table(folder / "perturbations.parquet", _perturbations(instances, chosen, draw), PERTURBATIONS, {})
+    write_table(folder / "alignment.parquet", map(row_of, chosen), ALIGNMENT, MADE)
+    write_table(folder / "faithfulness.parquet", (_faithful(choice, draw) for choice in chosen), FAITHFULNESS, MADE)
+    write_table(folder / "perturbations.parquet", _perturbations(instances, chosen, draw), PERTURBATIONS, MADE)
 
 
 def _prediction(one: Instance, draw: random.Random) -> dict[str, Any]:

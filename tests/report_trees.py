@@ -13,7 +13,17 @@ from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.schema import CURVES, FAITHFULNESS, NORMALISED, PERTURBATIONS
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.report import cost, explorer, figures, measure_tables, page, sensitivity, tables
+from rationale_eval.report import (
+    cost,
+    explorer,
+    figures,
+    latex_examples,
+    latex_tables,
+    measure_tables,
+    page,
+    sensitivity,
+    tables,
+)
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
@@ -201,14 +211,16 @@ def budgets_of(method, budgets=BUDGETS):
     return {name: known[name] for name in APPLY.get(method, budgets)}
 
 
-def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
-    """The three stages on ``cells`` (corpus, checkpoint); their output lies in ``results/report``."""
+def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
+    """The tables of ``cells`` (corpus, checkpoint), the claims, and both as LaTeX, in ``results/report``."""
     report = results / "report"
     reads = ["--results", str(results)]
     reads_tables = [*reads, "--tables", str(report / "tables")]
     named = [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells]
-    spec = {"cells": named, "methods": methods, "budgets": budgets}
-    compared = spec | {
+    compared = {
+        "cells": named,
+        "methods": methods,
+        "budgets": budgets,
         "main_budget": "top_var",
         "interval": INTERVAL | {"resamples": 50},
         "validity": VALIDITY,
@@ -222,19 +234,34 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
     cost.main(["--spec", json.dumps({"cells": named}), *reads, "--output", str(report / "tables")])
     judged = json.dumps(compared | {"claims": CLAIMS})
     claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
+    names = [path.stem for path in sorted((report / "tables").glob("*.parquet"))]
+    typeset = json.dumps(compared | {"tables": names, "level": 0.95})
+    judging = ["--tables", str(report / "tables"), "--claims", str(report / "claims.json")]
+    latex_tables.main(["--spec", typeset, *judging, "--output", str(report / "tables")])
+    latex_examples.main(["--spec", typeset, *reads_tables, "--output", str(report / "examples.tex")])
+    return report
+
+
+def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
+    """The report's stages on ``cells`` (corpus, checkpoint); their output lies in ``results/report``."""
+    report = run_tables(results, cells, methods, budgets, operators)
+    reads_tables = ["--results", str(results), "--tables", str(report / "tables")]
     drawn = json.dumps({"methods": methods, "main_budget": "top_var"})
     figures.main(["--spec", drawn, *reads_tables, "--output", str(report / "figures")])
-    spec |= {
+    spec = {
+        "cells": [{"corpus": corpus, "model": "m", "checkpoint": checkpoint} for corpus, checkpoint in cells],
+        "methods": methods,
+        "budgets": budgets,
         "title": f"A study {SCRIPT}",
         "main_budget": "top_var",
         "perturbation": {"operator": "replace", "mask": SCRIPT, "announce": False},
         "operators": operators,
+        "planted": False,
+        "tasks": {corpus: PROMPT for corpus, _ in cells},
     }
     evaluated = [{"name": name, "budgets": budgets_of(name, budgets)} for name in methods]
     explored = json.dumps(spec | {"evaluated": evaluated})
-    explorer.main(["--spec", explored, *reads, "--output", str(report / "explorer.html")])
-    spec["planted"] = False
-    spec |= {"tasks": {corpus: PROMPT for corpus, _ in cells}}
+    explorer.main(["--spec", explored, "--results", str(results), "--output", str(report / "explorer.html")])
     reads_all = [*reads_tables, "--figures", str(report / "figures"), "--claims", str(report / "claims.json")]
     page.main(["--spec", json.dumps(spec), *reads_all, "--output", str(report / "index.html")])
     return report

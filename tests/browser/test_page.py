@@ -9,6 +9,7 @@ from browser_checks import low_contrasts, overflowing
 from report_trees import HOSTILE, SCRIPT, run, write_cell
 
 pytestmark = pytest.mark.xdist_group("browser")
+A4_HEIGHT = 1046  # less a centimetre at each end, in CSS pixels
 CELLS = [("one", "base"), ("one", "epoch-01-seed-0"), ("two", "base")]
 
 
@@ -68,5 +69,9 @@ def test_it_prints_without_a_cut(open_page, report, tmp_path):
     page = opened(open_page(report / "index.html", width=800))
     page.emulate_media(media="print")
     assert not page.is_visible("nav")
+    # A figure with more panels than a sheet holds is made smaller, or it would be cut.
+    page.eval_on_selector_all("figure img", "all => all.forEach((one) => { one.style.height = '5000px'; })")
+    heights = page.eval_on_selector_all("figure", "all => all.map((one) => one.getBoundingClientRect().height)")
+    assert max(heights) <= A4_HEIGHT
     page.pdf(path=tmp_path / "page.pdf", format="A4")
     assert (tmp_path / "page.pdf").stat().st_size > 10_000

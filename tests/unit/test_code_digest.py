@@ -201,7 +201,7 @@ def test_package_files_hold_no_code():
 
 
 @pytest.mark.parametrize(
-    "stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness", "curves"]
+    "stage", ["fetch", "corpus", "corpus_card", "rationale", "alignment", "faithfulness", "curves", "merge"]
 )
 def test_light_stages_import_neither_torch_nor_transformers(stage):
     import subprocess

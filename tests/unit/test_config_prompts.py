@@ -76,4 +76,4 @@ def test_a_prompt_file_without_the_prompt_of_a_setting_is_named(raw: dict[str, A
     raw["study"]["methods"] += ["prompt_same_chat"]
     plan = StudyPlan(parse(raw))
     with pytest.raises(UserError, match=r"'prompt_same_chat' asks by .* have under `explain_in_chat`; it has"):
-        plan.check_prompts()
+        plan.prompts.check()

@@ -161,12 +161,20 @@ def test_figures_repeat_byte_for_byte_and_keep_names_as_text(report, tmp_path):
     spec = json.dumps({"methods": METHODS, "main_budget": "top_var"})
     arguments = ["--spec", spec, "--tables", str(report / "tables"), "--results", str(report.parent)]
     figures.main([*arguments, "--output", str(tmp_path)])
-    for name in (f"{figure}.{end}" for figure in FIGURES for end in ("svg", "png")):
+    for name in (f"{figure}.{end}" for figure in FIGURES for end in ("svg", "pdf", "png")):
         assert (tmp_path / name).read_bytes() == (report / "figures" / name).read_bytes()
     drawn = (tmp_path / "alignment.svg").read_text(encoding="utf-8")
     assert ">grad<" in drawn
     assert "<img" not in drawn
     assert "m &quot;&gt;&lt;img" in drawn or 'm "&gt;&lt;img' in drawn
+
+
+def test_pdf_figures_have_their_fonts_in_them(report):
+    for name in FIGURES:
+        drawn = (report / "figures" / f"{name}.pdf").read_bytes()
+        assert b"/FontFile2" in drawn
+        assert b"/Type3" not in drawn
+        assert b"/CreationDate" not in drawn
 
 
 def test_records_that_agree_have_no_differences(report):

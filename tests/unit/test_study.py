@@ -122,11 +122,14 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "figures": plan.figures(),
         "page": plan.page(),
         "explorer": plan.explorer(),
+        "latex": plan.latex(["accuracy"]),
+        "latex examples": plan.latex_examples(),
     }
 
 
 MASKED = {"perturbation", "deleted"}
 REPORTED = {"tables", "measure tables", "sensitivity", "page", "explorer"}
+TYPESET = {"latex", "latex examples"}
 ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
 
 
@@ -155,6 +158,8 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["methods", "prompt_guided", "max_words"], 10, {"guided", "figures", *REPORTED}),
         (["finetuning", "rank"], 4, {"finetuning"}),
         (["study", "title"], "Another", {"page", "explorer"}),
+        (["interval", "level"], 0.9, {"tables", "measure tables", "sensitivity", "page", "latex"}),
+        (["study", "main_budget"], "top_ratio_20", {"figures", "perturbation", "deleted", *REPORTED, *TYPESET}),
         (["data_root"], "elsewhere", set()),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else None,

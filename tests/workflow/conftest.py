@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "configs", "profiles", "envs", "workflow")
+PARTS = ("Snakefile", "config.yaml", "configs", "profiles", "slurm", "envs", "workflow")
 CELL = "results-smoke/smoke_sentences/tiny-llama/base"
 
 # Every Python process of the run writes down at its end which modules it has imported.
@@ -77,7 +77,7 @@ class Workspace:
     def computed(self, stage: str) -> tuple[int, int]:
         """From the log of a model stage: how many inputs it had and how many of them it had to compute."""
         log = (self.folder / f"results-smoke/logs/smoke_sentences/tiny-llama/base/{stage}.log").read_text()
-        found = re.search(rf"{stage}: (\d+) inputs, \d+ in the memo, (\d+) to compute", log)
+        found = re.search(rf"{Path(stage).name}: (\d+) inputs, \d+ in the memo, (\d+) to compute", log)
         assert found, log
         return int(found[1]), int(found[2])
 

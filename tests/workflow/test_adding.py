@@ -26,7 +26,8 @@ study:
   models: [tiny-llama]
 """
 CELL = "results-my/my_reviews/tiny-llama/base"
-REPORT = {"cost": 1, "report_explorer": 1, "report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
+REPORT = {"cost": 1, "report_explorer": 1, "report_tables": 1, "claims": 1, "report_figures": 1}
+REPORT |= {"report_page": 1, "report_latex": 1, "report_examples": 1}
 JUDGING = {"alignment": 1, "perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1, **REPORT}
 
 

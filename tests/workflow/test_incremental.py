@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +17,8 @@ from .conftest import CELL, Workspace
 pytestmark = pytest.mark.xdist_group("finished")
 
 # The smoke study: two checkpoints (base, epoch 1); three attribution methods, two prompted ones, three reference rows.
-COMPARED = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1}
+PAPER = {"report_latex": 1, "report_examples": 1}
+COMPARED = {"report_tables": 1, "claims": 1, "report_figures": 1, "report_page": 1, **PAPER}
 REPORT = {"cost": 1, "report_explorer": 1, **COMPARED}
 MASKED = {"perturb": 1, "faithfulness": 1, "curves": 1, "measure_tables": 1}  # of one checkpoint
 MASKING = {"perturb": 2, "faithfulness": 2, "curves": 2, "measure_tables": 1, **REPORT}
@@ -24,7 +28,7 @@ ASKING = {"evidence": 2, "rationale": 6, **ASKED, **JUDGING}
 TESTING = {"corpus": 1, "corpus_card": 1, "evidence": 2, "rationale": 12, **ASKED, **JUDGING}
 TRAINED = {"finetune": 1, **ASKING}
 READ = {"corpus": 2, "corpus_card": 1, **TRAINED, "rationale": 12}
-CARDS = {"report_figures": 1, "report_explorer": 1, "report_page": 1}
+CARDS = {"report_figures": 1, "report_explorer": 1, "report_examples": 1, "report_page": 1}
 
 
 def test_nothing_is_due_when_nothing_changed(finished: Workspace) -> None:
@@ -57,6 +61,8 @@ EDITS = {
     "docstring": ("workflow/rationale_eval/models/scoring.py", '"""Label scores:', '"""Scores of labels:', {}),
     "comment in config": ("config.yaml", "operator: replace # or: delete", "operator: replace # said again", {}),
     "batch size": ("config.yaml", "batch_rows: 16", "batch_rows: 4", {}),
+    "shards": ("config.yaml", "shards: 1", "shards: 7", {}),
+    "memory of a job": ("config.yaml", "mem_mb: 6000", "mem_mb: 9000", {}),
     "memo folder": ("config.yaml", "memo_dir: memo", "memo_dir: elsewhere", {}),
     "a corpus that is not in the study": ("config.yaml", "test_rows: 48", "test_rows: 49", {}),
     "word aggregation": (
@@ -92,6 +98,20 @@ EDITS = {
         {"corpus": 1, "corpus_card": 1, "finetune": 1, "evidence": 1, "rationale": 3, "replies": 2}
         | {"prompted_rationale": 2, "alignment": 1, **MASKED, **REPORT},
     ),
+    "test rows taken out": ("configs/smoke.yaml", "test_rows: 12", "test_rows: 9", TESTING),
+    "checkpoint taken out": (
+        "configs/smoke.yaml",
+        "checkpoints: [base, 1]",
+        "checkpoints: [base]",
+        {"measure_tables": 1, **REPORT},
+    ),
+    "another revision of a model": (
+        "configs/smoke.yaml",
+        "source: { path: smoke/model }",
+        'source: { hub: some/model, revision: "0123456789abcdef0123456789abcdef01234567" }',
+        {"fetch_hub": 1, "model": 1, **TRAINED, "report_page": 1},
+    ),
+    "a plugin that nothing uses": ("config.yaml", "plugins: []", "plugins: [own.py]", {}),
     "what a corpus is": ("configs/smoke.yaml", "Made-up sentences.", "Sentences.", {"corpus_card": 1, **CARDS}),
     "learning rate": (
         "configs/smoke.yaml",
@@ -193,11 +213,40 @@ EDITS = {
 }
 
 
+PLUGIN = """from rationale_eval.plugins import metric
+
+
+@metric("kept")
+def kept(selected, gold):
+    return float(sum(selected))
+"""
+
+
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_runs_exactly_what_reads_it(edit: str, study: Workspace) -> None:
     path, old, new, expected = EDITS[edit]
+    (study.folder / "own.py").write_text(PLUGIN, encoding="utf-8")
     study.edit(path, old, new)
     assert study.due() == expected
+
+
+# Budgets and rows, whose edits cost model time, are executed below.
+@pytest.mark.parametrize("edit", ["title", "interval", "code of the figures"])
+def test_an_executed_edit_runs_what_was_announced_and_then_nothing(edit: str, study: Workspace) -> None:
+    path, old, new, expected = EDITS[edit]
+    study.edit(path, old, new)
+    output = study.snakemake()
+    assert Counter(re.findall(r"^(?:local)?rule (\w+):$", output, re.MULTILINE)) - Counter(["all"]) == expected
+    assert study.due() == {}
+
+
+def test_a_corpus_in_another_place_is_read_again_however_old_its_files_are(study: Workspace) -> None:
+    """Only the param tells: the trigger of Snakemake on other inputs is off."""
+    shutil.copytree(study.folder / "smoke/corpus", study.folder / "elsewhere")
+    for file in [study.folder / "elsewhere", *(study.folder / "elsewhere").iterdir()]:
+        os.utime(file, (0, 0))
+    study.edit("configs/smoke.yaml", "source: { path: smoke/corpus }", "source: { path: elsewhere }")
+    assert study.due() == READ
 
 
 def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""The paper's grid, the paper's corpora on the embedded model, a corpus of full size: the last two take minutes."""
+"""The paper's grid, its corpora on the embedded model, ten thousand jobs, a corpus of full size: mostly long."""
 
 from __future__ import annotations
 
@@ -83,6 +83,17 @@ def test_what_the_papers_grid_takes_is_estimated_in_seconds_without_a_model(tmp_
     calls = re.findall(r"^  e_snli +predictions +(\d+) ", done.stdout, flags=re.MULTILINE)
     assert calls == ["500", "500"]
     assert re.search(r"^  e_snli +finetune +50,000 ", done.stdout, flags=re.MULTILINE)
+
+
+@pytest.mark.long
+def test_ten_thousand_jobs_can_be_planned_in_a_minute() -> None:
+    command = [sys.executable, ROOT / "benchmarks/dag.py", "--seeds", "6"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=True)
+    found = re.search(r"(\d+) jobs planned in ([\d.]+) s \([\d.]+ s of one core\), (\d+) MB", done.stdout)
+    assert found, done.stdout
+    assert int(found[1]) >= 10_000
+    assert float(found[2]) < 60
+    assert int(found[3]) < 1000
 
 
 @pytest.mark.long

@@ -94,7 +94,7 @@ def test_snakemakes_own_report_holds_tables_and_figures(study: Workspace) -> Non
     study.snakemake("--report", "report.zip")
     with zipfile.ZipFile(study.folder / "report.zip") as archive:
         names = archive.namelist()
-    for expected in ("alignment.png", "faithfulness.png", "accuracy.csv"):
+    for expected in ("alignment.png", "faithfulness.pdf", "accuracy.csv", "claims.tex", "examples.tex"):
         assert any(name.endswith(expected) for name in names), names
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
 from rationale_eval.errors import UserError
+
+# The disk, a quota or the largest size of a file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
 STAGES = {
@@ -27,6 +31,7 @@ STAGES = {
     "predictions_api": ("apis.predictions", "predictions of a model behind an API"),
     "replies_api": ("apis.replies", "ask a model behind an API which words made it decide"),
     "perturb_api": ("apis.perturb", "classify the instances again by an API, with words masked or kept"),
+    "merge": ("merge", "put the tables of shards together"),
     "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
     "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
     "measure_tables": ("report.measure_tables", "collect measures of orders, and against random words, into tables"),
@@ -36,9 +41,12 @@ STAGES = {
     "claims": ("claims.stage", "test the claims of the paper on the study"),
     "cost": ("report.cost", "collect what the jobs took, by Snakemake's records"),
     "figures": ("report.figures", "draw the study's figures"),
+    "latex": ("report.latex_tables", "write the study's tables as LaTeX for a paper"),
+    "latex_examples": ("report.latex_examples", "write coloured examples of rationales as LaTeX for a paper"),
     "page": ("report.page", "write the report page"),
     "explorer": ("report.explorer", "write the page in which every instance can be looked at"),
     "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),
+    "check": ("check", "whether environment, sources and cluster are ready for a study"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
 }
 
@@ -63,6 +71,12 @@ def main(argv: list[str]) -> int:
         module.main(argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = error.filename or "a file of this job"
+        print(f"error: {where}: no room to write it; make room and run again: what is done is kept", file=sys.stderr)
         return 1
     return 0
 

@@ -15,13 +15,22 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # These say how a job starts, speaks and fails, and what it records; no number in a table depends on them.
-# Nor on where files of the hub lie: their checksums are in a card, which is an input.
+# Nor on where files of the hub lie: their checksums are in a card, which is an input; nor on how rows are shared out.
 UNTRACKED = frozenset(
     {"__init__", "__main__", "errors", "progress", "provenance", "code_digest", "sources/card", "sources/hub"}
+    | {"shards", "merge"}
 )
 
 _INSTANCES = ("corpora/instances", "tables")
-_ASKING = ("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading", "models/task")
+_ASKING = (
+    "models/asking",
+    "models/chat",
+    "models/completion",
+    "models/encoding",
+    "models/loading",
+    "models/placement",
+    "models/task",
+)
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
@@ -264,6 +273,27 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/budgets",
         "rationales/schema",
         "tables",
+    ),
+    "latex": (
+        "rationales/budgets",
+        "rationales/schema",
+        "report/conclusions",
+        "report/findings",
+        "report/latex",
+        "report/latex_grids",
+        "report/latex_short",
+        "report/latex_tables",
+        "report/layout",
+        "report/wording",
+        "tables",
+    ),
+    "latex_examples": (
+        "report/examples",
+        "report/findings",
+        "report/latex",
+        "report/latex_examples",
+        "report/wording",
+        *_CELLS,
     ),
     # The pages' templates, styles and scripts are inputs of their rules.
     "explorer": (

@@ -132,6 +132,9 @@ class Compute(Strict):
 
     batch_tokens: int = Field(default=2048, ge=1, description="Most tokens in a batch, padding included.")
     batch_rows: int = Field(default=16, ge=1, description="Most rows in a batch.")
+    shards: int = Field(
+        default=1, ge=1, description="Jobs, each with a GPU, that share out the instances of a model's checkpoint."
+    )
     mem_mb: int = Field(default=6000, ge=1, description="Memory of a model job, times the attempt.")
     runtime: int = Field(default=60, ge=1, description="Minutes of a model job, times the attempt.")
 

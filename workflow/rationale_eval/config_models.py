@@ -40,6 +40,11 @@ class Model(Strict):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Precision; auto is bfloat16 on a GPU and float32 on a CPU."
     )
+    gpus: int = Field(
+        default=1,
+        ge=1,
+        description="GPUs that a job opens it on; its layers are spread over them. More re-run nothing.",
+    )
     system_prompt: str | None = Field(
         default=None, description="System message; null sends none, and the chat template may add its own."
     )

@@ -49,7 +49,7 @@ def merged(paths: Sequence[Path]) -> StudyPlan:
         except (OSError, WorkflowError) as error:
             raise UserError(f"{path}: cannot be read as a configuration: {error}") from None
     plan = StudyPlan(parse(config))
-    plan.check_prompts()
+    plan.prompts.check()
     return plan
 
 

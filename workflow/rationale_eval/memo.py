@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import socket
@@ -18,7 +19,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class Memo:
         for path in sorted(self.folder.glob("*.jsonl")):
             self._read(path)
         self._path = self.folder / f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
-        self._stream: BinaryIO | None = None
+        self._stream: io.FileIO | None = None
 
     def _read(self, path: Path) -> None:
         damaged = 0
@@ -88,17 +89,29 @@ class Memo:
         return iter(self._results.values())
 
     def put(self, results: Mapping[str, Any]) -> None:
-        """Store ``results`` and flush them to the disk before returning."""
-        if self._stream is None:
-            self._stream = self._path.open("ab")
+        """Store ``results`` and flush them to the disk before returning; where that fails, none of them."""
+        lines = []
         for key, value in results.items():
             body = json.dumps({"key": key, "value": value}, default=_encode, separators=(",", ":")).encode()
-            self._stream.write(_checksum(body) + b" " + body + b"\n")
+            lines.append(_checksum(body) + b" " + body + b"\n")
             # Through the same decoding as a later read: the process that computed a result and one that finds it
             # must go on with the same numbers (float32, not the float64 that the caller may have passed).
             self._results[key] = json.loads(body, object_hook=_decode)["value"]
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        self._append(b"".join(lines))
+
+    def _append(self, lines: bytes) -> None:
+        if self._stream is None:
+            self._stream = self._path.open("ab", buffering=0)
+        start = self._stream.tell()
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[self._stream.write(rest) :]
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            self._stream.truncate(start)  # a full disk then has room for the message, at least
+            error.filename = str(self._path)
+            raise
 
     def __enter__(self) -> Memo:
         return self

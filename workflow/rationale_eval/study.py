@@ -6,6 +6,7 @@ changed, and no others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,12 @@ from rationale_eval.config_methods import (
     RandomMethod,
 )
 from rationale_eval.config_models import Model
-from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
-from rationale_eval.models.task import EXPLAIN, Task, load_task, task_slice
+from rationale_eval.models.task import EXPLAIN, Task
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
 from rationale_eval.study_cells import BASE, Cell, canonical, epoch_name
 from rationale_eval.study_masking import Masking
+from rationale_eval.study_prompts import Prompts
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
@@ -50,6 +51,7 @@ class StudyPlan:
         self.study = config.study
         self.sources = Sources(config)
         self.masking = Masking(config)
+        self.prompts = Prompts(config)
         self.registry = load([Path(path) for path in config.plugins])
         check_plugins(config, self.registry)
 
@@ -138,37 +140,19 @@ class StudyPlan:
 
     def task(self, corpus: str) -> Task:
         """What models are asked about a corpus. Raises ``UserError`` for a faulty prompt file."""
-        entry = self.config.tasks[self.config.corpora[corpus].task]
-        return load_task(Path(entry.prompts), entry.verbalisers)
+        return self.prompts.task(corpus)
 
     def _task(self, corpus: str, *strategies: str, setting: str = EXPLAIN) -> dict[str, Any]:
         """The part of the prompt file that a stage reads."""
-        entry = self.config.tasks[self.config.corpora[corpus].task]
-        return task_slice(Path(entry.prompts), entry.verbalisers, strategies, setting)
+        return self.prompts.slice(corpus, strategies, setting)
 
     def _shots(self, corpus: str) -> dict[str, int]:
-        entry = self.config.tasks[self.config.corpora[corpus].task]
+        entry = self.prompts.entry(corpus)
         return {"count": entry.shots, "seed": entry.shots_seed}
 
     def shots(self, corpus: str) -> bool:
         """Whether classifications of a corpus show solved examples from its train rows."""
         return self._shots(corpus)["count"] > 0
-
-    def check_prompts(self) -> None:
-        """Raise ``UserError`` unless the prompt files of the study are whole and have the strategies it asks for."""
-        for corpus in self.study.corpora:
-            task = self.task(corpus)
-            file = self.config.tasks[self.config.corpora[corpus].task].prompts
-            for index, name in enumerate(self.study.methods):
-                entry = self.config.methods[name]
-                if not isinstance(entry, PromptMethod):
-                    continue
-                setting = setting_of(entry.model_dump())
-                if entry.strategy not in task.strategies(setting):
-                    raise UserError(
-                        f"study.methods[{index}]: {name!r} asks by {entry.strategy!r}, which {file} "
-                        f"does not have under `{setting}`; it has {sorted(task.strategies(setting))}"
-                    )
 
     def model(self, name: str) -> str:
         """Slice of the preparation of a model, or of the card of one behind an API."""
@@ -398,6 +382,20 @@ class StudyPlan:
     def figures(self) -> str:
         """Slice of the report's figures."""
         return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
+
+    def latex(self, tables: Sequence[str]) -> str:
+        """Slice of the report's ``tables`` as LaTeX."""
+        kinds = {name: {"kind": self.config.methods[name].kind} for name in self.study.methods}
+        chosen = {"tables": list(tables), "methods": kinds, "level": self.config.interval.level}
+        return canonical(chosen | self._main_budget())
+
+    def latex_examples(self) -> str:
+        """Slice of the examples as LaTeX."""
+        return canonical({"cells": [vars(cell) for cell in self.cells]} | self._main_budget())
+
+    def _main_budget(self) -> dict[str, Any]:
+        name = self.study.main_budget
+        return {"main_budget": name, "budgets": {name: self._budgets()[name]}}
 
     def explorer(self) -> str:
         """Slice of the explorer."""

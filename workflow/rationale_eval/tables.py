@@ -67,15 +67,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8 under a temporary name, then rename it."""
-    partial = _partial(path)
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with _whole(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def write_table(
@@ -87,10 +82,8 @@ def write_table(
     last row, so that it may hold counts that grow meanwhile. Raises ``UserError`` when a row lacks a column, breaks the
     schema or repeats a key.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
     waiting, seen, count = iter(rows), set[tuple[Any, ...]](), 0
-    try:
+    with _whole(path) as partial:
         with pq.ParquetWriter(partial, schema.columns, compression="zstd") as writer:
             while chunk := list(itertools.islice(waiting, ROW_GROUP)):
                 table = _table(path, chunk, schema)
@@ -106,9 +99,6 @@ def write_table(
             writer.add_key_value_metadata({METADATA_KEY: json.dumps(provenance, sort_keys=True)})
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return count
 
 
@@ -128,7 +118,7 @@ def read_table(path: Path, schema: TableSchema) -> list[dict[str, Any]]:
 
     Raises ``UserError`` for a missing, damaged or different table.
     """
-    table = _load(path)
+    table = load_table(path)
     schema.check(table, str(path))
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
@@ -156,7 +146,8 @@ def read_provenance(path: Path) -> dict[str, Any]:
     return provenance
 
 
-def _load(path: Path) -> pa.Table:
+def load_table(path: Path) -> pa.Table:
+    """A table as it is, unchecked. Raises ``UserError`` for a missing or damaged one."""
     with _opened(path) as file:
         return file.read()
 
@@ -173,6 +164,17 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         raise UserError(f"{path}: not a whole Parquet file ({error}); delete it and run again") from None
 
 
-def _partial(path: Path) -> Path:
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to: renamed to it at the end, deleted after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # an open file's errors do not name it
+            error.filename = str(path)
+        raise
+    finally:
+        partial.unlink(missing_ok=True)

@@ -40,7 +40,7 @@ rule predictions_api:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=API_RUNTIME,
         # As resources, since an edit of a resource re-runs nothing.
         memo=MEMO,
@@ -72,7 +72,7 @@ rule replies_api:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=API_RUNTIME,
         memo=MEMO,
         limits=lambda wildcards: plan.limits(wildcards.model),
@@ -102,7 +102,7 @@ rule perturb_api:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=API_RUNTIME,
         memo=MEMO,
         limits=lambda wildcards: plan.limits(wildcards.model),

@@ -19,7 +19,7 @@ from rationale_eval.study_cells import canonical, epoch_name
 prepare(WORKFLOW)
 try:
     plan = StudyPlan(config_checks.parse(config))
-    plan.check_prompts()
+    plan.prompts.check()
 except UserError as error:
     sys.exit(f"error: {error}")
 
@@ -27,8 +27,10 @@ RESULTS = plan.config.results_dir
 CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"
 MEMO = plan.config.memo_dir
 COMPUTE = plan.config.compute
-# Without a cap, `--cores 8` would start all model jobs at once and each would take all cores: one at a time is faster.
-MODEL_THREADS = workflow.cores or 8
+# Without a cap, `--cores 8` would start all model jobs at once and each would take all cores: one at a time is faster,
+# or as many as there are shards, which are there to run beside each other. On a cluster there is no such number; its
+# profile sets the threads.
+MODEL_THREADS = max(1, (workflow.resource_settings.cores or 8) // COMPUTE.shards)
 
 
 wildcard_constraints:
@@ -37,6 +39,7 @@ wildcard_constraints:
     checkpoint=r"base|epoch-\d\d+-seed-\d+",
     method=r"[A-Za-z0-9][\w.-]*",
     operator=r"[A-Za-z0-9][\w.-]*",
+    shard=r"\d+-of-\d+",
 
 
 def one_of(names):
@@ -72,6 +75,14 @@ def code(stage, plugins=(), reader=None):
 def files_of(plugins):
     """The files of plugins, each once."""
     return sorted({str(plugin.path) for plugin in plugins})
+
+
+def in_shards(stage):
+    """The start of the command of a stage that asks a model about all instances, or about a shard of them.
+
+    A resource: which shard it is re-runs nothing.
+    """
+    return lambda wildcards: f"{stage} --shard {wildcards.shard}" if "shard" in wildcards.keys() else stage
 
 
 def shots_table(wildcards):

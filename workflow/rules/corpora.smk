@@ -92,8 +92,8 @@ rule corpus:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         spec=lambda wildcards: plan.corpus(wildcards.corpus, wildcards.side),
         source=lambda wildcards: plan.sources.path(plan.config.corpora[wildcards.corpus]),

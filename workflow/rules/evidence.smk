@@ -21,7 +21,8 @@ rule evidence:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        stage=in_shards("evidence"),
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         # As resources, since an edit of a resource re-runs nothing.
@@ -32,9 +33,9 @@ rule evidence:
         spec=lambda wildcards: plan.evidence(wildcards.corpus, wildcards.model),
         code=stage_code("evidence"),
     shell:
-        "python -m rationale_eval evidence --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --predictions {output.predictions:q} --gradients {output.gradients:q} --attention {output.attention:q}"
         " > {log:q} 2>&1"
 
@@ -58,7 +59,8 @@ rule attributions:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        stage=in_shards("attributions"),
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -68,10 +70,10 @@ rule attributions:
         spec=lambda wildcards: plan.attributions(wildcards.corpus, wildcards.model, wildcards.table),
         code=stage_code("attributions"),
     shell:
-        "python -m rationale_eval attributions --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.attributions:q} > {log:q} 2>&1"
 
 
@@ -95,7 +97,8 @@ rule replies:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        stage=in_shards("replies"),
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -105,8 +108,8 @@ rule replies:
         spec=lambda wildcards: plan.replies(wildcards.corpus, wildcards.model, wildcards.method),
         code=stage_code("replies"),
     shell:
-        "python -m rationale_eval replies --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --predictions {input.predictions:q} --shots {input.shots:q}"
         " --model {input.model:q} --checkpoint {input.checkpoint:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.replies:q} > {log:q} 2>&1"

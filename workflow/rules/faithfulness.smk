@@ -20,7 +20,8 @@ rule perturb:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        stage=in_shards("perturb"),
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
         memo=MEMO,
@@ -30,9 +31,9 @@ rule perturb:
         spec=lambda wildcards: plan.perturbation(wildcards.corpus, wildcards.model),
         code=stage_code("perturb"),
     shell:
-        "python -m rationale_eval perturb --spec {params.spec:q}"
+        "python -m rationale_eval {resources.stage} --spec {params.spec:q}"
         " --test {input.test:q} --shots {input.shots:q} --model {input.model:q} --checkpoint {input.checkpoint:q} --rationales {input.rationales:q}"
-        " --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
+        " --gpus {resources.gpu} --memo {resources.memo:q} --batch-tokens {resources.batch_tokens} --batch-rows {resources.batch_rows}"
         " --output {output.perturbations:q} > {log:q} 2>&1"
 
 

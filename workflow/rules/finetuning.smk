@@ -20,7 +20,7 @@ rule finetune:
         "../../envs/gpu.yaml"
     threads: MODEL_THREADS
     resources:
-        gpu=1,
+        gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
     params:
@@ -28,6 +28,6 @@ rule finetune:
         code=stage_code("finetune"),
     shell:
         "python -m rationale_eval finetune --spec {params.spec:q}"
-        " --train {input.train:q} --model {input.model:q}"
+        " --train {input.train:q} --model {input.model:q} --gpus {resources.gpu}"
         " --seed {wildcards.seed} --epoch {wildcards.epoch} --previous {input.previous:q}"
         " --output {output.checkpoint:q} > {log:q} 2>&1"

@@ -16,17 +16,25 @@ CALIBRATION_TABLES = ["calibration", "calibration_ranks"]
 MEASURED = ["predictions", "alignment", "faithfulness"]
 PARTS = ["calibration", "cards", "claims", "cost", "examples", "flow", "measures", "page", "reading", "run"]
 TEMPLATES = [f"{name}.html.j2" for name in PARTS]
-REPORT_FIGURES = ["alignment", "faithfulness", "matched", "trajectory", "collapse"]
+REPORT_FIGURES = {
+    "alignment": "alignment with people",
+    "faithfulness": "faithfulness to the model",
+    "matched": "prompting and attribution at equal sizes",
+    "trajectory": "checkpoints",
+    "collapse": "flip rate against accuracy and collapse",
+}
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
 INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
+RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
+REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
 rule report_tables:
     input:
         predictions=cells("predictions.parquet"),
-        rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)],
-        replies=[table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)],
+        rationales=RATIONALES,
+        replies=REPLIES,
         readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
         integrated=[
             f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
@@ -179,6 +187,15 @@ rule report_figures:
         corpus_cards=CORPUS_CARDS,
     output:
         svg=expand(f"{REPORT}/figures/{{figure}}.svg", figure=REPORT_FIGURES),
+        pdf=[
+            report(
+                f"{REPORT}/figures/{figure}.pdf",
+                caption=f"../report/{figure}_figure.rst",
+                category="For the paper",
+                labels={"what": title, "kind": "figure (PDF)"},
+            )
+            for figure, title in REPORT_FIGURES.items()
+        ],
         alignment=report(
             f"{REPORT}/figures/alignment.png",
             caption="../report/alignment_figure.rst",
@@ -240,8 +257,9 @@ rule report_page:
         calibration=rules.report_calibration.output.parquet if plan.planted_cells else [],
         otherwise=[rules.sensitivity.output.parquet, *by_operators("perturbations")] if plan.study.operators else [],
         faithfulness=cells("faithfulness.parquet"),
-        rationales=rules.report_tables.input.rationales,
-        replies=rules.report_tables.input.replies,
+        # Functions: where a rule names others' outputs, Snakemake hashes a whole list for each of its items.
+        rationales=lambda wildcards: RATIONALES,
+        replies=lambda wildcards: REPLIES,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         explorer=f"{REPORT}/explorer.html",  # the page links to it
         corpus_cards=CORPUS_CARDS,

@@ -104,19 +104,21 @@ class AttentionRecorder:
     def record(self, layer: Layer, output: Tensor) -> None:
         """Add one layer. Its output is not looked at."""
         rows, _, width, _ = layer.query.shape
-        latest = torch.zeros((rows, width), dtype=torch.float32, device=layer.query.device)
+        device = layer.query.device  # not each layer's the same, where a model is spread over several
+        latest = torch.zeros((rows, width), dtype=torch.float32, device=device)
         if self._rollout is None:
-            self._rollout = torch.eye(width, device=layer.query.device).repeat(rows, 1, 1)
+            self._rollout = torch.eye(width, device=device).repeat(rows, 1, 1)
+        self._rollout, ends = self._rollout.to(device), self._last.to(device)
         # Half attention, half the residual connection (equation 1 of the paper), multiplied from the first layer up: a
         # position's row needs the rows of positions before it as they were, so the last block goes first.
         for start, end in reversed(layer.blocks()):
             weights = layer.weights(start, end).mean((1, 2))
-            held = (self._last >= start) & (self._last < end)
-            latest[held, :end] = weights[held, self._last[held] - start]
+            held = (ends >= start) & (ends < end)
+            latest[held, :end] = weights[held, ends[held] - start]
             flow = self._rollout[:, start:end, :end]
             flow.copy_(0.5 * torch.bmm(weights, self._rollout[:, :end, :end]) + 0.5 * flow)
-        self._latest = latest
-        self._sum = latest if self._sum is None else self._sum + latest
+        self._latest = latest.to(self._last.device)
+        self._sum = self._latest if self._sum is None else self._sum + self._latest
         self._layers += 1
 
     def statistics(self) -> dict[str, Tensor]:
@@ -129,7 +131,7 @@ class AttentionRecorder:
         return {
             "last": self._latest,
             "mean": self._sum / self._layers,
-            "rollout": self._rollout[rows, self._last],
+            "rollout": self._rollout.to(rows.device)[rows, self._last],
         }
 
 

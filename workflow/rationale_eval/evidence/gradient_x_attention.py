@@ -56,24 +56,30 @@ class GradientRecorder:
         offset = layer.value.shape[2] - width
         values = layer.value[:, :, None, offset:].transpose(-1, -2)
         slopes = layer.by_key_head(gradient.transpose(1, 2))
-        last = torch.zeros_like(self._carried)
-        carried = self._carried.clone()
+        device = slopes.device  # not each layer's the same, where a model is spread over several
+        owners, first, ends = (values.to(device) for values in (self._owners, self._first, self._last))
+        before = self._carried.to(device)
+        last, carried = torch.zeros_like(before), before.clone()
         for start, end in layer.blocks():
             slope = (slopes[..., start:end, :] @ values[..., :end]).float()
             # A target that runs through several rows of a prompt has the sum of their slopes.
-            slope = slope.new_zeros((len(self._last), *slope.shape[1:])).index_add_(0, self._owners, slope)
-            relevance = (slope * layer.weights(start, end)[self._first]).clamp(min=0).mean((1, 2))
-            held = (self._last >= start) & (self._last < end)
-            last[held, :end] = relevance[held, self._last[held] - start]
-            carried[:, :end] += torch.bmm(self._carried[:, None, start:end], relevance)[:, 0]
-        self._rows.append(last)
+            slope = slope.new_zeros((len(self._last), *slope.shape[1:])).index_add_(0, owners, slope)
+            relevance = (slope * layer.weights(start, end)[first]).clamp(min=0).mean((1, 2))
+            held = (ends >= start) & (ends < end)
+            last[held, :end] = relevance[held, ends[held] - start]
+            carried[:, :end] += torch.bmm(before[:, None, start:end], relevance)[:, 0]
+        self._rows.append(last.to(self._last.device))
         self._carried = carried
 
     def statistics(self) -> dict[str, Tensor]:
         """The three statistics, each (prompts, width). Raises ``UserError`` if the model's layers did not report."""
         if not self._rows:
             raise UserError("this model's attention cannot be recorded, so gradient x attention cannot be had from it")
-        return {"last": self._rows[0], "mean": torch.stack(self._rows).mean(0), "relevancy": self._carried}
+        return {
+            "last": self._rows[0],
+            "mean": torch.stack(self._rows).mean(0),
+            "relevancy": self._carried.to(self._last.device),
+        }
 
 
 def measure_gradient_x_attention(

@@ -25,7 +25,7 @@ from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.sampling import Sampling
 from rationale_eval.models.scoring import Prefix, shared_tokens
-from rationale_eval.models.stage_input import add_model_arguments
+from rationale_eval.models.stage_input import add_model_arguments, own_gpu
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.models.task_input import add_shots_argument
 from rationale_eval.progress import say
@@ -116,12 +116,13 @@ def main(argv: list[str]) -> None:
     add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="output: the replies (Parquet)")
     args = parser.parse_args(argv)
+    own_gpu(args.shard)
     spec = json.loads(args.spec)
 
     task = task_from_slice(spec["task"])
-    instances = read_instances(args.test)
+    instances = args.shard.share(read_instances(args.test))
     conversations = list(conversations_of(instances, args.predictions, task, spec, args.shots))
-    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint, gpus=args.gpus)
     renderer = Renderer(loaded.tokenizer, spec["asking"]["system_prompt"], spec["asking"]["prompt_style"], task.cue)
     requests = [request for asked in conversations for request in requests_of(asked, spec, renderer, loaded.max_length)]
     say(f"{args.test}: {len(requests)} replies, {dict(Counter(request.row['status'] for request in requests))}")

@@ -32,7 +32,7 @@ from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_prefix
-from rationale_eval.models.stage_input import add_model_arguments, encoder_of
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpu
 from rationale_eval.models.task import Task, task_from_slice
 from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.progress import say
@@ -87,11 +87,13 @@ def main(argv: list[str]) -> None:
     for kind in EVIDENCE:
         parser.add_argument(f"--{kind}", type=Path, required=True, help=f"output: {kind} (Parquet)")
     args = parser.parse_args(argv)
+    own_gpu(args.shard)
     spec = json.loads(args.spec)
 
     instances, task = read_instances(args.test), task_from_slice(spec["task"])
     check_instances(instances, task, args.test)
-    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint)
+    instances = args.shard.share(instances)
+    loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint, gpus=args.gpus)
     if "attention" in spec["evidence"]:
         attention.install(loaded.model)
     prompts = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots)).encode([row.fields for row in instances])

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     instances, task = read_instances(arguments.train), task_from_slice(settings.task)
     check_rows(instances, arguments.train)
     check_instances(instances, task, arguments.train)
-    loaded = load(arguments.model, settings.weights_dtype)
+    loaded = load(arguments.model, settings.weights_dtype, gpus=arguments.gpus)
     shots = shots_of({"shots": settings.shots}, task, [arguments.train])
     encoder = PromptEncoder(loaded.tokenizer, task, settings.system_prompt, settings.prompt_style, shots)
     rows = without(instances, shots)
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
         weights, history = resumed
     if settings.method == "full" and weights is not None:
         del loaded  # the base model's weights must not stay in memory beside the trained ones
-        loaded = load(arguments.model, settings.weights_dtype, weights)
+        loaded = load(arguments.model, settings.weights_dtype, weights, gpus=arguments.gpus)
     trainee = make_trainable(loaded, settings, arguments.seed, weights)
     optimizer = make_optimizer(trainee, settings)
     if weights is not None:
@@ -146,6 +146,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--train", type=Path, required=True, help="the train instances (Parquet)")
     parser.add_argument("--model", type=Path, required=True, help="the base model's card (JSON)")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs to spread the model over, if there are any")
     parser.add_argument("--seed", type=int, required=True, help="seed of adapters, order of rows and dropout")
     parser.add_argument("--epoch", type=int, required=True, help="the number of the epoch, from 1")
     parser.add_argument(

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from rationale_eval.errors import UserError
+from rationale_eval.models.placement import check_placed, spread
 from rationale_eval.progress import say
 from rationale_eval.provenance import versions
 
@@ -52,13 +53,15 @@ class LoadedModel:
         return context if tuned is None else context | {"checkpoint": tuned["weights"]["sha256"]}
 
 
-def load(card_path: Path, dtype: str, checkpoint: Path | None = None) -> LoadedModel:
+def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: int = 1) -> LoadedModel:
     """Load the model that ``card_path`` describes onto the GPU if there is one, else the CPU.
+
+    With ``gpus`` > 1 and a GPU its layers are spread over the first so many; its inputs and scores are on the first.
 
     ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is many times slower. ``checkpoint`` is
     the folder of a fine-tuned checkpoint of this model: its weights, or its adapter, which stays active and is not
     merged (merging rounds, the more the lower the dtype). Raises ``UserError`` when the files are not those of the
-    cards, or the checkpoint belongs to another model.
+    cards, the checkpoint belongs to another model, or there are too few GPUs or too small ones.
     """
     transformers_logging.disable_progress_bar()
     card = json.loads(card_path.read_text(encoding="utf-8"))
@@ -70,25 +73,37 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None) -> LoadedM
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
+    placement = spread(card["name"], gpus) if gpus > 1 and device.type == "cuda" else {}
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     source = checkpoint if tuned and tuned["method"] == "full" else folder
     try:
         model, loading = AutoModelForCausalLM.from_pretrained(
-            source, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True, output_loading_info=True
+            source,
+            dtype=DTYPES[dtype],
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **placement,
         )
     except SafetensorError as error:
         raise UserError(f"{source}: a safetensors file is not whole ({error}); get the model again") from None
     # Weights that a file lacks would be random numbers.
     if missing := sorted(loading["missing_keys"]):
         raise UserError(f"{source}: lacks {len(missing)} weights of the model, such as {missing[0]}")
+    if placement:
+        check_placed(card["name"], model.hf_device_map)
+        device = model.get_input_embeddings().weight.device
     if checkpoint is not None and tuned and tuned["method"] == "lora":
         from peft import PeftModel  # takes seconds, and base models do not need it
 
         # The model itself, in which the adapted layers now sit: callers meet the same class as without an adapter.
         model = PeftModel.from_pretrained(model, checkpoint).get_base_model()
-    model = model.to(device).eval().requires_grad_(False)
+    if not placement:
+        model = model.to(device)
+    model = model.eval().requires_grad_(False)
     size = f"{model.num_parameters():,} parameters"
-    say(f"{card['name']}: {size} in {dtype} on {device.type}, {torch.get_num_threads()} threads")
+    where = f"{gpus} GPUs" if placement else device.type
+    say(f"{card['name']}: {size} in {dtype} on {where}, {torch.get_num_threads()} threads")
     if tuned is not None:
         say(f"with the weights of {checkpoint} (epoch {tuned['epoch']}, {tuned['method']})")
     return LoadedModel(model, tokenizer, device, dtype, card, tuned)

@@ -249,7 +249,8 @@ def projecting(loaded: LoadedModel, places: Tensor) -> Iterator[None]:
     """
 
     def select(_: Any, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (states[0][places[:, 0], places[:, 1]][None],)
+        rows, columns = places.to(states[0].device).unbind(1)
+        return (states[0][rows, columns][None],)
 
     handle = loaded.model.get_output_embeddings().register_forward_pre_hook(select)
     try:

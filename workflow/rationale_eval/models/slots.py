@@ -77,10 +77,11 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         """Write the states of new tokens; the keys and values of the rows of the pass."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        place = self.place
+        place, device = self.place, key_states.device  # layers may be on several devices
+        slots, columns = place.slots.to(device), place.columns.to(device)
         for buffer, states in ((self.keys, key_states), (self.values, value_states)):
-            buffer[place.slots[:, None], :, place.columns] = states.transpose(1, 2)
-        which = slice(len(place.slots)) if place.first else place.slots
+            buffer[slots[:, None], :, columns] = states.transpose(1, 2)
+        which = slice(len(slots)) if place.first else slots
         return self.keys[:, :, : place.read][which], self.values[:, :, : place.read][which]
 
     def move(self, source: int, target: int) -> None:

@@ -7,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.shots import Shot
 from rationale_eval.models.task import Task
+from rationale_eval.shards import Shard, add_shard_argument
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """The model, its checkpoint, and the memo with the batch sizes."""
+    """The model, its checkpoint and GPUs, which instances it is asked about, and the memo with the batch sizes."""
     parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
     parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
+    parser.add_argument("--gpus", type=int, default=1, help="GPUs to spread the model over, if there are any")
+    add_shard_argument(parser)
     parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
     parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
     parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
@@ -26,3 +31,9 @@ def encoder_of(spec: Mapping[str, Any], task: Task, loaded: LoadedModel, shots: 
     """The encoder of classification prompts; ``spec["asking"]`` holds system_prompt and prompt_style."""
     asking = spec["asking"]
     return PromptEncoder(loaded.tokenizer, task, asking["system_prompt"], asking["prompt_style"], shots)
+
+
+def own_gpu(shard: Shard) -> None:
+    """Where a job sees several GPUs, let shards use them in turn; a cluster shows each job its own alone."""
+    if shard.count > 1 and (seen := torch.cuda.device_count()) > 1:
+        torch.cuda.set_device((shard.number - 1) % seen)

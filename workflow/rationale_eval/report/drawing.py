@@ -36,6 +36,8 @@ STYLE = {
     "svg.hashsalt": "rationale-eval",
     # Text stays text: searchable, and small in the file.
     "svg.fonttype": "none",
+    # TrueType, which journals ask for, and not the bitmaps of Type 3.
+    "pdf.fonttype": 42,
     # Names come from outside, and a dollar sign in one is no formula.
     "text.parse_math": False,
     "font.size": 10,
@@ -223,7 +225,8 @@ def words(text: str) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` as ``path`` with the endings .svg and .png, without dates."""
+    """Write ``figure`` as ``path`` with the endings .svg, .pdf (fonts embedded) and .png, without dates."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
     figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})

@@ -113,6 +113,30 @@ def choose(predictions: pd.DataFrame, count: int) -> list[str]:
     return [*hits[: count - few], *misses[:few]]
 
 
+def chosen_words(
+    cell: Cell,
+    results: Path,
+    method: str,
+    budget: tuple[str, Mapping[str, Any]],
+    instances: Mapping[str, Instance],
+) -> dict[str, tuple[Mapping[str, Any], list[bool] | None]]:
+    """By id the first rationale of one method, and the words that it keeps at one ``budget`` (name, entry).
+
+    The words are None where there are none to keep.
+    """
+    path = rationales_path(cell, results, method)
+    rows = {row["id"]: row for row in read_table(path, RATIONALES) if row["sample"] == 0}
+    name, entry = budget
+    matched: dict[tuple[str, str], int | None] = {}
+    if entry["kind"] == MATCHED:
+        matched = sizes(entry["to"], read_table(rationales_path(cell, results, entry["to"]), RATIONALES))
+    found: dict[str, tuple[Mapping[str, Any], list[bool] | None]] = {}
+    for key, instance in instances.items():
+        ((_, _, chosen),) = selections(rows[key], gold_of(instance), {name: entry}, matched)
+        found[key] = (rows[key], chosen)
+    return found
+
+
 def _readings(
     cell: Cell,
     results: Path,
@@ -122,22 +146,16 @@ def _readings(
     instances: Mapping[str, Instance],
 ) -> dict[str, Reading]:
     """By id what one method says of ``instances`` at one ``budget`` (name, entry), where it says anything."""
-    path = rationales_path(cell, results, method)
-    rows = {row["id"]: row for row in read_table(path, RATIONALES) if row["sample"] == 0}
-    name, entry = budget
-    matched: dict[tuple[str, str], int | None] = {}
-    if entry["kind"] == MATCHED:
-        matched = sizes(entry["to"], read_table(rationales_path(cell, results, entry["to"]), RATIONALES))
+    name, _ = budget
     replies = _replies(cell, results, method) if prompted else {}
     f1 = _first_samples(read_alignment(cell, results, [method]), method, name, "f1")
     flips = _first_samples(read_faithfulness(cell, results, [method]), method, name, "flip")
     found = {}
-    for key, instance in instances.items():
-        ((_, _, chosen),) = selections(rows[key], gold_of(instance), {name: entry}, matched)
-        reply = replies.get(key)
+    for key, (row, chosen) in chosen_words(cell, results, method, budget, instances).items():
+        instance, reply = instances[key], replies.get(key)
         if chosen is None and reply is None:
             continue
-        notes = [_outcome(rows[key]) if reply is not None else "", _note(f1.get(key), flips.get(key))]
+        notes = [_outcome(row) if reply is not None else "", _note(f1.get(key), flips.get(key))]
         marked = pieces(instance, chosen or [False] * len(instance.words))
         found[key] = Reading(method, "; ".join(filter(None, notes)), marked, reply)
     return found

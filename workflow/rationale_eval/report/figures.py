@@ -1,4 +1,4 @@
-"""Draw the study's figures from its tables, as SVG and PNG: by method, by epoch, and against accuracy and collapse.
+"""Draw the study's figures from its tables, as SVG, PDF and PNG: by method, epoch, and against accuracy and collapse.
 
 Repeated runs write the same bytes.
 """
@@ -52,4 +52,4 @@ def main(argv: list[str]) -> None:
         }
         for name, figure in drawn.items():
             save(figure, args.output / name)
-    say(f"{args.output}: {', '.join(drawn)}, as SVG and PNG")
+    say(f"{args.output}: {', '.join(drawn)}, as SVG, PDF and PNG")

@@ -79,7 +79,7 @@ TABLES = (
 # The last only where the study has other operators than the main one.
 MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
-FIGURE_FILES = ("svg", "png")
+FIGURE_FILES = ("svg", "pdf", "png")
 BY_METHOD = ("alignment", "faithfulness")
 EXAMPLES = 6
 
@@ -283,9 +283,12 @@ def context(
         "table_files": [
             link(table_folder / f"{name}.{end}", page)
             for name in (*TABLES, *names, *known, "claims")
-            for end in ("csv", "parquet")
+            for end in ("csv", "parquet", "tex")
         ],
-        "figure_files": [link(figures / f"{name}.{end}", page) for name in FIGURES for end in FIGURE_FILES],
+        "figure_files": [
+            *(link(figures / f"{name}.{end}", page) for name in FIGURES for end in FIGURE_FILES),
+            link(page.parent / "examples.tex", page),
+        ],
     }
 
 

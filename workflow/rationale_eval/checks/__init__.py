@@ -1,0 +1,1 @@
+"""Parts of the check of whether a study can be run."""

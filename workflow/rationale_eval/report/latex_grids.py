@@ -1,0 +1,299 @@
+"""Tables for a paper with a row for each method and a column for each cell: one measure each, the best in bold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.findings import leader
+from rationale_eval.report.latex import escape, estimate, floating, tabular
+from rationale_eval.report.layout import BASE, REFERENCE, cells_in, epoch_and_seed, family, flagged, main_rows
+from rationale_eval.report.wording import (
+    MISSING,
+    budget_text,
+    level_text,
+    n_text,
+    number,
+    number_with_interval,
+    percent,
+    percent_with_interval,
+    points_with_interval,
+)
+
+# As many estimates with intervals stand beside each other on a page.
+MOST_COLUMNS = 4
+SHARE, POINTS, NUMBER = "share", "points", "number"
+BOLD = (
+    "Bold: the best of each column, and all whose interval overlaps with its; references, sets as given and means over "
+    "fewer than half of the instances do not compete"
+)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column of a report table as a table of its own: ``count`` names the column with its number of instances.
+
+    ``better`` is 1 where more is better, -1 where less is.
+    """
+
+    column: str
+    words: str
+    form: str
+    count: str
+    better: int = 1
+
+
+GRIDS: dict[str, tuple[Measure, ...]] = {
+    "alignment": (
+        Measure("f1", "Alignment with people: token F1 (0 to 1) with the human rationale", NUMBER, "n"),
+        Measure(
+            "f1_corrected",
+            "Alignment with people above chance: token F1 with the human rationale minus that expected of random sets "
+            "of the same size",
+            NUMBER,
+            "n",
+        ),
+    ),
+    "faithfulness": (
+        Measure("flip_rate", "Faithfulness: predictions that flip when the rationale is masked", SHARE, "n"),
+        Measure(
+            "flip_beyond_random",
+            "Faithfulness: flips by masking the rationale beyond those by equally many random words (% points)",
+            POINTS,
+            "n_random",
+        ),
+        Measure(
+            "comprehensiveness",
+            "Comprehensiveness: what masking the rationale takes from the probability of the predicted label",
+            NUMBER,
+            "n",
+        ),
+        Measure(
+            "sufficiency",
+            "Sufficiency: what keeping the rationale alone takes from the probability of the predicted label (lower is "
+            "better)",
+            NUMBER,
+            "n_kept",
+            -1,
+        ),
+    ),
+    "faithfulness_curves": (
+        Measure(
+            "aopc_comprehensiveness",
+            "Comprehensiveness of each method's order of words, averaged over fractions of the words (AOPC)",
+            NUMBER,
+            "n_aopc_comprehensiveness",
+        ),
+        Measure(
+            "aopc_sufficiency",
+            "Sufficiency of each method's order of words, averaged over fractions of the words (AOPC; lower is better)",
+            NUMBER,
+            "n_aopc_sufficiency",
+            -1,
+        ),
+        Measure("deletion_auc", "Area under the deletion curve (lower is better)", NUMBER, "n_deletion_auc", -1),
+    ),
+    "faithfulness_normalised": (
+        Measure("flip_normalised", "Flip rate between that of random words (0) and of all words (1)", NUMBER, "n_flip"),
+        Measure(
+            "comprehensiveness_normalised",
+            "Comprehensiveness between that of random words (0) and of all words (1)",
+            NUMBER,
+            "n_comprehensiveness",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of estimates under a head of two levels; ``rows`` are those of its cell, each a row of the table."""
+
+    head: tuple[str, str]
+    rows: pd.DataFrame
+
+
+def shown(row: Mapping[str, Any], measure: Measure) -> str:
+    """One estimate with its interval, for LaTeX."""
+    value, low, high = (row[f"{measure.column}{end}"] for end in ("", "_low", "_high"))
+    n = row[measure.count]
+    if measure.form == NUMBER:
+        text = number_with_interval(value, low, high)
+    else:
+        text = (percent_with_interval if measure.form == SHARE else points_with_interval)(value, low, high, n)
+        text = text.replace("\N{NO-BREAK SPACE}points", "")  # the caption says so
+    fewer = text.endswith("]") and n < row.get("most", n)
+    return estimate(f"{text[:-1]}; {n_text(n)}]" if fewer else text)
+
+
+def best(rows: Sequence[Mapping[str, Any]], measure: Measure) -> set[int]:
+    """The positions in ``rows`` of the best value of a measure and of all whose interval overlaps with its.
+
+    Nothing where fewer than two compete, and in a collapsed cell. Rows with ``competes`` false are left aside.
+    """
+    column, better = measure.column, measure.better
+    tried: list[dict[str, Any]] = []
+    for position, row in enumerate(rows):
+        if row.get("competes", True) and not row.get("collapsed", False) and pd.notna(row[column]):
+            ends = [better * row[f"{column}{end}"] for end in ("", "_low", "_high")]
+            value, low, high = ends if better > 0 else (ends[0], ends[2], ends[1])
+            tried.append({"position": position, "value": value, "value_low": low, "value_high": high})
+    top, rivals = leader(tried, "value")
+    return {row["position"] for row in [top, *rivals]} if top is not None and len(tried) > 1 else set()
+
+
+def competing(rows: pd.DataFrame, measure: Measure) -> list[dict[str, Any]]:
+    """The rows of a cell as records, each with whether it ``competes``, and the ``most`` instances of any.
+
+    Neither a reference nor a set as given competes, nor what is a mean over fewer than half of these.
+    """
+    most = rows[measure.count].max()
+    found: list[dict[str, Any]] = rows.to_dict("records")
+    for row in found:
+        alike = family(row["kind"]) != REFERENCE and row.get("budget") != AS_GIVEN
+        row |= {"most": most, "competes": alike and 2 * row[measure.count] >= most}
+    return found
+
+
+def method_rows(keys: Sequence[tuple[str, str | None, str]], width: int) -> tuple[list[list[str]], dict[int, int]]:
+    """The first column of a table with a row for each of ``keys`` (method, budget, kind), under a line per family.
+
+    ``width`` is the number of columns. Returns the rows with empty cells, and for each key the position of its row.
+    """
+    rows: list[list[str]] = []
+    places: dict[int, int] = {}
+    last = None
+    for position, (method, budget, kind) in enumerate(keys):
+        group = family(kind)
+        if group != last:
+            space = "" if last is None else "\\addlinespace "
+            rows.append([f"{space}\\textit{{{escape(group.replace('_', ' '))}}}", *[""] * (width - 1)])
+            last = group
+        places[position] = len(rows)
+        name = f"{method} (as given)" if budget == AS_GIVEN and group != REFERENCE else method
+        rows.append([f"\\quad {escape(name)}", *[MISSING] * (width - 1)])
+    return rows, places
+
+
+def _keys(frame: pd.DataFrame) -> list[tuple[str, str | None, str]]:
+    budgets = frame["budget"] if "budget" in frame else [None] * len(frame)
+    return list(zip(frame["method"], budgets, frame["kind"], strict=True))
+
+
+def grid(columns: Sequence[Column], measure: Measure, fill: Callable[[Mapping[str, Any], Measure], str] = shown) -> str:
+    """The tabular of one measure: methods by columns; ``fill`` says an estimate."""
+    keys = list(dict.fromkeys(key for column in columns for key in _keys(column.rows)))
+    rows, places = method_rows(keys, 1 + len(columns))
+    bold = set()
+    for place, column in enumerate(columns, start=1):
+        records = competing(column.rows, measure)
+        at = [places[keys.index(key)] for key in _keys(column.rows)]
+        for row, line in zip(records, at, strict=True):
+            rows[line][place] = fill(row, measure)
+        if f"{measure.column}_low" in column.rows:
+            bold |= {(at[position], place) for position in best(records, measure)}
+    heads = [("", ""), *((escape(column.head[0]), escape(column.head[1])) for column in columns)]
+    return tabular(heads, rows, "l" + "c" * len(columns), bold)
+
+
+def counts(columns: Sequence[Column], name: str) -> str:
+    """The numbers of instances behind estimates, for example ``n = 40 to 48``."""
+    found = pd.concat([column.rows[name] for column in columns])
+    found = found[found > 0]
+    low, high = (int(found.min()), int(found.max())) if len(found) else (0, 0)
+    return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def chunks(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
+    """At most ``MOST_COLUMNS`` columns at a time."""
+    for start in range(0, len(columns), MOST_COLUMNS):
+        yield columns[start : start + MOST_COLUMNS]
+
+
+def checkpoint_names(checkpoints: Iterable[str]) -> dict[str, str]:
+    """Each checkpoint as a table names it: ``base``, ``epoch 1``, and with its seed where there are several."""
+    found = {name: epoch_and_seed(name) for name in checkpoints}
+    several = len({seed for _, seed in found.values()} - {None}) > 1
+    return {
+        name: BASE if seed is None else f"epoch {epoch}{f', seed {seed}' if several else ''}"
+        for name, (epoch, seed) in found.items()
+    }
+
+
+def cell_columns(table: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[str, list[Column]]]:
+    """For each model a column for each corpus and checkpoint, with the rows at the main budget and sets as given."""
+    rows = table.assign(budget=spec["main_budget"]) if "budget" not in table else table
+    rows = main_rows(rows, spec["methods"], spec["main_budget"])
+    cells = cells_in(table)
+    names = checkpoint_names(table["checkpoint"])
+    for model in dict.fromkeys(cell.model for cell in cells):
+        mine = [cell for cell in cells if cell.model == model]
+        columns = []
+        for cell in mine:
+            part = cell.rows(rows)
+            collapsed = bool(part["collapsed"].any())
+            columns.append(Column((cell.corpus, flagged(names[cell.checkpoint], collapsed)), part))
+        yield model, columns
+
+
+def collapsed_note(columns: Sequence[Column]) -> str:
+    """What the dagger means, where there is one."""
+    flags = any(bool(column.rows["collapsed"].any()) for column in columns)
+    return " \N{DAGGER}: the model has collapsed, inconclusive." if flags else ""
+
+
+def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
+    """The floats of one of ``GRIDS``: for each measure and model, as many as the columns need."""
+    budget = ""
+    if "budget" in table:
+        budget = f", at the budget {spec['main_budget']} ({budget_text(spec['budgets'][spec['main_budget']])})"
+    floats = []
+    for measure in GRIDS[name]:
+        for model, columns in cell_columns(table, spec):
+            for part, chosen in enumerate(chunks(columns), start=1):
+                caption = (
+                    f"{measure.words}{budget}. Model {model}; mean with {level_text(spec['level'])} interval, "
+                    f"{counts(chosen, measure.count)}. {BOLD}.{collapsed_note(chosen)}"
+                )
+                label = f"tab:{name}:{measure.column}:{model}:{part}"
+                floats.append(floating(label, escape(caption), grid(chosen, measure)))
+    return floats
+
+
+def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
+    """The floats of the trajectory: F1 and flip rate of each method at each epoch, the range over seeds in brackets."""
+    measures = (
+        Measure("f1", "Alignment with people (token F1) over fine-tuning", NUMBER, "n_f1"),
+        Measure("flip_rate", "Flip rate over fine-tuning", SHARE, "n_flip_rate"),
+    )
+
+    def fill(row: Mapping[str, Any], measure: Measure) -> str:
+        values = [row[f"{measure.column}{end}"] for end in ("", "_min", "_max")]
+        n = row[measure.count]
+        first, low, high = (number(value) if measure.form == NUMBER else percent(value, n) for value in values)
+        return estimate(f"{first} [{low}, {high}]" if row["seeds"] > 1 and first != MISSING else first)
+
+    rows = main_rows(table, spec["methods"], spec["main_budget"])
+    floats = []
+    for measure in measures:
+        for model in dict.fromkeys(table["model"]):
+            mine = rows[rows["model"] == model]
+            columns = [
+                Column((str(corpus), flagged(f"epoch {epoch}", bool(part["collapsed"].any()))), part)
+                for (corpus, epoch), part in mine.groupby(["corpus", "epoch"], sort=False)
+            ]
+            columns.sort(key=lambda column: list(dict.fromkeys(mine["corpus"])).index(column.head[0]))
+            for part, chosen in enumerate(chunks(columns), start=1):
+                caption = (
+                    f"{measure.words}, at the budget {spec['main_budget']}. Model {model}; epoch 0 is the model as it "
+                    f"is; mean over seeds, in brackets the lowest and the highest where there are several, "
+                    f"{counts(chosen, measure.count)}. None is in bold: intervals over instances stand in the tables "
+                    f"by checkpoint.{collapsed_note(chosen)}"
+                )
+                label = f"tab:trajectory:{measure.column}:{model}:{part}"
+                floats.append(floating(label, escape(caption), grid(chosen, measure, fill)))
+    return floats
