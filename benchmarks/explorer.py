@@ -163,7 +163,8 @@ def shown(page: Path) -> tuple[float, float] | None:
         tab.goto(page.as_uri(), wait_until="commit")
         tab.wait_for_selector("#instance[aria-busy=false]")
         whole = time.monotonic() - start
-        tab.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+        while not tab.evaluate("performance.getEntriesByName('first-contentful-paint').length"):
+            tab.wait_for_timeout(20)
         paint = tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
         browser.close()
     return paint, whole
