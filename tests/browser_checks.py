@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 # Elements whose right edge lies outside the window though no scrolling box holds them.
@@ -89,3 +90,14 @@ def low_contrasts(page: Any) -> list[str]:
     """The visible texts with less contrast than WCAG's level AA asks for: 4.5, or 3 for large text."""
     found: list[str] = page.evaluate(_CONTRASTS)
     return found
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait until a JavaScript expression is true, for ten seconds at most; then the assertion fails.
+
+    Playwright's own way to wait for one evaluates it within the page, where a security policy can forbid that.
+    """
+    end = time.monotonic() + 10
+    while not (met := page.evaluate(condition)) and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    assert met, condition

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from browser_checks import low_contrasts, overflowing, watch
+from browser_checks import low_contrasts, overflowing, until, watch
 from explorer_pages import LONG, MODEL, hostile
 from report_trees import ASKED, ATTENTION, HOSTILE, IMAGE, SCRIPT
 
@@ -33,15 +33,16 @@ def explore(open_page, file):
 
 def shown(page):
     """The id of the instance that is shown, once its heading is the one that the address names."""
-    page.wait_for_function(
-        "document.querySelector('.heading bdi').textContent === new URLSearchParams(location.hash.slice(1)).get('id')"
+    until(
+        page,
+        "document.querySelector('.heading bdi')?.textContent === new URLSearchParams(location.hash.slice(1)).get('id')",
     )
     return page.inner_text(".heading bdi")
 
 
 def listed(page, count):
     """The ids of the instances in the list, which has ``count``: the tree's texts end with them."""
-    page.wait_for_function(f"document.querySelectorAll('.row').length === {count}")
+    until(page, f"document.querySelectorAll('.row').length === {count}")
     places = page.eval_on_selector_all(".row", "rows => rows.map((row) => row.id.replace('option-', ''))")
     return [int(place) for place in places]
 
@@ -69,7 +70,7 @@ def test_it_fits_its_window_and_can_be_read(explore, width, dark):
     page = explore("#corpus=one&id=1&method=asked", width=width, dark=dark)
     page.click("#methods-shown summary")
     page.click("#methods-shown button:has-text('All')")
-    page.wait_for_function("document.querySelectorAll('.card').length === 5")
+    until(page, "document.querySelectorAll('.card').length === 5")
     page.eval_on_selector_all("details", "all => all.forEach((one) => { one.open = true; })")
     assert overflowing(page) == []
     assert low_contrasts(page) == []
@@ -98,9 +99,9 @@ def test_filters_and_orders(explore):
         page.select_option(f"#{control}", "all")
         listed(page, 4)
     page.select_option("#order", "worst")
-    page.wait_for_function("document.querySelector('.row').id === 'option-0'")
+    until(page, "document.querySelector('.row')?.id === 'option-0'")
     page.select_option("#order", "best")
-    page.wait_for_function("document.querySelector('.row').id === 'option-3'")
+    until(page, "document.querySelector('.row')?.id === 'option-3'")
     assert listed(page, 4) == [3, 2, 1, 0]
     page.fill("#search", "TEXT 2")
     assert listed(page, 1) == [2]
@@ -121,7 +122,8 @@ def test_a_link_restores_the_view_and_another_one_changes_it(explore, file):
     page.click("#option-2")
     page.click("#methods-shown summary")
     page.click(f"#methods-shown label:has-text('{ASKED}')")
-    page.wait_for_function("location.hash.includes('shown=')")
+    until(page, "location.hash.includes('shown=')")
+    until(page, "document.querySelector('.heading a').getAttribute('href') === location.hash")
     address, text = page.url, page.inner_text(".cards")
     assert page.get_attribute(".heading a", "href") == f"#{urlsplit(address).fragment}"
     again = explore(f"#{urlsplit(address).fragment}")
@@ -132,9 +134,20 @@ def test_a_link_restores_the_view_and_another_one_changes_it(explore, file):
     assert again.input_value("#search") == "script"
     assert parse_qs(urlsplit(again.url).fragment)["id"] == ["2"]
     again.evaluate("location.hash = '#corpus=two&id=1'")
-    again.wait_for_function("document.querySelector('#corpus').value === 'two'")
+    until(again, "document.querySelector('#corpus').value === 'two'")
     assert shown(again) == "1"
     assert again.input_value("#search") == ""
+
+
+def test_choices_that_follow_each_other_at_once_all_count(explore):
+    page = explore("#corpus=one&id=1")
+    page.evaluate("""for (const [id, value] of Object.entries({checkpoint: "epoch-01-seed-0", budget: "half"})) {
+        document.getElementById(id).value = value;
+        document.getElementById(id).dispatchEvent(new Event("change"));
+    }""")
+    until(page, "location.hash.includes('half')")
+    given = parse_qs(urlsplit(page.url).fragment)
+    assert (given["checkpoint"], given["id"]) == (["epoch-01-seed-0"], ["1"])
 
 
 def test_a_link_to_what_is_not_there_says_so(explore):
@@ -151,7 +164,7 @@ def test_the_keyboard_does_all(explore):
     page = explore("#corpus=two")
     for key, expected in (("j", "1"), ("ArrowRight", "2"), ("k", "1"), ("ArrowLeft", "0"), ("k", "0")):
         page.keyboard.press(key)
-        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        until(page, f"document.querySelector('.heading bdi')?.textContent === '{expected}'")
     page.keyboard.press("/")
     page.keyboard.type("text 3")
     assert listed(page, 1) == [3]
@@ -162,7 +175,7 @@ def test_the_keyboard_does_all(explore):
     page.focus("#list")
     for key, expected in (("End", "3"), ("ArrowUp", "2"), ("Home", "0"), ("ArrowDown", "1")):
         page.keyboard.press(key)
-        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        until(page, f"document.querySelector('.heading bdi')?.textContent === '{expected}'")
     assert page.get_attribute("#list", "aria-activedescendant") == "option-1"
     assert page.get_attribute("#option-1", "aria-selected") == "true"
     page.keyboard.press("?")
@@ -176,7 +189,7 @@ def test_the_focus_and_what_is_unfolded_stay_from_one_instance_to_the_next(explo
     card(page, "grad").locator("summary", has_text="Every budget").click()
     for expected in ("1", "2"):
         page.click("#next")
-        page.wait_for_function(f"document.querySelector('.heading bdi').textContent === '{expected}'")
+        until(page, f"document.querySelector('.heading bdi')?.textContent === '{expected}'")
         assert page.evaluate("document.activeElement.id") == "next"
     assert card(page, "grad").locator("table").is_visible()
     assert not card(page, ASKED).locator("table").is_visible()
@@ -221,7 +234,7 @@ def test_words_are_painted_by_the_tables(explore):
     assert people.locator(".human").all_inner_texts() == ["seven", "plain"]
     assert people.locator(".human").first.get_attribute("title") == "marked by 2 of 2"
     page.select_option("#budget", "half")
-    page.wait_for_function("document.querySelector('.chosen').querySelectorAll('.picked').length === 4")
+    until(page, "document.querySelector('.chosen')?.querySelectorAll('.picked').length === 4")
     assert grad.locator(".picked").all_inner_texts() == ["plain", "words", "a", "\N{GRINNING FACE}"]
 
 

@@ -5,7 +5,8 @@ const TEXTS = {
   masked: { all: "all", flips: "flips", stays: "stays", unknown: "not measured" },
   order: { corpus: "as in the corpus", best: "best aligned first (F1)", worst: "worst aligned first (F1)" },
 };
-let study, state, corpus, cell, view, found = [], turn = 0, showList;
+// `asked` is what was chosen last; `state` what is shown, which follows once its blocks are unpacked.
+let study, asked, state, corpus, cell, view, found = [], turn = 0, showList;
 
 function fill(id, options, value, text = plain) {
   by(id).replaceChildren(...options.map((option) => {
@@ -44,6 +45,7 @@ async function show(wanted, named = false) {
   turn += 1;
   const mine = turn;
   const { state: next, faults } = settled(study, wanted);
+  asked = next;
   const number = cellNumber(study, next);
   const order = choices(study, next).corpus.indexOf(next.corpus);
   const [texts, measures] = await Promise.all([block(`corpus-${order}`), block(`cell-${number}`)]);
@@ -76,7 +78,7 @@ async function show(wanted, named = false) {
   if (location.hash !== addressOf(state)) history.replaceState(null, "", addressOf(state));
 }
 
-const go = (changes) => show({ ...state, ...changes }).catch(failed);
+const go = (changes) => show({ ...asked, ...changes }).catch(failed);
 
 function move(step) {
   const at = found.indexOf(corpus.ids.indexOf(state.id));
