@@ -35,3 +35,8 @@ rule all:
         rules.report_latex.output,
         rules.report_examples.output,
         rules.report_explorer.output.page,
+
+
+onerror:
+    for message in full_disks([RESULTS, MEMO, plan.config.cache_dir]):
+        print(message, file=sys.stderr)

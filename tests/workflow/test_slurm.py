@@ -129,3 +129,37 @@ def test_a_study_on_the_cluster_survives_a_cancelled_job_and_one_without_memory(
         "rule_model",
     ]
     assert all("TresPerJob" not in job and states([job]) == [DONE] for job in others)
+
+
+@pytest.mark.long
+def test_the_smoke_study_goes_on_over_a_drained_node_and_a_killed_snakemake(
+    fresh: Workspace, cluster: Cluster, tmp_path: Path
+) -> None:
+    workspace = fresh.copy(tmp_path / "project")
+    with running(workspace, cluster) as run:
+        # A node that is drained ends its jobs and takes no others, until it is resumed.
+        run.wait_for(lambda: "RUNNING" in states(run.jobs("corpus")))
+        cluster.command("scontrol", "update", f"NodeName={cluster.node}", "State=DRAIN", "Reason=test")
+        run.wait_for(lambda: "PENDING" in states(run.jobs("evidence") + run.jobs("finetune")))
+        assert set(states(run.jobs("corpus") + run.jobs("model"))) == {DONE}
+        cluster.command("scontrol", "update", f"NodeName={cluster.node}", "State=RESUME")
+        run.wait_for(lambda: DONE in states(run.jobs("evidence")))
+        run.kill()
+        before = run.jobs()
+    # As docs/cluster.md has it: the jobs that Snakemake left behind are ended first.
+    cluster.command("scancel", "--me")
+    deadline = time.monotonic() + 60
+    while {"RUNNING", "COMPLETING"} & set(states(run.jobs())):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    workspace.snakemake("--unlock")
+    whole = {job["Comment"] for job in before if job["JobState"] == DONE}
+    assert {comment.split("_wildcards")[0] for comment in whole} >= {"rule_corpus", "rule_model", "rule_evidence"}
+    with running(workspace, cluster) as again:
+        again.finish(600)
+    assert (workspace.folder / "results-smoke/report/index.html").stat().st_size > 0
+    sent = [job["Comment"] for job in again.jobs()]
+    # What Snakemake had seen finished is not sent again; one that ended as it was killed may be.
+    assert len(whole & set(sent)) <= 1
+    assert not [comment for comment in sent if comment.startswith(("rule_corpus", "rule_model"))]
+    assert {job["TresPerJob"] for job in again.jobs() if job["Partition"] == "gpus"} == {"gres:gpu:1"}

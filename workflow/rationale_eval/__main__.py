@@ -6,10 +6,10 @@ import errno
 import importlib
 import sys
 
-from rationale_eval.errors import UserError
+from rationale_eval.errors import NO_ROOM, UserError
 
-# The disk, a quota or the largest size of a file.
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# The disk, a quota or the largest size of a file is reached.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
 STAGES = {
@@ -73,10 +73,9 @@ def main(argv: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        if error.errno not in FULL:
             raise
-        where = error.filename or "a file of this job"
-        print(f"error: {where}: no room to write it; make room and run again: what is done is kept", file=sys.stderr)
+        print(f"error: {error.filename or 'a file of this job'}: {NO_ROOM}", file=sys.stderr)
         return 1
     return 0
 

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with 1.
     """
+
+
+# Of a file, where the disk is full, or a quota.
+NO_ROOM = "no room to write it; make room and run again: what is done is kept"

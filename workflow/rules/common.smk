@@ -10,7 +10,7 @@ sys.path.insert(0, str(WORKFLOW))
 from rationale_eval import config_checks
 from rationale_eval.code_digest import stage_code
 from rationale_eval.errors import UserError
-from rationale_eval.job_environment import prepare
+from rationale_eval.job_environment import full_disks, prepare
 from rationale_eval.plugins import digest as plugin_digest
 from rationale_eval.sources.card import HUB_CARD
 from rationale_eval.study import StudyPlan
