@@ -23,14 +23,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.alignment import ALIGNMENT, row_of
-from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
-from rationale_eval.evidence.reply_schema import REPLIES
-from rationale_eval.evidence.schema import PREDICTIONS
-from rationale_eval.faithfulness.schema import FAITHFULNESS, KEEP, MASK, NORMALISED, PERTURBATIONS, RANDOM, numbered
-from rationale_eval.rationales.choices import Choice, choices
-from rationale_eval.rationales.schema import RATIONALES, rationale_row
-from rationale_eval.tables import write_json, write_table
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "workflow"))
+
+from rationale_eval.alignment import ALIGNMENT, row_of  # noqa: E402
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances  # noqa: E402
+from rationale_eval.evidence.reply_schema import REPLIES  # noqa: E402
+from rationale_eval.evidence.schema import PREDICTIONS  # noqa: E402
+from rationale_eval.faithfulness.schema import FAITHFULNESS, KEEP, MASK, NORMALISED, PERTURBATIONS, RANDOM, numbered  # noqa: E402
+from rationale_eval.rationales.choices import Choice, choices  # noqa: E402
+from rationale_eval.rationales.schema import RATIONALES, rationale_row  # noqa: E402
+from rationale_eval.tables import write_json, write_table  # noqa: E402
 
 CELL = ("made_up", "none", "base")
 LABELS = ["negative", "positive"]
@@ -40,7 +43,6 @@ BUDGETS: dict[str, Any] = {"top_var": {"kind": "top_var"}, "top_ratio": {"kind":
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 DRAWS = 100
 MADE: dict[str, Any] = {"stage": "made up", "spec": {}, "inputs": {}, "versions": {}, "verbaliser_tokens": {}}
-HERE = Path(__file__).resolve().parent
 # The stage, and then the most memory that its process held.
 STAGE = """import sys
 from attribution import resident
