@@ -10,7 +10,7 @@ from planted import FEW, MEANS, coverage, hierarchical_coverage, stratified_cove
 from rationale_eval.statistics.comparison import compare, difference_p, equivalence_p, holm
 from rationale_eval.statistics.intervals import DIFFERENCE, constant_interval, mean_interval, proportion_interval
 from rationale_eval.statistics.labels import entropy, macro_f1, majority, margins
-from rationale_eval.statistics.resampling import hierarchical_interval, stratified_interval
+from rationale_eval.statistics.resampling import hierarchical_interval, mean_of_means, stratified_interval
 from report_trees import INTERVAL
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_paired
@@ -102,6 +102,18 @@ def test_strata_count_alike_and_are_resampled_apart():
     assert low < np.mean([one.mean() for one in strata]) < high
     error = math.sqrt(sum(one.var(ddof=1) / len(one) for one in strata)) / 2
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+@pytest.mark.parametrize("sizes", [(48,), (60, 45), (1500, 3)])
+def test_the_interval_is_that_of_scipy_from_the_same_seed(sizes):
+    rng = np.random.default_rng(5)
+    strata = [rng.random(size) for size in sizes]
+    for _ in range(2):  # the second time from the draws that are kept
+        seed = np.random.default_rng(INTERVAL["seed"])
+        draws = INTERVAL["resamples"]
+        batch = max(1, 2_000_000 // max(sizes))
+        found = stats.bootstrap(strata, mean_of_means, n_resamples=draws, batch=batch, method="BCa", rng=seed)
+        assert stratified_interval(strata, INTERVAL) == pytest.approx(tuple(found.confidence_interval), abs=1e-12)
 
 
 def test_without_variation_between_units_the_hierarchical_interval_is_that_of_the_instances():

@@ -7,6 +7,7 @@ says so.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,7 @@ def main(argv: list[str]) -> None:
     spec = json.loads(args.spec)
     cells = [Cell(**cell) for cell in spec["cells"]]
     measured = {cell: read_measured(cell, args.results, spec["methods"]) for cell in cells}
+    gc.freeze()  # statsmodels collects garbage at each correction: all that is there by now need not be searched
     found = verdicts(CLAIMS, measured, spec)
     inputs = {
         f"{cell.title}: {name}": cell.folder(args.results) / f"{name}.parquet"

@@ -227,6 +227,9 @@ def words(text: str) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write ``figure`` as ``path`` with the endings .svg, .pdf (fonts embedded) and .png, without dates."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # One layout for the three files: it is a third of the time of each.
+    figure.draw_without_rendering()
+    figure.set_layout_engine(None)
     figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None})
     figure.savefig(path.with_suffix(".png"), dpi=150, metadata={"Software": None})

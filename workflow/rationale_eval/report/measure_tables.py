@@ -26,6 +26,7 @@ from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import is_collapsed
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
 from rationale_eval.statistics.labels import majority
+from rationale_eval.statistics.resampling import resampled_means
 
 # Measures of orders and where their values lie.
 CURVE_MEASURES = {
@@ -94,13 +95,11 @@ def ratio(reached: np.ndarray, reach: np.ndarray, interval: Mapping[str, Any]) -
     """
     if len(reach) < 2:
         return None
-    rng = np.random.default_rng(interval["seed"])
     tail = (1 - interval["level"]) / 2
-    chosen = [rng.integers(len(reach), size=len(reach)) for _ in range(interval["resamples"])]
-    below = np.array([reach[draw].mean() for draw in chosen])
+    below = resampled_means([reach], interval)
     if reach.mean() < LEAST_RANGE or np.quantile(below, tail) < LEAST_RANGE:
         return None
-    above = np.array([reached[draw].mean() for draw in chosen])
+    above = resampled_means([reached], interval)  # the same instances in each resample
     low, high = np.quantile(above / np.maximum(below, LEAST_RANGE), [tail, 1 - tail])
     return float(reached.mean() / reach.mean()), float(low), float(high)
 

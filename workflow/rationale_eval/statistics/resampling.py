@@ -7,6 +7,8 @@ none depends on which others are computed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,20 +25,54 @@ def mean_of_means(*strata: Array, axis: int = -1) -> Any:
     return sum(stratum.mean(axis=axis) for stratum in strata) / len(strata)
 
 
+@lru_cache(maxsize=16)
+def _counts(sizes: tuple[int, ...], resamples: int, seed: int) -> tuple[npt.NDArray[np.uint8], ...]:
+    """For strata of these sizes how often each instance is drawn: (resamples, size) each.
+
+    The draws are those of ``scipy.stats.bootstrap`` from the same seed, so that intervals are too; but made once for
+    all methods and measures of the same instances, which is most of the time of an interval.
+    """
+    rng = np.random.default_rng(seed)
+    found = [np.empty((resamples, size), dtype=np.uint8) for size in sizes]
+    rows = max(1, _HELD // max(sizes))
+    for start in range(0, resamples, rows):
+        for size, counts in zip(sizes, found, strict=True):
+            drawn = rng.integers(0, size, (min(rows, resamples - start), size))
+            drawn += size * np.arange(len(drawn))[:, None]
+            # An instance is drawn once on average: 256 times of one row is beyond what can happen.
+            counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    return tuple(found)
+
+
+def resampled_means(strata: Sequence[Array], interval: Mapping[str, Any]) -> Array:
+    """The mean of the strata's means in each resample, instances drawn within each stratum: (resamples,).
+
+    Equal sizes of strata are drawn alike: means of two measures of the same instances can be compared by resample.
+    """
+    draws = interval["resamples"]
+    total = np.zeros(draws)
+    for values, counts in zip(strata, _counts(tuple(map(len, strata)), draws, interval["seed"]), strict=True):
+        rows = max(1, _HELD // len(values))
+        for start in range(0, draws, rows):
+            total[start : start + rows] += counts[start : start + rows].astype(float) @ values / len(values)
+    return total / len(strata)
+
+
 def stratified_interval(strata: Sequence[Array], interval: Mapping[str, Any]) -> tuple[float, float]:
     """The BCa bootstrap interval (Efron 1987) of the mean of the strata's means, resampling within each stratum.
 
     ``strata`` hold one value per instance, two at least, not all equal within every stratum. One stratum: the interval
     of a mean.
     """
+    resampled = resampled_means(strata, interval)
     found = stats.bootstrap(
         tuple(strata),
         mean_of_means,
-        n_resamples=interval["resamples"],
+        n_resamples=0,
+        bootstrap_result=SimpleNamespace(bootstrap_distribution=resampled),
         batch=max(1, _HELD // max(map(len, strata))),
         confidence_level=interval["level"],
         method="BCa",
-        rng=np.random.default_rng(interval["seed"]),
     ).confidence_interval
     return float(found.low), float(found.high)
 
