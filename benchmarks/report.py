@@ -66,10 +66,10 @@ def specs_of_study(configfiles: list[Path]) -> dict[str, str]:
     names = ["tables", "measure_tables", "cost", "claims", "figures", "page", "explorer", "latex_examples"]
     names += ["sensitivity"] if plan.study.operators else []
     names += ["calibration"] if plan.planted_cells else []
-    specs = {name: getattr(plan, name)() for name in names}
+    specs = {name: getattr(plan.report, name)() for name in names}
     known = ["accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"]
     known += ["trajectory", "faithfulness_curves", "faithfulness_normalised", "cost", "claims"]
-    return specs | {"latex": plan.latex(known)}
+    return specs | {"latex": plan.report.latex(known)}
 
 
 def complete(results: Path, cell: tuple[str, str, str], methods: dict[str, Any]) -> None:

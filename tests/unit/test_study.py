@@ -116,14 +116,14 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "perturbation": plan.perturbation("movie_reviews", MODEL),
         "curves": plan.curves(MODEL),
         "deleted": plan.perturbation("movie_reviews", MODEL, "delete"),
-        "measure tables": plan.measure_tables(),
-        "sensitivity": plan.sensitivity(),
-        "tables": plan.tables(),
-        "figures": plan.figures(),
-        "page": plan.page(),
-        "explorer": plan.explorer(),
-        "latex": plan.latex(["accuracy"]),
-        "latex examples": plan.latex_examples(),
+        "measure tables": plan.report.measure_tables(),
+        "sensitivity": plan.report.sensitivity(),
+        "tables": plan.report.tables(),
+        "figures": plan.report.figures(),
+        "page": plan.report.page(),
+        "explorer": plan.report.explorer(),
+        "latex": plan.report.latex(["accuracy"]),
+        "latex examples": plan.report.latex_examples(),
     }
 
 

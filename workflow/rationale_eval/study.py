@@ -6,7 +6,6 @@ changed, and no others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
 from rationale_eval.study_cells import BASE, Cell, canonical, epoch_name
 from rationale_eval.study_masking import Masking
 from rationale_eval.study_prompts import Prompts
+from rationale_eval.study_report import ReportSlices
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
@@ -52,6 +52,7 @@ class StudyPlan:
         self.sources = Sources(config)
         self.masking = Masking(config)
         self.prompts = Prompts(config)
+        self.report = ReportSlices(self)
         self.registry = load([Path(path) for path in config.plugins])
         check_plugins(config, self.registry)
 
@@ -72,6 +73,11 @@ class StudyPlan:
             # What is behind an API cannot be fine-tuned here.
             for checkpoint in ([BASE] if model in self.apis else checkpoints)
         ]
+
+    @property
+    def planted_cells(self) -> list[Cell]:
+        """The cells of corpora whose deciding words are known by construction."""
+        return [cell for cell in self.cells if isinstance(self.config.corpora[cell.corpus], Planted)]
 
     @property
     def apis(self) -> dict[str, ApiModel]:
@@ -142,7 +148,7 @@ class StudyPlan:
         """What models are asked about a corpus. Raises ``UserError`` for a faulty prompt file."""
         return self.prompts.task(corpus)
 
-    def _task(self, corpus: str, *strategies: str, setting: str = EXPLAIN) -> dict[str, Any]:
+    def task_slice(self, corpus: str, *strategies: str, setting: str = EXPLAIN) -> dict[str, Any]:
         """The part of the prompt file that a stage reads."""
         return self.prompts.slice(corpus, strategies, setting)
 
@@ -184,7 +190,7 @@ class StudyPlan:
         entry = self.config.models[model]
         if isinstance(entry, ApiModel):
             asking["api"] |= {"predict": entry.predict}
-        return asking | {"task": self._task(corpus), "shots": self._shots(corpus)}
+        return asking | {"task": self.task_slice(corpus), "shots": self._shots(corpus)}
 
     def limits(self, model: str) -> str:
         """How a model behind an API may be asked: nothing that a result depends on."""
@@ -266,7 +272,7 @@ class StudyPlan:
         entry = self._prompt(method)
         settings = entry.model_dump(exclude={"kind", "shots_seed"}) | {"gives": entry.reads}
         settings["shots"] = {"count": entry.shots, "seed": entry.shots_seed}
-        task = self._task(corpus, entry.strategy, setting=setting_of(settings))
+        task = self.task_slice(corpus, entry.strategy, setting=setting_of(settings))
         asking = self._asking(model)
         if settings["order"] == "before" and model in self.apis:
             asking["api"] |= {"predict": self.apis[model].predict}  # the label is asked for after the reply
@@ -288,10 +294,11 @@ class StudyPlan:
 
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
-        asked = {**self._asking(model)["asking"], "task": self._task(corpus), "shots": self._shots(corpus)}
+        asked = {**self._asking(model)["asking"], "task": self.task_slice(corpus), "shots": self._shots(corpus)}
         return canonical(asked | self.config.finetuning.model_dump())
 
-    def _budgets(self) -> dict[str, Any]:
+    def budgets(self) -> dict[str, Any]:
+        """The study's budgets, by name."""
         return {name: self.config.budgets[name].model_dump() for name in self.study.budgets}
 
     def budgets_of(self, method: str) -> dict[str, Any]:
@@ -301,7 +308,7 @@ class StudyPlan:
         cut to that number.
         """
         entry = self.config.methods[method]
-        budgets = self._budgets()
+        budgets = self.budgets()
         if isinstance(entry, FixedMethod) and entry.kind != "first_words":
             return AS_GIVEN
         if isinstance(entry, ExternalMethod) and entry.gives == "selected":
@@ -316,101 +323,19 @@ class StudyPlan:
             return {name: budgets[name] for name in self.study.budgets if name in entry.budgets}
         return budgets
 
-    def _evaluated(self) -> list[dict[str, Any]]:
+    def evaluated(self) -> list[dict[str, Any]]:
+        """The study's methods, each with its budgets."""
         return [{"name": name, "budgets": self.budgets_of(name)} for name in self.study.methods]
-
-    def _methods(self) -> dict[str, Any]:
-        return {name: self.config.methods[name].model_dump() for name in self.study.methods}
 
     def alignment(self) -> str:
         """Slice of the alignment."""
-        return canonical({"methods": self._evaluated(), "metrics": self.study.metrics})
+        return canonical({"methods": self.evaluated(), "metrics": self.study.metrics})
 
     def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
         """Slice of the perturbation scores by the main operator, or by one of ``study.operators``."""
-        chosen = {"methods": self._evaluated(), "keep_only_budgets": [self.study.main_budget, *AS_GIVEN]}
+        chosen = {"methods": self.evaluated(), "keep_only_budgets": [self.study.main_budget, *AS_GIVEN]}
         return canonical(self._classifying(corpus, model) | chosen | self.masking.asked(model, operator))
 
     def curves(self, model: str) -> str:
         """Slice of the measures of orders of words."""
         return canonical(self.masking.curves(model))
-
-    def measure_tables(self) -> str:
-        """Slice of the report's tables of orders of words and of normalised measures."""
-        return canonical(self._compared())
-
-    def sensitivity(self) -> str:
-        """Slice of the report's table of the sensitivity to the operator."""
-        return canonical(self._compared() | {"operators": self.masking.operators})
-
-    def _compared(self) -> dict[str, Any]:
-        return {
-            "cells": [vars(cell) for cell in self.cells],
-            "methods": self._methods(),
-            "budgets": self._budgets(),
-            "main_budget": self.study.main_budget,
-            "interval": self.config.interval.model_dump(),
-            "validity": self.config.validity.model_dump(),
-            # Of each model the methods that it cannot serve.
-            "unavailable": {
-                model: [method for method in self.study.methods if not self.available(method, model)]
-                for model in self.study.models
-            },
-        }
-
-    def tables(self) -> str:
-        """Slice of the report's tables."""
-        return canonical(self._compared())
-
-    def claims(self) -> str:
-        """Slice of the claims."""
-        return canonical(self._compared() | {"claims": self.config.claims.model_dump()})
-
-    @property
-    def planted_cells(self) -> list[Cell]:
-        """The cells of corpora whose deciding words are known by construction."""
-        return [cell for cell in self.cells if isinstance(self.config.corpora[cell.corpus], Planted)]
-
-    def calibration(self) -> str:
-        """Slice of the calibration on planted corpora."""
-        return canonical(self._compared() | {"cells": [vars(cell) for cell in self.planted_cells]})
-
-    def cost(self) -> str:
-        """Slice of the table of what jobs took."""
-        return canonical({"cells": [vars(cell) for cell in self.cells]})
-
-    def figures(self) -> str:
-        """Slice of the report's figures."""
-        return canonical({"methods": self._methods(), "main_budget": self.study.main_budget})
-
-    def latex(self, tables: Sequence[str]) -> str:
-        """Slice of the report's ``tables`` as LaTeX."""
-        kinds = {name: {"kind": self.config.methods[name].kind} for name in self.study.methods}
-        chosen = {"tables": list(tables), "methods": kinds, "level": self.config.interval.level}
-        return canonical(chosen | self._main_budget())
-
-    def latex_examples(self) -> str:
-        """Slice of the examples as LaTeX."""
-        return canonical({"cells": [vars(cell) for cell in self.cells]} | self._main_budget())
-
-    def _main_budget(self) -> dict[str, Any]:
-        name = self.study.main_budget
-        return {"main_budget": name, "budgets": {name: self._budgets()[name]}}
-
-    def explorer(self) -> str:
-        """Slice of the explorer."""
-        compared = self._compared()
-        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
-        masked = self.config.perturbation.model_dump()
-        return canonical(parts | {"title": self.study.title, "evaluated": self._evaluated(), "perturbation": masked})
-
-    def page(self) -> str:
-        """Slice of the report's page."""
-        about = {
-            "title": self.study.title,
-            "perturbation": self.config.perturbation.model_dump(),
-            "operators": self.masking.operators,
-            "planted": bool(self.planted_cells),
-            "tasks": {corpus: self._task(corpus) for corpus in self.study.corpora},
-        }
-        return canonical(self._compared() | about)

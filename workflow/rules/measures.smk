@@ -29,7 +29,7 @@ rule measure_tables:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.measure_tables(),
+        spec=plan.report.measure_tables(),
         code=stage_code("measure_tables"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -58,7 +58,7 @@ rule sensitivity:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.sensitivity(),
+        spec=plan.report.sensitivity(),
         code=stage_code("sensitivity"),
         results=lambda wildcards: RESULTS,
     shell:

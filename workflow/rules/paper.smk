@@ -45,7 +45,7 @@ rule report_latex:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.latex(list(LATEX_TABLES)),
+        spec=plan.report.latex(list(LATEX_TABLES)),
         code=stage_code("latex"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -77,7 +77,7 @@ rule report_examples:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.latex_examples(),
+        spec=plan.report.latex_examples(),
         code=stage_code("latex_examples"),
         results=lambda wildcards: RESULTS,
     shell:

@@ -108,7 +108,7 @@ rule report_tables:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.tables(),
+        spec=plan.report.tables(),
         code=stage_code("tables"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -143,7 +143,7 @@ rule report_calibration:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.calibration(),
+        spec=plan.report.calibration(),
         code=stage_code("calibration"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -173,7 +173,7 @@ rule claims:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.claims(),
+        spec=plan.report.claims(),
         code=stage_code("claims"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -234,7 +234,7 @@ rule report_figures:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.figures(),
+        spec=plan.report.figures(),
         code=stage_code("figures"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -280,7 +280,7 @@ rule report_page:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.page(),  # prompts have braces, which Snakemake would take for wildcards
+        spec=lambda wildcards: plan.report.page(),  # prompts have braces, which Snakemake would take for wildcards
         code=stage_code("page"),
         results=lambda wildcards: RESULTS,
     shell:

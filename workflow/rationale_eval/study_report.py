@@ -1,0 +1,98 @@
+"""The slices of the configuration that the stages of the report read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rationale_eval.study_cells import canonical
+
+if TYPE_CHECKING:
+    from rationale_eval.study import StudyPlan
+
+
+class ReportSlices:
+    """For each stage of the report exactly the part of a study that it reads, as canonical JSON."""
+
+    def __init__(self, plan: StudyPlan) -> None:
+        self._plan = plan
+
+    def measure_tables(self) -> str:
+        """Slice of the report's tables of orders of words and of normalised measures."""
+        return canonical(self._compared())
+
+    def sensitivity(self) -> str:
+        """Slice of the report's table of the sensitivity to the operator."""
+        return canonical(self._compared() | {"operators": self._plan.masking.operators})
+
+    def _compared(self) -> dict[str, Any]:
+        return {
+            "cells": [vars(cell) for cell in self._plan.cells],
+            "methods": self._methods(),
+            "budgets": self._plan.budgets(),
+            "main_budget": self._plan.study.main_budget,
+            "interval": self._plan.config.interval.model_dump(),
+            "validity": self._plan.config.validity.model_dump(),
+            # Of each model the methods that it cannot serve.
+            "unavailable": {
+                model: [method for method in self._plan.study.methods if not self._plan.available(method, model)]
+                for model in self._plan.study.models
+            },
+        }
+
+    def tables(self) -> str:
+        """Slice of the report's tables."""
+        return canonical(self._compared())
+
+    def claims(self) -> str:
+        """Slice of the claims."""
+        return canonical(self._compared() | {"claims": self._plan.config.claims.model_dump()})
+
+    def calibration(self) -> str:
+        """Slice of the calibration on planted corpora."""
+        return canonical(self._compared() | {"cells": [vars(cell) for cell in self._plan.planted_cells]})
+
+    def cost(self) -> str:
+        """Slice of the table of what jobs took."""
+        return canonical({"cells": [vars(cell) for cell in self._plan.cells]})
+
+    def figures(self) -> str:
+        """Slice of the report's figures."""
+        return canonical({"methods": self._methods(), "main_budget": self._plan.study.main_budget})
+
+    def latex(self, tables: Sequence[str]) -> str:
+        """Slice of the report's ``tables`` as LaTeX."""
+        kinds = {name: {"kind": self._plan.config.methods[name].kind} for name in self._plan.study.methods}
+        chosen = {"tables": list(tables), "methods": kinds, "level": self._plan.config.interval.level}
+        return canonical(chosen | self._main_budget())
+
+    def latex_examples(self) -> str:
+        """Slice of the examples as LaTeX."""
+        return canonical({"cells": [vars(cell) for cell in self._plan.cells]} | self._main_budget())
+
+    def _main_budget(self) -> dict[str, Any]:
+        name = self._plan.study.main_budget
+        return {"main_budget": name, "budgets": {name: self._plan.budgets()[name]}}
+
+    def explorer(self) -> str:
+        """Slice of the explorer."""
+        compared = self._compared()
+        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
+        masked = self._plan.config.perturbation.model_dump()
+        return canonical(
+            parts | {"title": self._plan.study.title, "evaluated": self._plan.evaluated(), "perturbation": masked}
+        )
+
+    def page(self) -> str:
+        """Slice of the report's page."""
+        about = {
+            "title": self._plan.study.title,
+            "perturbation": self._plan.config.perturbation.model_dump(),
+            "operators": self._plan.masking.operators,
+            "planted": bool(self._plan.planted_cells),
+            "tasks": {corpus: self._plan.task_slice(corpus) for corpus in self._plan.study.corpora},
+        }
+        return canonical(self._compared() | about)
+
+    def _methods(self) -> dict[str, Any]:
+        return {name: self._plan.config.methods[name].model_dump() for name in self._plan.study.methods}
