@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
 from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import BASE, Cell, epoch_and_seed
 from rationale_eval.report.wording import (
@@ -71,18 +72,17 @@ def shown_claim(claim: Row) -> dict[str, Any]:
 
 
 def claim_sentences(claims: Sequence[Row]) -> list[str]:
-    """A sentence for each claim with an estimate, and one for each reason why others have no verdict."""
-    found, lacking = [], Counter[tuple[str, str]]()
+    """A sentence for each claim that the study decides, and one for each other verdict with the number of its claims."""
+    found = []
     for claim in claims:
         row = claim["pooled"]
-        if row is None or row["estimate"] is None:
-            lacking[claim["verdict"], claim["reason"]] += 1
-            continue
-        sides = sides_text(claim, row)
-        values = f"{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(row['n'])}"
-        found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']}; {values}; {claim['reason']}.")
-    for (verdict, reason), count in lacking.items():
-        found.append(f"{count} {'claim' if count == 1 else 'claims'} {verdict}: {reason}.")
+        if claim["verdict"] in (SUPPORTED, CONTRADICTED):
+            sides = sides_text(claim, row)
+            values = f"{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(row['n'])}"
+            found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']}; {values}; {claim['reason']}.")
+    others = Counter(claim["verdict"] for claim in claims if claim["verdict"] not in (SUPPORTED, CONTRADICTED))
+    for verdict, count in others.items():
+        found.append(f"{count} of {len(claims)} claims {verdict}: what was found and why stands in the table below.")
     return found
 
 
