@@ -12,7 +12,7 @@ OVER = [
     "- great\n\n- fun\n\nI chose",
     "* great\n\n* fun\n\n**Why",
     "- great:\n  it praises\n- fun\nBoth show\n",
-    "(1) great\n\n\"Great\" says it\n",
+    '(1) great\n\n"Great" says it\n',
     "[1] great\n[2] fun\nBoth show\n",
     '["great", "fun"]',
     'Here they are: ["great"] ',

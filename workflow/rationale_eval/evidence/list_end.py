@@ -7,9 +7,7 @@ import re
 # A word with its number, where such pairs are given one after another: each is an item, and none the whole list.
 _PAIR = re.compile(r"""\[\s*["'“‘][^\]\n]*["'”’]\s*,\s*[-+\d.,/%]+\s*\]""")
 # A line of a list: a bullet or a number and something after it, or a pair.
-_ITEM = re.compile(
-    rf"\s{{0,8}}(?:(?:[-•]|[*+](?=\s)|\(?\d{{1,3}}[.):]|\[\d{{1,3}}\])\s*\S|{_PAIR.pattern}\s*,?\s*$)"
-)
+_ITEM = re.compile(rf"\s{{0,8}}(?:(?:[-•]|[*+](?=\s)|\(?\d{{1,3}}[.):]|\[\d{{1,3}}\])\s*\S|{_PAIR.pattern}\s*,?\s*$)")
 _BRACKET = re.compile(r"[\[\]]")
 _QUOTED_ITEM = re.compile(r"""[\[{,:]\s*["'“‘]""")
 # Beginnings of a line that can become no item.

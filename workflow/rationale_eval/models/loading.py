@@ -61,7 +61,8 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is many times slower. ``checkpoint`` is
     the folder of a fine-tuned checkpoint of this model: its weights, or its adapter, which stays active and is not
     merged (merging rounds, the more the lower the dtype). Raises ``UserError`` when the files are not those of the
-    cards, the checkpoint belongs to another model, or there are too few GPUs or too small ones.
+    cards, the checkpoint belongs to another model, the model needs code of its own, or there are too few GPUs or too
+    small ones.
     """
     transformers_logging.disable_progress_bar()
     card = json.loads(card_path.read_text(encoding="utf-8"))
@@ -74,17 +75,26 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
     placement = spread(card["name"], gpus) if gpus > 1 and device.type == "cuda" else {}
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     source = checkpoint if tuned and tuned["method"] == "full" else folder
     try:
+        # Not None, with which transformers asks at the terminal whether it may run code.
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, loading = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=DTYPES[dtype],
             local_files_only=True,
+            trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
             **placement,
         )
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise UserError(
+            f"models.{card['name']}: needs code from its own repository, which is not run here; take a model of an "
+            "architecture that transformers has"
+        ) from None
     except SafetensorError as error:
         raise UserError(f"{source}: a safetensors file is not whole ({error}); get the model again") from None
     # Weights that a file lacks would be random numbers.

@@ -80,10 +80,11 @@ def convert_gguf(source: Path, member: str | None, snapshot: Path) -> None:
 
         say(f"{source.name}: de-quantising {path.name}")
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=path.name)
+            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=path.name, trust_remote_code=False)
             model, loading = AutoModelForCausalLM.from_pretrained(
                 folder,
                 gguf_file=path.name,
+                trust_remote_code=False,
                 quantization_config=GgufConfig(dequantize=True),
                 dtype="float32",
                 output_loading_info=True,
