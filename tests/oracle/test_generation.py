@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -114,6 +115,14 @@ def test_a_reply_ends_where_its_text_says_so_and_the_others_go_on(tiny_loaded):
     assert (cut[0].tokens, cut[0].finish) == (whole[0].tokens[:3], LIST_END)
     for before, after in zip(whole[1:], cut[1:], strict=True):
         assert after.tokens == before.tokens or after.finish == LIST_END
+
+
+def test_logits_that_are_no_numbers_choose_no_token(tiny_loaded):
+    """As float16 gives where it overflows."""
+    loaded = replace(tiny_loaded(), model=copy.deepcopy(tiny_loaded().model))
+    loaded.model.get_input_embeddings().weight.fill_(torch.nan)
+    with pytest.raises(UserError, match="not finite"):
+        generate(loaded, Prefix(loaded, ()), prompts_of(loaded.tokenizer), NEW, never, 4)
 
 
 PROMPTS = """

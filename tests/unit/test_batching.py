@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -158,3 +159,17 @@ def test_memory_that_a_cpu_really_lacks_is_told_from_other_errors(tmp_path):
         return [{"square": number**2} for number in batch]
 
     assert square_all(tmp_path, greedy)["key 10"] == 100
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda number: {"scores": np.array([0.0, number], np.float32)}, lambda number: np.array([number]), float],
+    ids=["named", "array", "number"],
+)
+def test_numbers_that_are_not_finite_are_refused_and_not_kept(tmp_path, bad, wrap):
+    with Memo(tmp_path, "stage", {}) as memo:
+        with pytest.raises(UserError, match=r"squares: a result is not finite.*bfloat16 or float32"):
+            run("squares", {"key": 1, "other": 2}, int, lambda batch: [wrap(bad), wrap(1.0)], memo, 1000, 8)
+        assert len(memo) == 0
+        run("words", {"key": 1}, int, lambda batch: [{"reply": "nan", "tokens": 3}], memo, 1000, 8)

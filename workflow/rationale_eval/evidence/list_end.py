@@ -38,7 +38,7 @@ def list_ended(text: str) -> bool:
 
 
 def _array_ended(text: str) -> bool:
-    """Whether ``text`` ends with an array that holds quoted items: `[1]` and `[sic]` are none, and a pair is an item."""
+    """Whether ``text`` ends with an array that holds quoted items: `[1]` and `[sic]` do not, and a pair is an item."""
     text = text.rstrip()
     if not text.endswith("]") or text.count("[") != text.count("]"):
         return False

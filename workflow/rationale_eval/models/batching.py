@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from rationale_eval.errors import UserError
@@ -56,7 +57,7 @@ def run_batches(
 
     ``items`` maps memo keys to what is to be computed; ``batches`` hold each key once. They are planned over *all*
     items before the memo is asked: a resumed run repeats the batches of the one that was killed, and so gives identical
-    numbers.
+    numbers. Raises ``UserError`` where a number of a result is not finite; the memo keeps none such.
     """
     known = sum(key in memo for key in items)
     say(f"{what}: {len(items)} inputs, {known} in the memo, {len(items) - known} to compute")
@@ -64,6 +65,11 @@ def run_batches(
     for batch in batches:
         missing = [(key, items[key]) for key in batch if key not in memo]
         for part, results in _shrinking(missing, compute):
+            if not all(map(_finite, results)):
+                raise UserError(
+                    f"{what}: a result is not finite: the model's numbers leave the range of their dtype, or its "
+                    "weights are damaged; use dtype bfloat16 or float32"
+                )
             memo.put(dict(zip(part, results, strict=True)))
             progress.advance(len(part))
     if computed := len(items) - known:
@@ -94,6 +100,13 @@ def _shrinking(
     say(f"out of memory with {len(batch)} inputs: trying {half} at a time")
     yield from _shrinking(batch[:half], compute)
     yield from _shrinking(batch[half:], compute)
+
+
+def _finite(result: Any) -> bool:
+    """Whether all numbers of a result are finite; what is no number counts as such."""
+    if isinstance(result, Mapping):
+        return all(map(_finite, result.values()))
+    return not isinstance(result, float | np.ndarray) or bool(np.isfinite(result).all())
 
 
 def _lacks_memory(error: RuntimeError) -> bool:

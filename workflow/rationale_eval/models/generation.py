@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from rationale_eval.errors import UserError
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.sampling import Sampling, pick, uniform_numbers
 from rationale_eval.models.scoring import Prefix
@@ -104,7 +105,9 @@ def generate(
 
 
 def _choose(replies: Sequence[_Reply], logits: Tensor, sampling: Sampling | None) -> list[int]:
-    """The next token of each reply."""
+    """The next token of each reply. Raises ``UserError`` where the logits are no numbers."""
+    if not bool(logits.amax(-1).isfinite().all()):
+        raise UserError("the logits of a reply are not finite; use dtype bfloat16 or float32")
     if sampling is None:
         return list(map(int, logits.argmax(-1)))
     uniform = torch.tensor([reply.numbers[len(reply.tokens)] for reply in replies], dtype=torch.float64)
