@@ -10,6 +10,7 @@ import torch
 from rationale_eval.corpora.instances import Instance, read_instances, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.finetuning import state
+from rationale_eval.finetuning import training as training_loop
 from rationale_eval.finetuning.course import plan
 from rationale_eval.finetuning.data import prepare
 from rationale_eval.finetuning.training import make_optimizer, train_epoch
@@ -195,6 +196,23 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_rows(training, monkeypatc
         run.epoch(1, learning_rate=1e30, max_grad_norm=None, warmup_steps=0)
     assert not (run.folder / "run" / "epoch-1").exists()
     assert math.isfinite(state.read_card(run.epoch(1))["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (torch.OutOfMemoryError("simulated"), UserError, "step 1: out of memory with batches of 4 rows"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), UserError, "step 1: out of memory"),
+        (RuntimeError("shape mismatch"), RuntimeError, "^shape mismatch"),
+    ],
+)
+def test_lack_of_memory_stops_with_the_step_and_what_to_do(training, monkeypatch, error, expected, message):
+    def failing(*_):
+        raise error
+
+    monkeypatch.setattr(training_loop, "take_step", failing)
+    with pytest.raises(expected, match=message):
+        training().epoch(1)
 
 
 @pytest.mark.parametrize("where", ["save_file", "write_table", "write_json"])

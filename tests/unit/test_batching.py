@@ -42,6 +42,8 @@ ON_GPU = torch.OutOfMemoryError("simulated")
 ON_CPU = RuntimeError(
     "[enforce fail at alloc_cpu.cpp] data. DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
 )
+BY_DRIVER = RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+BY_CUBLAS = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
 
 class Computer:
@@ -75,7 +77,7 @@ def test_every_input_gets_its_own_result(tmp_path):
 
 
 @pytest.mark.parametrize("fits", [1, 2, 3, 5])
-@pytest.mark.parametrize("error", [ON_GPU, ON_CPU], ids=["gpu", "cpu"])
+@pytest.mark.parametrize("error", [ON_GPU, ON_CPU, BY_DRIVER, BY_CUBLAS], ids=["gpu", "cpu", "driver", "cublas"])
 def test_out_of_memory_makes_batches_smaller_and_results_no_different(tmp_path, fits, error):
     computer = Computer(fits, error)
     assert square_all(tmp_path, computer) == {f"key {number}": number**2 for number in range(1, 11)}

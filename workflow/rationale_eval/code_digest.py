@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent
 # Nor on where files of the hub lie: their checksums are in a card, which is an input; nor on how rows are shared out.
 UNTRACKED = frozenset(
     {"__init__", "__main__", "errors", "progress", "provenance", "code_digest", "sources/card", "sources/hub"}
-    | {"shards", "merge"}
+    | {"shards", "merge", "models/memory"}
 )
 
 _INSTANCES = ("corpora/instances", "tables")

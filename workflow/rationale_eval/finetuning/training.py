@@ -21,6 +21,7 @@ from rationale_eval.finetuning.course import dropout_seed, learning_rate
 from rationale_eval.finetuning.data import Example
 from rationale_eval.finetuning.settings import Settings
 from rationale_eval.models.loading import LoadedModel
+from rationale_eval.models.memory import lacks_memory
 from rationale_eval.models.scoring import Prefix, Row, collate, forward, score_labels, shared_prefix
 from rationale_eval.progress import Progress
 
@@ -147,7 +148,9 @@ def train_epoch(
             record = take_step(trainee, optimizer, prefix, batches, settings)
         except UserError as error:
             raise UserError(f"epoch {epoch}, step {step}: {error}; try a lower learning_rate") from None
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not lacks_memory(error):
+                raise
             raise UserError(
                 f"epoch {epoch}, step {step}: out of memory with batches of {settings.batch_rows} rows; lower "
                 "batch_rows and raise accumulation by the same factor (the result is the same), or set "

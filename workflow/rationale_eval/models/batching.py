@@ -10,6 +10,7 @@ import torch
 
 from rationale_eval.errors import UserError
 from rationale_eval.memo import Memo
+from rationale_eval.models.memory import lacks_memory
 from rationale_eval.progress import Progress, say
 
 Item = TypeVar("Item")
@@ -87,7 +88,7 @@ def _shrinking(
     try:
         results = compute([item for _, item in batch])
     except RuntimeError as error:
-        if not _lacks_memory(error):
+        if not lacks_memory(error):
             raise
         if len(batch) == 1:
             raise UserError("out of memory with a single input; use a smaller dtype or a device with more") from None
@@ -107,8 +108,3 @@ def _finite(result: Any) -> bool:
     if isinstance(result, Mapping):
         return all(map(_finite, result.values()))
     return not isinstance(result, float | np.ndarray) or bool(np.isfinite(result).all())
-
-
-def _lacks_memory(error: RuntimeError) -> bool:
-    """Whether memory ran out: PyTorch has a class for that on GPUs; on a CPU its allocator tells by its message."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator: can't allocate memory" in str(error)
