@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from rationale_eval.evidence.measure import measure
 from rationale_eval.evidence.targets import Question
 from rationale_eval.models.encoding import PromptEncoder
-from rationale_eval.models.scoring import Prefix, collate, rows_of, score_labels, shared_prefix
+from rationale_eval.models.loading import load
+from rationale_eval.models.scoring import (
+    Prefix,
+    collate,
+    rows_of,
+    score_labels,
+    score_labels_with_logits,
+    shared_prefix,
+)
 from rationale_eval.models.task import load_task
 
 TEXTS = (
@@ -175,3 +186,42 @@ def test_different_texts_get_different_scores(tiny_loaded, prompts_for):
     prompts = prompts_for(loaded, VERBALISERS["mixed"])
     scores = score_labels(loaded, Prefix(loaded, ()), prompts).numpy()
     assert np.abs(scores - scores.mean(axis=0)).max() > 0.05 * np.abs(scores).max()
+
+
+def logits_by_hand(loaded, prompt):
+    """The labels' logits, float32, and the states that they are read from, of one pass in the model's own precision."""
+    seen = []
+    head = loaded.model.get_output_embeddings()
+    with head.register_forward_pre_hook(lambda _, states: seen.append(states[0])):
+        _, found = score_labels_with_logits(loaded, Prefix(loaded, ()), [prompt])
+    weight, bias = head.weight.double(), getattr(head, "bias", None)
+    logits = weight @ seen[0][0, len(prompt.tokens) - 1].double() + (0 if bias is None else bias.double())
+    if cap := getattr(loaded.model.config, "final_logit_softcapping", None):
+        logits = cap * torch.tanh(logits / cap)
+    return found[0].double(), logits[[ids[0] for ids in prompt.labels]]
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "phi"])  # phi's output layer has a bias
+def test_label_logits_of_a_bfloat16_model_are_not_rounded_to_it(tiny_card, prompts_for, architecture):
+    loaded = load(tiny_card(architecture), "bfloat16")
+    prompt = prompts_for(loaded, VERBALISERS["single"])[1]
+    found, expected = logits_by_hand(loaded, prompt)
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert (expected - expected.bfloat16().double()).abs().max() > 1e-4 * expected.abs().max(), "rounding would show"
+    scores = score_labels(loaded, Prefix(loaded, ()), [prompt])[0].double()
+    # One normaliser for all labels: differences of scores are those of logits.
+    assert float(scores[0] - scores[1]) == pytest.approx(float(expected[0] - expected[1]), abs=1e-5)
+
+
+def test_an_adapter_on_the_output_layer_counts(tiny_card, prompts_for):
+    loaded = load(tiny_card(), "bfloat16")
+    prompt = prompts_for(loaded, VERBALISERS["single"])[1]
+    plain = score_labels_with_logits(loaded, Prefix(loaded, ()), [prompt])[1, 0]
+    adapters = get_peft_model(loaded.model, LoraConfig(target_modules=["lm_head"], init_lora_weights=False))
+    adapted = replace(loaded, model=adapters.get_base_model().requires_grad_(False).eval())
+    found = score_labels_with_logits(adapted, Prefix(adapted, ()), [prompt])[1, 0]
+    with torch.no_grad():
+        logits = adapted.model(input_ids=torch.tensor([prompt.tokens])).logits[0, -1].float()
+    expected = logits[[ids[0] for ids in prompt.labels]]
+    assert torch.allclose(found, expected, rtol=2**-7, atol=0)
+    assert not torch.allclose(found, plain, rtol=2**-7, atol=0)

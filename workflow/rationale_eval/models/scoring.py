@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rationale_eval.models.encoding import Prompt
 from rationale_eval.models.loading import LoadedModel
@@ -223,7 +223,8 @@ def read_targets(
     places = {place: index for index, place in enumerate(dict.fromkeys((one.row, one.column) for one in targets))}
     inputs = {"input_ids": batch.tokens} if embeddings is None else {"inputs_embeds": embeddings}
     cache = prefix.copy(len(batch.tokens))  # in training a pass of its own, which is not to be projected
-    with projecting(loaded, torch.tensor(list(places), device=device)):
+    asked = torch.tensor(sorted({one.token for one in targets}), device=device)
+    with projecting(loaded, torch.tensor(list(places), device=device), asked):
         logits = loaded.model(
             **inputs,
             attention_mask=batch.mask,
@@ -242,21 +243,35 @@ def read_targets(
 
 
 @contextmanager
-def projecting(loaded: LoadedModel, places: Tensor) -> Iterator[None]:
+def projecting(loaded: LoadedModel, places: Tensor, exact: Tensor | None = None) -> Iterator[None]:
     """Let the model project on its vocabulary only ``places`` (n, 2), row and position: logits are (1, n, vocabulary).
 
-    What models do to their logits after that (scaling, capping) is elementwise.
+    In a model of lower precision the logits of the tokens ``exact`` (m,) are computed in float32 from its last states,
+    unless its output layer is no plain matrix (an adapter, say): bfloat16 has steps of 1/8 at a logit of 20, in which
+    labels would tie. What models do to their logits after that (scaling, capping) is elementwise.
     """
 
     def select(_: Any, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         rows, columns = places.to(states[0].device).unbind(1)
         return (states[0][rows, columns][None],)
 
-    handle = loaded.model.get_output_embeddings().register_forward_pre_hook(select)
+    def refine(layer: Any, states: tuple[Tensor, ...], logits: Tensor) -> Tensor | None:
+        if exact is None or logits.dtype == torch.float32 or type(layer) is not nn.Linear:
+            return None
+        with torch.autocast(logits.device.type, enabled=False):
+            tokens = exact.to(logits.device)
+            weight = layer.weight.to(logits.device)[tokens].float()
+            bias = None if layer.bias is None else layer.bias.to(logits.device)[tokens].float()
+            refined = nn.functional.linear(states[0].to(logits.device).float(), weight, bias)
+        return logits.float().index_copy(-1, tokens, refined)
+
+    output = loaded.model.get_output_embeddings()
+    handles = [output.register_forward_pre_hook(select), output.register_forward_hook(refine)]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def score_labels(loaded: LoadedModel, prefix: Prefix, prompts: list[Prompt]) -> Tensor:
