@@ -244,6 +244,29 @@ def test_the_stage_joins_the_two_operations_of_each_cell(tmp_path):
     assert rows[1]["sufficiency"] is None
 
 
+@pytest.mark.parametrize("announced", [False, True])
+def test_where_nothing_is_masked_nothing_changes_whatever_another_pass_rounds_to(tmp_path, announced):
+    other = {"values": (0.71, 0.2, 0.09)}  # even a flip, where two labels are nearly alike
+    rows = run_stage(
+        tmp_path,
+        [
+            row("mask", selected=0, **other),
+            row("keep", selected=0, values=(0.6, 0.3, 0.1)),
+            row("mask", budget="one", selected=4, values=(0.6, 0.3, 0.1)),
+            row("keep", budget="one", selected=4, **other),
+            row("mask", budget="two", selected=0, status="too_long"),
+        ]
+        + ([row("mask", method=WHOLE, budget="as_given", selected=0, values=(0.2, 0.5, 0.3))] if announced else []),
+    )
+    none, every, long = rows
+    start = 0.5 if announced else 0.7
+    assert (none["flip"], none["comprehensiveness"], none["log_odds_drop"]) == (False, 0.0, 0.0)
+    assert (none["flip_when_kept"], none["sufficiency"]) == (True, pytest.approx(start - 0.3, abs=1e-6))
+    assert (every["flip_when_kept"], every["sufficiency"]) == (False, 0.0)
+    assert (every["flip"], every["comprehensiveness"]) == (True, pytest.approx(start - 0.3, abs=1e-6))
+    assert (long["status"], long["flip"]) == ("too_long", None)
+
+
 def test_an_announced_mask_is_compared_with_the_whole_text_under_the_announcement(tmp_path):
     rows = run_stage(
         tmp_path,

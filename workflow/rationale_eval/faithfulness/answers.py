@@ -71,8 +71,9 @@ def log_odds_drop(before: Answer, after: Answer | None) -> float | None:
 def by_instance(predictions: Path, perturbations: Path) -> Iterator[tuple[Answer, ByRequest]]:
     """For each instance with perturbations the answer before them, and the answers to them.
 
-    Before is the prediction of the whole input; where the mask is announced, the one under the announcement. Raises
-    ``UserError`` for perturbations of instances that have no prediction.
+    Before is the prediction of the whole input; where the mask is announced, the one under the announcement. Where no
+    word is masked, or all are kept, it is the answer too: the input is the same, and another pass would round it
+    otherwise. Raises ``UserError`` for perturbations of instances that have no prediction.
     """
     whole = {row["id"]: row for row in read_table(predictions, PREDICTIONS)}
     found: dict[str, ByRequest] = {}
@@ -86,4 +87,13 @@ def by_instance(predictions: Path, perturbations: Path) -> Iterator[tuple[Answer
         announced = requests.get((WHOLE, 0, AS_GIVEN, MASK))
         if announced is not None and before["status"] == OK:
             before = {**before, **{name: announced[name] for name in ("status", "predicted", "scores")}}
+        if before["status"] == OK:
+            said = {name: before[name] for name in ("predicted", "scores")}
+            requests = {key: {**row, **said} if is_whole(row) else row for key, row in requests.items()}
         yield before, requests
+
+
+def is_whole(row: Answer) -> bool:
+    """Whether the input of a perturbation that has an answer is the whole text as it is."""
+    unmasked: bool = row["selected"] == (0 if row["operation"] == MASK else row["words"])
+    return unmasked and row["status"] == OK
