@@ -9,7 +9,7 @@ import pytest
 import torch
 from plain_attributions import label_scores
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
-from rationale_eval.evidence import attributions
+from rationale_eval.evidence import attributions, integrated
 from rationale_eval.evidence.attribution_schema import SCHEMAS
 from rationale_eval.evidence.attributions import word_scores
 from rationale_eval.evidence.integrated import baseline_embedding, integrate
@@ -114,6 +114,34 @@ def test_more_steps_make_the_sum_complete(tiny_loaded, questions_for):
     ]
     assert errors[1] < 1e-3
     assert errors[1] < errors[0]
+
+
+def test_points_and_differences_of_a_bfloat16_model_are_not_rounded_on_the_way(tiny_card, questions_for, monkeypatch):
+    """With a linear model in place of the real one, whose Integrated Gradients are its weights times the difference."""
+    loaded = load(tiny_card("gpt2", "byte_level"), "bfloat16")
+    questions = questions_for(loaded)[:1]
+    baseline = baseline_embedding(loaded, "pad")
+    passes = []
+
+    def linear(_, __, batch, prompts, labels, embeddings):
+        passes.append(embeddings.detach().double())
+        sums = (embeddings.float() * torch.arange(1, 1 + embeddings.shape[-1])).sum((1, 2))
+        return torch.stack([sums * (label + 1) for label in range(labels)], 1)[None].repeat(2, 1, 1)
+
+    monkeypatch.setattr(integrated, "forward_with_logits", linear)
+    (found,) = integrate(loaded, Prefix(loaded, ()), questions, STEPS, baseline)
+    end, start, *points = passes
+    points = torch.cat(points)
+    alphas = (torch.from_numpy(np.polynomial.legendre.leggauss(STEPS)[0]) + 1) / 2
+    exact = start + alphas[:, None, None] * (end - start)
+    off = (points - exact).abs() / torch.maximum(exact.abs(), (end - start).abs()).clamp(min=1e-9)
+    assert off.max() < 2**-8  # half a step of bfloat16
+    assert points[:, [0]].allclose(start[:, [0]])  # no content: not moved
+    places = [token.position for token in questions[0].prompt.content]
+    label = int(linear(None, None, None, 1, 3, end.float())[0, 0].argmax())
+    expected = (end - start)[0, places] * torch.arange(1, 1 + end.shape[-1]) * (label + 1)
+    assert np.allclose(found["ig_l1"], expected.abs().sum(-1), rtol=1e-5)
+    assert abs(float(found["completeness_error"][0])) < 1e-5 * float(expected.abs().sum())
 
 
 def test_baselines_are_the_padding_token_zeros_and_the_mean_embedding(tiny_loaded):

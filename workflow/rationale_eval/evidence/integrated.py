@@ -82,14 +82,16 @@ def integrate(
         left = forward_with_logits(loaded, prefix, batch, len(prompts), labels, start)
         difference = target_values(reached, pairs, of) - target_values(left, pairs, of)
     total = torch.zeros((len(prompts), *end.shape[1:]), dtype=torch.float32, device=loaded.device)
+    # In float32: the steps between bfloat16 numbers are wider than those between nodes. The model gets its own dtype.
+    line_start, line = start.float(), end.float() - start.float()
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     # Few rows leave the processor waiting for weights: several nodes go through the model together.
     together = max(1, PASS_TOKENS // batch.tokens.numel())
     for place in range(0, steps, together):
         chosen = range(place, min(place + together, steps))
         several = [replace(row, owner=row.owner + copy * len(prompts)) for copy in range(len(chosen)) for row in rows]
-        alphas = torch.tensor((nodes[chosen] + 1) / 2, dtype=end.dtype, device=loaded.device)[:, None, None, None]
-        points = (start + alphas * (end - start)).flatten(0, 1).requires_grad_()
+        alphas = torch.tensor((nodes[chosen] + 1) / 2, dtype=torch.float32, device=loaded.device)[:, None, None, None]
+        points = (line_start + alphas * line).flatten(0, 1).to(end.dtype).requires_grad_()
         found = forward_with_logits(
             loaded, prefix, collate(several, prefix, loaded), len(chosen) * len(prompts), labels, points
         )
@@ -97,7 +99,7 @@ def integrate(
         for weight, gradient in zip(weights[chosen] / 2, slopes.unflatten(0, (len(chosen), -1)), strict=True):
             total.index_add_(0, owners, float(weight) * gradient.float())
     first = [next(index for index, row in enumerate(rows) if row.owner == owner) for owner in range(len(prompts))]
-    attributions = total * (end - start)[first].float()
+    attributions = total * line[first]
     results = []
     for index, prompt in enumerate(prompts):
         mine = attributions[index, [token.position - prefix.length for token in prompt.content]]
