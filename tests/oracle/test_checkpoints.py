@@ -19,6 +19,7 @@ from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
 from rationale_eval.models.shots import draw
 from rationale_eval.models.task import load_task
+from safetensors.torch import load_file, save_file
 from training_runs import LONG, SPEC, methods
 
 
@@ -213,6 +214,31 @@ def test_lack_of_memory_stops_with_the_step_and_what_to_do(training, monkeypatch
     monkeypatch.setattr(training_loop, "take_step", failing)
     with pytest.raises(expected, match=message):
         training().epoch(1)
+
+
+def test_a_parameter_that_no_gradient_reached_has_no_moments_and_goes_on(training):
+    """As an expert that no row of an epoch was routed to."""
+    run = training()
+    settings, _, trainee = run.parts()
+    skipped, *others = trainee.parameters()
+    optimizer = make_optimizer(trainee, settings)
+    for name in others:
+        parameter = trainee.parameters()[name]
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    state.save(run.folder / "saved", trainee, optimizer, [], {})
+    settings, _, again = run.parts()
+    restored = make_optimizer(again, settings)
+    state.restore_optimizer(run.folder / "saved", again, restored)
+    before, after = optimizer.state, restored.state
+    assert not after[again.parameters()[skipped]]
+    for name in others:
+        expected, found = before[trainee.parameters()[name]], after[again.parameters()[name]]
+        assert all(torch.equal(expected[kind], found[kind]) for kind in ("step", "exp_avg", "exp_avg_sq"))
+    tensors = load_file(run.folder / "saved" / "optimizer.safetensors")
+    save_file(tensors | {"other/step": torch.ones(1)}, run.folder / "saved" / "optimizer.safetensors")
+    with pytest.raises(UserError, match="belongs to other parameters"):
+        state.restore_optimizer(run.folder / "saved", again, restored)
 
 
 @pytest.mark.parametrize("where", ["save_file", "write_table", "write_json"])

@@ -80,20 +80,23 @@ def _optimizer_tensors(trainee: Trainee, optimizer: torch.optim.Optimizer) -> di
 
 
 def restore_optimizer(folder: Path, trainee: Trainee, optimizer: torch.optim.Optimizer) -> None:
-    """Give ``optimizer`` the moments that are stored in the checkpoint ``folder``."""
+    """Give ``optimizer`` the moments that are stored in the checkpoint ``folder``.
+
+    A parameter that no gradient has reached yet (of an expert that no row was routed to, say) has none.
+    """
     stored = load_file(folder / "optimizer.safetensors")
     states: dict[str, dict[str, torch.Tensor]] = {}
     for key, value in stored.items():
         name, _, kind = key.rpartition("/")
         states.setdefault(name, {})[kind] = value
     names: dict[nn.Parameter, str] = {parameter: name for name, parameter in trainee.parameters().items()}
-    if set(states) != set(names.values()):
+    if not set(states) <= set(names.values()):
         raise UserError(f"{folder}: its optimizer state belongs to other parameters than those that are trained")
     # torch numbers the parameters through its groups; loading through its own method puts each on the right device.
     ordered = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
     optimizer.load_state_dict(
         {
-            "state": {index: states[name] for index, name in enumerate(ordered)},
+            "state": {index: states[name] for index, name in enumerate(ordered) if name in states},
             "param_groups": optimizer.state_dict()["param_groups"],
         }
     )
