@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ from rationale_eval.finetuning import state
 from rationale_eval.finetuning.course import plan
 from rationale_eval.finetuning.training import TrainedPrefix, make_optimizer, row_losses, take_step, train_epoch
 from rationale_eval.models.scoring import Prefix, score_labels, shared_prefix
+from rationale_eval.provenance import sha256_file
 from rationale_eval.tables import read_table
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from training_runs import LONG, SPEC, assert_same, methods, tensors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -206,12 +208,30 @@ def test_a_killed_job_started_again_gives_the_same_to_the_bit(training, capsys):
         ) == (read_table(whole / "history.parquet", state.HISTORY), ["epoch-1"])
 
 
-def test_a_step_checkpoint_of_another_run_is_not_continued(training, capsys, monkeypatch):
+def test_a_step_checkpoint_of_another_job_is_not_continued(training, capsys, monkeypatch):
+    """It has other settings, goes on from other weights, or was made by other code or in another precision."""
     run = training()
+    run.epoch(1)
     monkeypatch.setattr(state.StepCheckpoints, "remove", lambda self: None)
-    run.epoch(1, save_steps=2, learning_rate=0.02)
-    monkeypatch.undo()
     capsys.readouterr()
-    found = run.epoch(1, save_steps=2)
+    run.epoch(2, save_steps=2)
+    run.epoch(2, save_steps=2)
+    assert "going on after 6 steps" in capsys.readouterr().err
+    (folder,) = (run.folder / "run").glob(".epoch-2.step-*")
+    kept = state.read_card(folder)
+    changes = {"spec": {**kept["spec"], "alpha": 16}, "previous": "0" * 64, "code": "other", "dtype": "bfloat16"}
+    for key, value in (changes | {"device": "cuda", "epoch": 1, "seed": 4}).items():
+        (folder / "card.json").write_text(json.dumps(kept | {key: value}), encoding="utf-8")
+        assert state.StepCheckpoints(run.folder / "run" / "epoch-2").latest(kept) is None, key
+    # Epoch 1 is trained again and comes out otherwise, as on another machine.
+    (folder / "card.json").write_text(json.dumps(kept), encoding="utf-8")
+    first = run.folder / "run" / "epoch-1"
+    weights = {name: value + 0.01 for name, value in tensors(first).items()}
+    save_file(weights, first / "adapter_model.safetensors", metadata={"format": "pt"})
+    card = state.read_card(first)
+    card["weights"]["sha256"] = sha256_file(first / "adapter_model.safetensors")
+    (first / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    capsys.readouterr()
+    found = run.epoch(2, save_steps=2)
     assert "going on" not in capsys.readouterr().err
-    assert_same(tensors(found), tensors(run.epoch(1, "fresh")))
+    assert_same(tensors(found), tensors(run.epoch(2, "fresh", previous=first)))

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from rationale_eval.code_digest import stage_code
 from rationale_eval.corpora.instances import read_instances
 from rationale_eval.errors import UserError
 from rationale_eval.finetuning.adapters import make_trainable
@@ -83,11 +84,16 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
         "spec": settings.identity(),
         "data": data.digests(),
         "model": {name: loaded.card[name] for name in ("name", "files")},
+        "previous": None,
+        "code": stage_code("finetune"),
+        "dtype": loaded.dtype,
+        "device": loaded.device.type,
     }
 
     weights, steps_before = (arguments.previous[0] if arguments.previous else None), 0
     if weights is not None:
-        steps_before = int(check_previous(weights, facts)["steps"])
+        before = check_previous(weights, facts)
+        steps_before, facts["previous"] = int(before["steps"]), before["weights"]["sha256"]
     inside = StepCheckpoints(arguments.output)
     history: list[Record] = []
     if resumed := inside.latest(facts):

@@ -50,6 +50,9 @@ HISTORY = TableSchema(
 
 # What a checkpoint must have in common with the run that continues it.
 SAME_RUN = ("seed", "spec", "data", "model")
+# And what one inside an epoch must have in common with the job that goes on from it: the weights of the epoch before,
+# the code, and in what precision and on what device it computes.
+SAME_JOB = ("epoch", *SAME_RUN, "previous", "code", "dtype", "device")
 
 
 def save(
@@ -155,10 +158,10 @@ class StepCheckpoints:
             shutil.rmtree(path)
 
     def latest(self, facts: Mapping[str, Any]) -> tuple[Path, list[dict[str, Any]]] | None:
-        """The last checkpoint of this very epoch and run, with its history; those of others are ignored."""
+        """The last checkpoint of this very job, with its history; those of others are ignored."""
         for folder in reversed(self._folders()):
             card = read_card(folder)
-            if all(card.get(key) == facts[key] for key in ("epoch", *SAME_RUN)):
+            if all(card.get(key) == facts[key] for key in SAME_JOB):
                 history = read_table(folder / "history.parquet", HISTORY)
                 say(f"{folder}: going on after {len(history)} steps of this epoch")
                 return folder, history
