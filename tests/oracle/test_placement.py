@@ -16,6 +16,8 @@ from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import load
 from rationale_eval.models.placement import check_placed, spread
 from rationale_eval.models.scoring import Prefix
+from rationale_eval.models.stage_input import own_gpus
+from rationale_eval.shards import Shard
 
 PROMPTS = [(5, 6, 7, 8, 9), (5, 6, 7, 11, 12, 13, 14), (5, 6, 7, 20)]
 
@@ -61,10 +63,37 @@ def test_too_few_gpus_are_told(tiny_card, monkeypatch):
         load(tiny_card("llama", "byte_level"), "float32", gpus=4)
 
 
+def faked(monkeypatch, count):
+    """A machine of so many GPUs, of which the first is current until another is chosen."""
+    current = [0]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: current.__setitem__(0, number))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
+    memory = {number: 10 * (number + 1) for number in range(count)}
+    monkeypatch.setattr("accelerate.utils.get_max_memory", lambda: memory | {"cpu": 99})
+
+
 def test_only_the_first_gpus_are_taken(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr("accelerate.utils.get_max_memory", lambda: {0: 10, 1: 20, 2: 30, "cpu": 99})
+    faked(monkeypatch, 3)
     assert spread("large", 2) == {"device_map": "auto", "max_memory": {0: 10, 1: 20}}
+
+
+@pytest.mark.parametrize(
+    ("found", "gpus", "expected"),
+    [
+        (4, 2, [[0, 1], [2, 3], [0, 1]]),
+        (5, 2, [[0, 1], [2, 3], [0, 1]]),
+        (2, 2, [[0, 1], [0, 1], [0, 1]]),
+        (8, 3, [[0, 1, 2], [3, 4, 5], [0, 1, 2]]),
+    ],
+)
+def test_shards_spread_over_sets_of_gpus_in_turn(monkeypatch, found, gpus, expected):
+    taken = []
+    for number in (1, 2, 3):
+        faked(monkeypatch, found)
+        own_gpus(Shard(number, 3), gpus)
+        taken.append(list(spread("large", gpus)["max_memory"]))
+    assert taken == expected
 
 
 def test_a_model_that_does_not_fit_is_told():

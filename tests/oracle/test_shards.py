@@ -12,7 +12,7 @@ import yaml
 from rationale_eval import config_checks, merge
 from rationale_eval.__main__ import STAGES
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
-from rationale_eval.models.stage_input import own_gpu
+from rationale_eval.models.stage_input import own_gpus
 from rationale_eval.rationales.schema import RATIONALES, rationale_row
 from rationale_eval.shards import parse
 from rationale_eval.study import StudyPlan
@@ -159,5 +159,5 @@ def test_shards_on_one_machine_use_its_gpus_in_turn(shard, seen, expected, monke
     chosen = []
     monkeypatch.setattr("torch.cuda.device_count", lambda: seen)
     monkeypatch.setattr("torch.cuda.set_device", chosen.append)
-    own_gpu(parse(shard))
+    own_gpus(parse(shard), 1)
     assert chosen == expected

@@ -42,7 +42,7 @@ from rationale_eval.models.batching import run
 from rationale_eval.models.encoding import Prompt, PromptEncoder
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.scoring import Prefix, shared_prefix
-from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpu
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpus
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
 from rationale_eval.models.variants import score_variants
@@ -184,7 +184,7 @@ def main(argv: list[str]) -> None:
     add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="output: the attributions (Parquet)")
     args = parser.parse_args(argv)
-    own_gpu(args.shard)
+    own_gpus(args.shard, args.gpus)
     spec = json.loads(args.spec)
     instances, task = read_instances(args.test), task_from_slice(spec["task"])
     check_instances(instances, task, args.test)

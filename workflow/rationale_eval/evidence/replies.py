@@ -25,7 +25,7 @@ from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.sampling import Sampling
 from rationale_eval.models.scoring import Prefix, shared_tokens
-from rationale_eval.models.stage_input import add_model_arguments, own_gpu
+from rationale_eval.models.stage_input import add_model_arguments, own_gpus
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.models.task_input import add_shots_argument
 from rationale_eval.progress import say
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> None:
     add_model_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, help="output: the replies (Parquet)")
     args = parser.parse_args(argv)
-    own_gpu(args.shard)
+    own_gpus(args.shard, args.gpus)
     spec = json.loads(args.spec)
 
     task = task_from_slice(spec["task"])

@@ -19,7 +19,7 @@ from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
 from rationale_eval.models.loading import load
-from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpu
+from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpus
 from rationale_eval.models.task_input import add_shots_argument, shots_of
 from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--rationales", type=Path, nargs="+", required=True, help="one table for each of the methods")
     parser.add_argument("--output", type=Path, required=True, help="output: perturbation scores (Parquet)")
     args = parser.parse_args(argv)
-    own_gpu(args.shard)
+    own_gpus(args.shard, args.gpus)
     spec = json.loads(args.spec)
     instances = {instance.id: instance for instance in read_instances(args.test)}
     # By instance, so that shards make the same table.

@@ -56,7 +56,7 @@ class LoadedModel:
 def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: int = 1) -> LoadedModel:
     """Load the model that ``card_path`` describes onto the GPU if there is one, else the CPU.
 
-    With ``gpus`` > 1 and a GPU its layers are spread over the first so many; its inputs and scores are on the first.
+    With ``gpus`` > 1 and a GPU its layers are spread over so many from the current one on, which has inputs and scores.
 
     ``dtype`` "auto" is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is many times slower. ``checkpoint`` is
     the folder of a fine-tuned checkpoint of this model: its weights, or its adapter, which stays active and is not

@@ -11,7 +11,7 @@ from rationale_eval.errors import UserError
 
 
 def spread(name: str, gpus: int) -> dict[str, Any]:
-    """Arguments of ``from_pretrained`` that spread model ``name`` over the first ``gpus`` GPUs, and nothing else.
+    """Arguments of ``from_pretrained`` that spread model ``name`` over ``gpus`` GPUs from the current one on.
 
     Raises ``UserError`` if there are fewer.
     """
@@ -19,8 +19,8 @@ def spread(name: str, gpus: int) -> dict[str, Any]:
 
     if (found := torch.cuda.device_count()) < gpus:
         raise UserError(f"models.{name}.gpus is {gpus}, but this job sees {found} of them; lower it or ask for more")
-    free = get_max_memory()
-    return {"device_map": "auto", "max_memory": {index: free[index] for index in range(gpus)}}
+    free, first = get_max_memory(), torch.cuda.current_device()
+    return {"device_map": "auto", "max_memory": {index: free[index] for index in range(first, first + gpus)}}
 
 
 def check_placed(name: str, placed: Mapping[str, Any]) -> None:

@@ -33,7 +33,11 @@ def encoder_of(spec: Mapping[str, Any], task: Task, loaded: LoadedModel, shots: 
     return PromptEncoder(loaded.tokenizer, task, asking["system_prompt"], asking["prompt_style"], shots)
 
 
-def own_gpu(shard: Shard) -> None:
-    """Where a job sees several GPUs, let shards use them in turn; a cluster shows each job its own alone."""
+def own_gpus(shard: Shard, gpus: int) -> None:
+    """Where a job sees more GPUs than the ``gpus`` of its model, let shards use them in turn, from the current one on.
+
+    A cluster shows each job its own alone.
+    """
     if shard.count > 1 and (seen := torch.cuda.device_count()) > 1:
-        torch.cuda.set_device((shard.number - 1) % seen)
+        # Whole sets of them; where there is not even one, loading says so.
+        torch.cuda.set_device((shard.number - 1) * gpus % max(gpus, seen - seen % gpus))
