@@ -36,8 +36,16 @@ class LoadedModel:
 
     @property
     def max_length(self) -> int:
-        """The number of positions the model was made for."""
-        return int(self.model.config.get_text_config().max_position_embeddings)
+        """The number of positions the model was made for. Raises ``UserError`` where its config.json does not say."""
+        config = self.model.config.get_text_config()
+        # Models without embeddings of positions (ALiBi) have names of their own for the length they were trained on.
+        for name in ("max_position_embeddings", "max_seq_len", "seq_length"):
+            if found := getattr(config, name, None):
+                return int(found)
+        raise UserError(
+            f"models.{self.card['name']}: its config.json does not say how long a text may be; add "
+            "max_position_embeddings, the number of tokens, to it"
+        )
 
     def context(self) -> dict[str, Any]:
         """What a computed number depends on besides its input: for the memo's key and the provenance."""
