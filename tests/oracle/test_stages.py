@@ -7,9 +7,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from model_cells import RATIONALE, TEXTS, Naive, instance, naive, shown
+from model_cells import RATIONALE, TEXTS, Naive, instance, naive, scored, shown
 from rationale_eval.errors import UserError
 from rationale_eval.faithfulness.schema import ALL, LEFT_OUT, RANDOM, WHOLE
+from rationale_eval.provenance import sha256_file
 from rationale_eval.rationales.budgets import top
 from rationale_eval.rationales.reference import random_scores
 from rationale_eval.rationales.schema import rationale_row
@@ -92,6 +93,15 @@ def test_the_provenance_names_model_versions_and_an_example(cell_of):
     assert {"torch", "transformers"} <= set(found["versions"])
     assert "Text: A warm and elegant concert." in found["example_prompt"]
     assert (found["dtype"], found["device"]) == ("float32", "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_the_provenance_names_the_solved_examples(cell_of):
+    cell = cell_of()
+    cell.evidence("a", shots=2)
+    cell.perturb("b", {"m": [scored("warm", [0.1] * 5)]}, shots=2)
+    expected = sha256_file(cell.train)
+    for table in ("a/predictions.parquet", "a/gradients.parquet", "b/out.parquet"):
+        assert read_provenance(cell.folder / table)["inputs"]["shots"]["sha256"] == expected, table
 
 
 def test_a_model_with_capped_attention_keeps_it_when_only_gradients_are_wanted(cell_of, assert_close):

@@ -16,7 +16,7 @@ from rationale_eval.faithfulness.announcement import perturbed_task
 from rationale_eval.faithfulness.inputs import perturbed_inputs
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import PERTURBATIONS
-from rationale_eval.models.task_input import add_shots_argument, shots_of
+from rationale_eval.models.task_input import add_shots_argument, shots_input, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import read_table, write_table
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
     outcomes = ask_all("perturb", requests, args.memo, settings_of(spec, args.limits))
     read = {key: classifier.read(outcome, args.limits["name"]) for key, outcome in outcomes.items()}
     rows = [row if masked is None else row | read[row["id"], masked] for row, masked in wanted]
-    sources = {"test": args.test, "predictions": args.predictions}
+    sources = {"test": args.test, "predictions": args.predictions, **shots_input(args)}
     sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
     made = provenance("perturb_api", spec, sources, ("openai",), served=served(outcomes))
     write_table(args.output, rows, PERTURBATIONS, made)

@@ -17,7 +17,7 @@ from rationale_eval.apis.classification import Classifier, add_api_arguments, se
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.models.task import Task, task_from_slice
-from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_input, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
     made = provenance(
         "predictions_api",
         spec,
-        {"test": args.test},
+        {"test": args.test, **shots_input(args)},
         ("openai",),
         served=served(outcomes),
         example_prompt="\n\n".join(f"{part['role']}: {part['content']}" for part in example),

@@ -19,7 +19,7 @@ from rationale_eval.evidence.asked import conversations_of
 from rationale_eval.evidence.conversations import Conversation, follow_up
 from rationale_eval.evidence.reply_schema import REPLIES
 from rationale_eval.models.task import task_from_slice
-from rationale_eval.models.task_input import add_shots_argument
+from rationale_eval.models.task_input import add_shots_argument, shots_input
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -104,8 +104,7 @@ def main(argv: list[str]) -> None:
         }
         for place, outcome in ask_all("answers", puts, args.memo, settings).items():
             rows[place]["answer"] = classifier.read(outcome, args.limits["name"])["predicted"]
-    inputs = {"test": args.test, "predictions": args.predictions}
-    inputs |= dict(zip(("shots",), args.shots, strict=False))
+    inputs = {"test": args.test, "predictions": args.predictions, **shots_input(args)}
     write_table(
         args.output, rows, REPLIES, provenance("replies_api", spec, inputs, ("openai",), served=served(outcomes))
     )

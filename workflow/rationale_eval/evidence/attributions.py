@@ -44,7 +44,7 @@ from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpus
 from rationale_eval.models.task import task_from_slice
-from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_input, shots_of
 from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
@@ -198,7 +198,7 @@ def main(argv: list[str]) -> None:
         rows = ablation_rows(instances, questions, status, loaded, encoder, args, spec)
     else:
         rows = token_rows(instances, questions, status, loaded, args, spec)
-    inputs = {"test": args.test, "model": args.model}
+    inputs = {"test": args.test, "model": args.model, **shots_input(args)}
     made = provenance("attributions", spec, inputs, **loaded.context())
     write_table(args.output, rows, schema_of(spec["kind"]), made)
     say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")

@@ -27,7 +27,7 @@ from rationale_eval.models.sampling import Sampling
 from rationale_eval.models.scoring import Prefix, shared_tokens
 from rationale_eval.models.stage_input import add_model_arguments, own_gpus
 from rationale_eval.models.task import task_from_slice
-from rationale_eval.models.task_input import add_shots_argument
+from rationale_eval.models.task_input import add_shots_argument, shots_input
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -141,7 +141,6 @@ def main(argv: list[str]) -> None:
         ]
         for place, answer in zip(replied, answers(questions, task, renderer, loaded, args.memo, batch), strict=True):
             rows[place]["answer"] = answer
-    inputs = {"test": args.test, "predictions": args.predictions, "model": args.model}
-    inputs |= dict(zip(("shots",), args.shots, strict=False))
+    inputs = {"test": args.test, "predictions": args.predictions, "model": args.model, **shots_input(args)}
     write_table(args.output, rows, REPLIES, provenance("replies", spec, inputs, **loaded.context()))
     say(f"{args.output}: {len(rows)} rows, ended by {dict(Counter(row['finish'] for row in rows))}")

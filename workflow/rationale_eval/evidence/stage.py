@@ -34,7 +34,7 @@ from rationale_eval.models.loading import load
 from rationale_eval.models.scoring import Prefix, shared_prefix
 from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpus
 from rationale_eval.models.task import Task, task_from_slice
-from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_of
+from rationale_eval.models.task_input import add_shots_argument, check_instances, shots_input, shots_of
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.tables import write_table
@@ -122,7 +122,7 @@ def main(argv: list[str]) -> None:
             for question, state in zip(questions, status, strict=True)
         ]
 
-    inputs = {"test": args.test, "model": args.model}
+    inputs = {"test": args.test, "model": args.model, **shots_input(args)}
     example = prompts[0] if prompts else None
     made = provenance(
         "evidence",

@@ -20,7 +20,7 @@ from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.faithfulness.schema import OK, PERTURBATIONS
 from rationale_eval.models.loading import load
 from rationale_eval.models.stage_input import add_model_arguments, encoder_of, own_gpus
-from rationale_eval.models.task_input import add_shots_argument, shots_of
+from rationale_eval.models.task_input import add_shots_argument, shots_input, shots_of
 from rationale_eval.models.variants import score_variants
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
@@ -73,7 +73,7 @@ def main(argv: list[str]) -> None:
             else:
                 row |= {"scores": found, "predicted": task.labels[int(np.argmax(found))]}
         rows.append(row)
-    sources = {"test": args.test, "model": args.model}
+    sources = {"test": args.test, "model": args.model, **shots_input(args)}
     sources |= dict(zip((method["name"] for method in spec["methods"]), args.rationales, strict=True))
     write_table(args.output, rows, PERTURBATIONS, provenance("perturb", spec, sources, **loaded.context()))
     say(f"{args.output}: {len(rows)} rows, {dict(Counter(row['status'] for row in rows))}")

@@ -18,6 +18,11 @@ def add_shots_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shots", type=Path, nargs="*", default=[], help="train instances (Parquet), for few-shot")
 
 
+def shots_input(args: argparse.Namespace) -> dict[str, Path]:
+    """The table of solved examples, where there are any, as an input for the provenance."""
+    return dict(zip(("shots",), args.shots, strict=False))
+
+
 def shots_of(spec: Mapping[str, Any], task: Task, tables: Sequence[Path]) -> list[Shot]:
     """The solved examples that ``spec["shots"]`` (count, seed) asks for, from the one table of train instances.
 
