@@ -1,4 +1,7 @@
-"""Generation of many replies at a time: greedy, equal token for token to one prompt at a time, or sampled.
+"""Generation of many replies at a time, greedy or sampled.
+
+Greedy replies equal those to one prompt at a time token for token on a CPU in float32; elsewhere rounding depends on
+the batch, and two tokens that are nearly alike may change places.
 
 A fixed number of replies grows side by side. Where some are done, prompts that wait take their places, so that a long
 reply does not keep the others waiting, nor leave the pass that it needs for each token to itself.
