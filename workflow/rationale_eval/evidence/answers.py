@@ -57,5 +57,4 @@ def _prompt(
     except TurnAlteredError:
         return None
     (prompt,) = PromptEncoder.of(chat, task).encode([fields])
-    longest = len(prompt.tokens) + max(map(len, prompt.labels))
-    return None if longest > loaded.max_length else prompt
+    return prompt if prompt.fits(loaded.max_length) else None

@@ -33,5 +33,4 @@ def prompt_status(prompt: Prompt, loaded: LoadedModel) -> str:
     """Whether the prompt can be put to the model."""
     if prompt.markup:
         return MARKUP
-    longest = len(prompt.tokens) + max(map(len, prompt.labels))
-    return TOO_LONG if longest > loaded.max_length else OK
+    return OK if prompt.fits(loaded.max_length) else TOO_LONG

@@ -114,7 +114,7 @@ def prepare(
         for row, prompt in zip(rows, prompts, strict=True):
             if prompt.markup:
                 skipped["chat_markup"] += 1
-            elif len(prompt.tokens) + max(map(len, prompt.labels)) > max_length:
+            elif not prompt.fits(max_length):
                 skipped["too_long"] += 1
             else:
                 encoded[-1].append(Example(row.id, prompt, task.labels.index(row.label)))

@@ -39,6 +39,10 @@ class Prompt:
     labels: tuple[tuple[int, ...], ...]
     markup: bool
 
+    def fits(self, max_length: int) -> bool:
+        """Whether the prompt and its longest verbaliser are within ``max_length`` positions."""
+        return len(self.tokens) + max(map(len, self.labels)) <= max_length
+
 
 class PromptEncoder:
     """Turns the fields of instances into classification prompts.

@@ -137,11 +137,6 @@ def score_trees(loaded: LoadedModel, prefix: Prefix, prompts: Sequence[Prompt], 
         return read_targets(loaded, prefix, batch, targets, (len(prompts), len(prompts[0].labels)))
 
 
-def fits(prompt: Prompt, loaded: LoadedModel) -> bool:
-    """Whether prompt and verbalisers are within the positions of the model."""
-    return len(prompt.tokens) + max(map(len, prompt.labels)) <= loaded.max_length
-
-
 def score_variants(
     what: str, prompts: Sequence[Prompt], loaded: LoadedModel, args: argparse.Namespace, logits: bool = False
 ) -> list[np.ndarray | None]:
@@ -153,7 +148,7 @@ def score_variants(
     were scored. ``args`` are those of ``add_model_arguments``.
     """
     keys = [digest([prompt.tokens, prompt.labels]) for prompt in prompts]
-    unique = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if fits(prompt, loaded)}
+    unique = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if prompt.fits(loaded.max_length)}
     shared = shared_prefix(list(unique.values()), before_content=False)
     prefix = Prefix(loaded, shared)
     context: dict[str, Any] = {"code": memo_code("perturb"), **loaded.context()}

@@ -89,7 +89,6 @@ class Words:
         self._ends: set[int] = set()
         self._inner: set[int] = set()
         field, offset = 0, 0
-        self.count = len(instance.words)
         self.lettered: set[int] = set()
         for index, place in enumerate(instance.words):
             word = normalised(instance.text(place))

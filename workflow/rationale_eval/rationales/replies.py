@@ -75,8 +75,8 @@ class Parsed:
     """What a reply lists.
 
     ``order`` holds indices into the instance's words in the order of first mention. ``mentioned`` counts the items of
-    the reply, ``repeated`` those that name only words already named, ``hallucinated`` holds (normalised) each item, or
-    the part of it, that is in no field of the instance. ``copied`` is true when all words are selected.
+    the reply, ``hallucinated`` holds (normalised) each item, or the part of it, that is in no field of the instance.
+    ``copied`` is true when all words are selected.
 
     ``outcome``: ``empty`` (no text), ``refusal`` (nothing matched, and words that refuse), ``truncated`` (cut off by
     the token limit; what stands before is parsed, a last item that was cut counts only if it matches as it stands),
@@ -87,7 +87,6 @@ class Parsed:
     order: tuple[int, ...]
     mentioned: int
     hallucinated: tuple[str, ...]
-    repeated: int
     copied: bool
 
 
@@ -103,22 +102,19 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
     """Read ``reply``; ``finished`` is False where generation was cut off by the token limit."""
     text = cleaned(reply)
     if not text.strip():
-        return Parsed(EMPTY, (), 0, (), 0, False)
+        return Parsed(EMPTY, (), 0, (), False)
     words = Words(instance)
     items = _Reader(words, finished).items(text)
     if not finished and items and text.endswith(items[-1].text) and not words.occurrences(items[-1].text):
         items.pop()
     shown = Words(with_all_fields(instance))
     selection = Selection(words)
-    hallucinated, unmatched, repeated = [], 0, 0
+    hallucinated, unmatched = [], 0
     for item in items:
-        before = len(selection.order)
         if select(item, words, selection):
             unmatched += 1
             if missing := select(item, shown, Selection(shown)):
                 hallucinated.append(missing)
-        elif len(selection.order) == before:
-            repeated += 1
     if not selection.order and refuses(text):
         outcome = REFUSAL
     elif not finished:
@@ -128,7 +124,7 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
     else:
         outcome = PARTLY if unmatched else OK
     covered = bool(selection.order) and selection.covers_all()
-    return Parsed(outcome, tuple(selection.order), len(items), tuple(hallucinated), repeated, covered)
+    return Parsed(outcome, tuple(selection.order), len(items), tuple(hallucinated), covered)
 
 
 def refuses(text: str) -> bool:

@@ -65,22 +65,20 @@ def parse_scored_reply(reply: str, instance: Instance, finished: bool) -> tuple[
     scores = [0.0] * len(instance.words)
     text = cleaned(reply)
     if not text.strip():
-        return Parsed(EMPTY, (), 0, (), 0, False), scores
+        return Parsed(EMPTY, (), 0, (), False), scores
     if not finished:
         # A number that was cut off is another number.
         text = text[: max(text.rfind(mark) for mark in "\n,;}])") + 1]
     words, shown = Words(instance), Words(with_all_fields(instance))
     pairs = list(_pairs(text, words))
     selection = Selection(words)
-    hallucinated, unmatched, repeated = [], 0, 0
+    hallucinated, unmatched = [], 0
     for name, value in pairs:
         item, before = Item(name), len(selection.order)
         if select(item, words, selection):
             unmatched += 1
             if missing := select(item, shown, Selection(shown)):
                 hallucinated.append(missing)
-        elif len(selection.order) == before:
-            repeated += 1
         for index in selection.order[before:]:
             scores[index] = value
     if not selection.order and refuses(text):
@@ -92,7 +90,7 @@ def parse_scored_reply(reply: str, instance: Instance, finished: bool) -> tuple[
     else:
         outcome = PARTLY if unmatched else OK
     covered = bool(selection.order) and selection.covers_all()
-    return Parsed(outcome, tuple(selection.order), len(pairs), tuple(hallucinated), repeated, covered), scores
+    return Parsed(outcome, tuple(selection.order), len(pairs), tuple(hallucinated), covered), scores
 
 
 def _pairs(text: str, words: Words) -> Iterator[Pair]:
