@@ -58,12 +58,14 @@ class Measured:
     """What a comparison by instance needs of one cell.
 
     ``correct`` is as in ``correctness``; ``values`` holds for each of ``PAIRED`` its values, indexed by method, budget
-    and id, samples averaged, where it could be computed; ``majority_share`` is that of the most predicted label.
+    and id, samples averaged, where it could be computed; ``majority_share`` is that of the most predicted label;
+    ``unpredicted`` counts the instances without a prediction, which are in neither.
     """
 
     correct: pd.Series
     values: Mapping[str, pd.Series]
     majority_share: float | None
+    unpredicted: int = 0
 
 
 def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: pd.DataFrame) -> Measured:
@@ -73,7 +75,9 @@ def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: p
         frame = faithfulness if measure == "flip" else alignment
         known = frame[frame[measure].notna()]
         found[measure] = known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
-    return Measured(correctness(predictions), found, majority(predictions["predicted"].dropna().to_list())[1])
+    predicted = predictions["predicted"]
+    share = majority(predicted.dropna().to_list())[1]
+    return Measured(correctness(predictions), found, share, int(predicted.isna().sum()))
 
 
 def read_measured(cell: Cell, results: Path, methods: Iterable[str]) -> Measured:
