@@ -22,7 +22,9 @@ PAIRED = ("f1", "f1_corrected", "flip")
 
 def status_counts(frame: pd.DataFrame) -> Row:
     """``instances`` and ``status_…``: instances by status; one of whose samples any is ok counts as ok."""
-    by_instance = frame.groupby("id")["status"].agg(lambda found: OK if OK in set(found) else found.iloc[0])
+    known = frame.loc[frame["status"] == OK, "id"]
+    by_instance = frame.drop_duplicates("id").set_index("id")["status"]
+    by_instance = by_instance.mask(by_instance.index.isin(known), OK)
     return {"instances": len(by_instance)} | {
         f"status_{status}": int(count) for status, count in by_instance.value_counts().items()
     }
