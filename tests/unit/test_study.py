@@ -146,7 +146,8 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["faithfulness", "leave_one_out"], True, {"perturbation"}),
         (["models", MODEL, "system_prompt"], "Be brief.", ASKED),
         (["models", MODEL, "prompt_style"], "completion", ASKED),
-        (["models", MODEL, "licence"], "MIT", {"model"}),
+        (["models", MODEL, "licence"], "MIT", {"page"}),
+        (["models", MODEL, "citation"], "Someone (2025)", {"page"}),
         # A question about words is put without solved examples.
         (["tasks", "sentiment", "shots"], 2, {"finetuning", "evidence", *MASKED}),
         (["tasks", "sentiment", "shots_seed"], 1, {"finetuning", "evidence", *MASKED}),

@@ -112,6 +112,12 @@ EDITS = {
         {"fetch_hub": 1, "model": 1, **TRAINED, "report_page": 1},
     ),
     "a plugin that nothing uses": ("config.yaml", "plugins: []", "plugins: [own.py]", {}),
+    "what a model is": (
+        "configs/smoke.yaml",
+        "dtype: float32",
+        "dtype: float32\n    licence: none\n    citation: nobody",
+        {"report_page": 1},
+    ),
     "what a corpus is": ("configs/smoke.yaml", "Made-up sentences.", "Sentences.", {"corpus_card": 1, **CARDS}),
     "learning rate": (
         "configs/smoke.yaml",

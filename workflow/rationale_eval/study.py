@@ -161,20 +161,16 @@ class StudyPlan:
         return self._shots(corpus)["count"] > 0
 
     def model(self, name: str) -> str:
-        """Slice of the preparation of a model, or of the card of one behind an API."""
+        """Slice of the preparation of a model, or of the card of one behind an API.
+
+        Not its licence and citation, which the page alone reads: correcting one must not train a checkpoint anew.
+        """
         entry = self.config.models[name]
         if isinstance(entry, ApiModel):
             source: dict[str, Any] = entry.source.model_dump(include={"api", "model"})
         else:
             source = self.sources.described(entry)
-        return canonical(
-            {
-                "name": name,
-                "source": source,
-                "licence": entry.licence,
-                "citation": entry.citation,
-            }
-        )
+        return canonical({"name": name, "source": source})
 
     def _asking(self, model: str) -> dict[str, Any]:
         entry = self.config.models[model]

@@ -91,6 +91,10 @@ class ReportSlices:
             "operators": self._plan.masking.operators,
             "planted": bool(self._plan.planted_cells),
             "tasks": {corpus: self._plan.task_slice(corpus) for corpus in self._plan.study.corpora},
+            "models": {
+                model: self._plan.config.models[model].model_dump(include={"licence", "citation"})
+                for model in self._plan.study.models
+            },
         }
         return canonical(self._compared() | about)
 
