@@ -79,7 +79,6 @@ def settings(args: argparse.Namespace) -> Any:
         gradient_checkpointing=args.gradient_checkpointing,
         validation_rows=0,
         balance="none",
-        save_steps=None,
         dtype="auto",
         system_prompt=None,
         prompt_style="auto",

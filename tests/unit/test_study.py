@@ -158,6 +158,7 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["corpora", "e_snli", "aggregation"], "union", set()),
         (["methods", "prompt_guided", "max_words"], 10, {"guided", "figures", *REPORTED}),
         (["finetuning", "rank"], 4, {"finetuning"}),
+        (["finetuning", "save_steps"], 5, set()),
         (["study", "title"], "Another", {"page", "explorer"}),
         (["interval", "level"], 0.9, {"tables", "measure tables", "sensitivity", "page", "latex"}),
         (["study", "main_budget"], "top_ratio_20", {"figures", "perturbation", "deleted", *REPORTED, *TYPESET}),

@@ -62,6 +62,7 @@ EDITS = {
     "comment in config": ("config.yaml", "operator: replace # or: delete", "operator: replace # said again", {}),
     "batch size": ("config.yaml", "batch_rows: 16", "batch_rows: 4", {}),
     "shards": ("config.yaml", "shards: 1", "shards: 7", {}),
+    "saving within an epoch": ("config.yaml", "save_steps: null", "save_steps: 5", {}),
     "memory of a job": ("config.yaml", "mem_mb: 6000", "mem_mb: 9000", {}),
     "memo folder": ("config.yaml", "memo_dir: memo", "memo_dir: elsewhere", {}),
     "a corpus that is not in the study": ("config.yaml", "test_rows: 48", "test_rows: 49", {}),

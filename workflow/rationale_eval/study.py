@@ -291,7 +291,7 @@ class StudyPlan:
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
         asked = {**self._asking(model)["asking"], "task": self.task_slice(corpus), "shots": self._shots(corpus)}
-        return canonical(asked | self.config.finetuning.model_dump())
+        return canonical(asked | self.config.finetuning.model_dump(exclude={"save_steps"}))
 
     def budgets(self) -> dict[str, Any]:
         """The study's budgets, by name."""
