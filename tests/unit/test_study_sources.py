@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from rationale_eval.config import Config
+from rationale_eval.corpora.archive import open_members
+from rationale_eval.errors import UserError
 from rationale_eval.study_sources import Sources
 
 ROOT = Path(__file__).parents[2]
@@ -179,6 +182,30 @@ def test_of_a_folder_a_corpus_depends_on_the_files_that_it_reads() -> None:
     assert made.inputs(entry) == ["t/snippets.tsv", "t/lexicon.tsv"]
     made, entry = of_corpus({**TABLE, "archive": ["data.zip", "inner.tar"], "source": {"path": "t"}})
     assert made.inputs(entry) == ["t/data.zip"]
+
+
+def test_a_corpus_depends_on_exactly_the_files_that_the_reader_opens() -> None:
+    files("t/in/deep/train.csv", "t/fold[1]/train.csv", "t/test[1].csv", "t/test1.csv", "elsewhere/train.csv")
+    Path("t/link").symlink_to(Path("elsewhere").absolute())
+    Path("t/gone/train.csv").parent.mkdir()
+    Path("t/gone/train.csv").symlink_to("nowhere")
+    cases = {
+        "in/*.csv": ["t/in/deep/train.csv"],  # a star goes through folders
+        "fold[1]/train.csv": ["t/fold[1]/train.csv"],  # a path written out
+        "./link/train.csv": ["t/link/train.csv"],
+        "li*/*.csv": ["t/link/train.csv"],
+        "test[1].csv": ["t/test1.csv", "t/test[1].csv"],
+    }
+    for pattern, expected in cases.items():
+        made, entry = of_corpus({**TABLE, "train": [pattern], "test": [pattern], "source": {"path": "t"}})
+        assert made.inputs(entry) == expected, pattern
+        assert [where for where, _ in open_members(Path("t"), [], [pattern])] == expected, pattern
+    # The message on what matches nothing, or is no file, is the reader's.
+    for pattern in ("/t/*.csv", "gone/train.csv"):
+        made, entry = of_corpus({**TABLE, "train": [pattern], "test": [pattern], "source": {"path": "t"}})
+        assert made.inputs(entry) == ["t"]
+        with pytest.raises(UserError, match=re.escape(pattern)):
+            list(open_members(Path("t"), [], [pattern]))
 
 
 def test_of_an_eraser_folder_a_corpus_depends_on_rows_and_documents() -> None:

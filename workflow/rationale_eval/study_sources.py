@@ -11,6 +11,9 @@ from typing import Any
 from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
 from rationale_eval.config_models import HubModel, Model
+from rationale_eval.corpora.archive import matches
+from rationale_eval.corpora.containers import folder_entries
+from rationale_eval.corpora.eraser import documents_pattern
 from rationale_eval.models.prepare import model_files
 from rationale_eval.sources.card import HUB_CARD
 
@@ -134,8 +137,8 @@ def _corpus_files(folder: Path, entry: Any) -> list[str]:
         return sorted(str(path) for path in folder.rglob("*") if path.is_file())
     patterns = [*entry.train, *entry.test]
     if isinstance(entry, Eraser):
-        patterns += [entry.docs, f"{entry.docs}/*"]
-    # As in the archives, a pattern without a folder is about the name alone.
-    found = {path for pattern in patterns for path in folder.glob(pattern if "/" in pattern else f"**/{pattern}")}
-    # What is missing is named all the same, so that the message is the reader's.
-    return sorted(str(path) for path in found if path.is_file()) or [str(folder)]
+        patterns.append(documents_pattern(entry.docs))
+    # What cannot be read is left to the reader, whose message says more.
+    names = [name for name, file in folder_entries(folder).items() if file.fault is None]
+    found = [name for name in names if any(matches(name, pattern) for pattern in patterns)]
+    return sorted(str(folder / name) for name in found) or [str(folder)]

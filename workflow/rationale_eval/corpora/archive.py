@@ -67,6 +67,13 @@ def read_member(source: Path, inner: Sequence[str], member: str) -> bytes:
         return stream.read()
 
 
+def matches(name: str, pattern: str) -> bool:
+    """Whether the file ``name``, a path inside a source, is one that ``pattern`` of ``open_members`` is about."""
+    pattern = pattern.removeprefix("./")
+    candidate = name if "/" in pattern else name.rpartition("/")[2]
+    return candidate == pattern or fnmatchcase(candidate, pattern)
+
+
 @contextmanager
 def _opened(source: Path, inner: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Entry]]]:
     """The name for messages and the entries of ``source`` or of the last archive of ``inner``."""
@@ -100,17 +107,11 @@ def _entry(entries: Mapping[str, Entry], path: str, place: str) -> Entry:
 def _matching(entries: Mapping[str, Entry], patterns: Sequence[str], place: str) -> list[str]:
     found = set()
     for pattern in patterns:
-        whole = pattern.removeprefix("./")
-        names = [name for name in entries if _matches(name, whole)]
+        names = [name for name in entries if matches(name, pattern)]
         if not names:
             raise UserError(f"{place}: no file in it matches {pattern!r}{_examples(entries)}")
         found.update(names)
     return sorted(found)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    candidate = name if "/" in pattern else name.rpartition("/")[2]
-    return candidate == pattern or fnmatchcase(candidate, pattern)
 
 
 def _examples(entries: Mapping[str, Entry]) -> str:
