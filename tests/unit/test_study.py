@@ -205,6 +205,14 @@ def test_an_edit_of_a_prompt_changes_what_asks_it(
     assert {name for name, text in slices(raw).items() if text != before[name]} == changed
 
 
+def test_which_files_have_the_train_rows_is_nothing_to_the_test_rows(raw: dict[str, Any]) -> None:
+    before = StudyPlan(parse(raw))
+    raw["corpora"]["e_snli"] = raw["corpora"]["e_snli"] | {"train": ["esnli_train_1.csv"]}
+    after = StudyPlan(parse(raw))
+    assert after.corpus("e_snli", "train") != before.corpus("e_snli", "train")
+    assert after.corpus("e_snli", "test") == before.corpus("e_snli", "test")
+
+
 def test_swapping_two_numbers_changes_the_slice(raw: dict[str, Any]) -> None:
     before = StudyPlan(parse(raw)).corpus("tweets", "test")
     corpus = raw["corpora"]["tweets"] = dict(raw["corpora"]["tweets"])

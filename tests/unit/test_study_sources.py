@@ -184,6 +184,17 @@ def test_of_a_folder_a_corpus_depends_on_the_files_that_it_reads() -> None:
     assert made.inputs(entry) == ["t/data.zip"]
 
 
+@pytest.mark.parametrize("source", [{"path": "t"}, {"url": "https://a.b/t", "files": {"a.csv": SHA, "b.csv": SHA}}])
+def test_test_rows_depend_on_no_file_of_train_rows(source: dict[str, Any]) -> None:
+    files("t/a.csv", "t/b.csv")
+    made, entry = of_corpus({**TABLE, "train": ["a.csv"], "test": ["b.csv"], "source": source})
+    read = {side: [Path(file).name for file in made.inputs(entry, side)] for side in ("train", "test")}
+    # A text that is on both sides is left out of the train rows.
+    assert read == {"train": ["a.csv", "b.csv"], "test": ["b.csv"]}
+    made, entry = of_corpus({**TABLE, "train": ["*.csv"], "test": ["*.csv"], "test_share": 0.5, "source": source})
+    assert [Path(file).name for file in made.inputs(entry, "test")] == ["a.csv", "b.csv"]
+
+
 def test_a_corpus_depends_on_exactly_the_files_that_the_reader_opens() -> None:
     files("t/in/deep/train.csv", "t/fold[1]/train.csv", "t/test[1].csv", "t/test1.csv", "elsewhere/train.csv")
     Path("t/link").symlink_to(Path("elsewhere").absolute())

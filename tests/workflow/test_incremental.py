@@ -262,6 +262,36 @@ def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:
     assert study.due() == READ
 
 
+OWN = """corpora:
+  own:
+    format: table
+    source: { path: own }
+    train: [train.csv]
+    test: [test.csv]
+    fields: { text: text }
+    label: label
+    rationale: { kind: word_indices, column: marked }
+    task: sentiment
+    train_rows: null
+    test_rows: null
+"""
+
+
+def test_rows_added_to_a_train_file_are_nothing_to_the_test_rows(fresh: Workspace, tmp_path: Path) -> None:
+    study = fresh.copy(tmp_path / "project")
+    study.config += ("own.yaml",)
+    (study.folder / "own.yaml").write_text(OWN, encoding="utf-8")
+    (study.folder / "own").mkdir()
+    for side in ("train", "test"):
+        (study.folder / f"own/{side}.csv").write_text(f"text,label,marked\na good {side},positive,[1]\n", "utf-8")
+    tables = [f"results-smoke/corpora/own/{side}.parquet" for side in ("train", "test")]
+    study.snakemake("--", *tables)
+    for side, due in (("train", 1), ("test", 2)):
+        with (study.folder / f"own/{side}.csv").open("a", encoding="utf-8") as stream:
+            stream.write("a bad one,negative,[1]\n")
+        assert study.due("--", *tables) == {"corpus": due}
+
+
 def test_a_budget_costs_only_new_perturbed_inputs(study: Workspace) -> None:
     before, _ = study.computed("perturb")
     study.edit("config.yaml", "top_ratio_20: { kind: top_ratio, ratio: 0.2 }", "top_ratio_20: { kind: top_k, k: 3 }")

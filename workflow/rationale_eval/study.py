@@ -133,11 +133,14 @@ class StudyPlan:
     def corpus(self, name: str, side: str) -> str:
         """Slice of the reading of one side of a corpus: more test rows must not train a checkpoint anew.
 
-        Where the source lies is an input, not part of the slice.
+        Where the source lies is an input, not part of the slice. Train rows are also those whose text is in no test
+        row; which files have the train rows is nothing to the test rows.
         """
         entry = self.config.corpora[name]
         rows = {"train": entry.train_rows, "test": entry.test_rows}[side]
         apart = {"source", "local", "task", "train_rows", "test_rows", *ABOUT} - {"format"}
+        if side == "test":
+            apart.add("train")
         return canonical({"name": name, "rows": rows, **entry.model_dump(exclude=apart)})
 
     def corpus_card(self, name: str) -> str:

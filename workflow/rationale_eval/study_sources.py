@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +85,26 @@ class Sources:
             return str(Path(downloads[0]).parent)
         return downloads[0]
 
-    def inputs(self, entry: Any) -> list[str]:
-        """The files that the reading of a corpus or model depends on.
+    def inputs(self, entry: Any, side: str | None = None) -> list[str]:
+        """The files that the reading of a model, of a corpus or of one ``side`` of it ("train", "test") depends on.
 
-        Of a folder the files: Snakemake checksums no folders. Downloads are named though they are not there yet.
+        The train rows depend on the files of both sides: a text that is in a test row is left out of them. Of a folder
+        the files: Snakemake checksums no folders. Downloads are named though they are not there yet.
         """
         if self.local(entry) is None and (downloads := self._downloads(entry)):
-            return downloads
+            if not isinstance(entry.source, Url) or entry.source.files is None:
+                return downloads
+            read = _read_of(list(entry.source.files), entry, side)
+            return [file for file in downloads if Path(file).name in read] or downloads
         path = self.path(entry)
         if not Path(path).is_dir():
             return [path]
         if isinstance(entry, Model):
             named = getattr(entry.source, "gguf", None)
             return [f"{path}/{named}"] if named else [str(file) for file in model_files(Path(path))]
-        return _corpus_files(Path(path), entry)
+        # What cannot be read, and a folder in which nothing is to be read, are left to the reader's message.
+        names = [name for name, file in folder_entries(Path(path)).items() if file.fault is None]
+        return [str(Path(path, name)) for name in _read_of(names, entry, side)] or [path]
 
     def described(self, entry: Model) -> dict[str, Any]:
         """The source of a model for its card; ``gguf`` names the GGUF file in it, if it is one."""
@@ -127,18 +133,18 @@ def _hub_slice(source: HubData) -> dict[str, Any]:
     return {"repo": source.hub, "kind": kind, "revision": source.revision, "files": files}
 
 
-def _corpus_files(folder: Path, entry: Any) -> list[str]:
-    """The files in a local folder that a corpus is read from."""
+def _read_of(names: Sequence[str], entry: Any, side: str | None) -> list[str]:
+    """Of the files ``names`` in a folder those from which a corpus, or one side of it, is read, by its reader's rules.
+
+    What is named without being a pattern is returned though it be missing: the message on it says which file it is.
+    """
     if getattr(entry, "archive", None):
-        return [str(folder / entry.archive[0])]
+        return [entry.archive[0]]
     if isinstance(entry, RatedSnippets):
-        return [str(folder / entry.snippets), str(folder / entry.lexicon)]
+        return [entry.snippets, entry.lexicon]
     if not isinstance(entry, SplitFiles):  # a plugin's format: which files it reads only the plugin knows
-        return sorted(str(path) for path in folder.rglob("*") if path.is_file())
-    patterns = [*entry.train, *entry.test]
+        return sorted(names)
+    patterns = entry.test if side == "test" else [*entry.train, *entry.test]
     if isinstance(entry, Eraser):
-        patterns.append(documents_pattern(entry.docs))
-    # What cannot be read is left to the reader, whose message says more.
-    names = [name for name, file in folder_entries(folder).items() if file.fault is None]
-    found = [name for name in names if any(matches(name, pattern) for pattern in patterns)]
-    return sorted(str(folder / name) for name in found) or [str(folder)]
+        patterns = [*patterns, documents_pattern(entry.docs)]
+    return sorted(name for name in names if any(matches(name, pattern) for pattern in patterns))
