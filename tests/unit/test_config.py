@@ -304,6 +304,38 @@ def test_a_mistake_in_an_entry_is_one_line(section: str, entry: Any, message: st
     assert said[1].strip().startswith(message.replace("{}", f"{section}.my_own"))
 
 
+VADER = {"package": "vaderSentiment", "version": "3.3.2", "artifact": "vaderSentiment-3.3.2.tar.gz", "sha256": SHA}
+ONE = {"url": "https://a.b/c.csv", "sha256": SHA}
+OTHERS = {
+    "another sha256 of a package's file": (
+        VADER,
+        VADER,
+        f"corpora.two.source.sha256: '{SHA}', but corpora.movie_reviews.source has '5d7c06e0",
+    ),
+    "another package of that file": (
+        {**VADER, "artifact": "a.whl"},
+        {**VADER, "artifact": "a.whl", "package": "other"},
+        "corpora.two.source.package: 'other', but corpora.one.source has 'vaderSentiment' for the same artifact a.whl",
+    ),
+    "another sha256 of an address": (
+        ONE,
+        {**ONE, "sha256": "2" * 64},
+        f"corpora.two.source.sha256: {'2' * 64} is another sha256 of https://a.b/c.csv than corpora.one.source.sha256",
+    ),
+    "the address as one of a folder": (
+        ONE,
+        {"url": "https://a.b/", "files": {"c.csv": "2" * 64}},
+        f"corpora.two.source.files.c.csv: {'2' * 64} is another sha256 of https://a.b/c.csv than corpora.one.source",
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "two", "message"), OTHERS.values(), ids=OTHERS)
+def test_one_download_has_one_pin(one: Any, two: Any, message: str, raw: dict[str, Any]) -> None:
+    added = {"one": {**TABLE, "source": one}, "two": {**TABLE, "source": two}}
+    assert f"\n  {message}" in faults_of(raw, ["corpora"], raw["corpora"] | added)
+
+
 def sections(raw: Any, *path: str) -> Iterator[tuple[str, ...]]:
     """The paths of all sections of a configuration."""
     if isinstance(raw, dict):

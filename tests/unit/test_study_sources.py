@@ -116,6 +116,15 @@ def test_a_download_that_two_corpora_share_is_fetched_once() -> None:
     assert len(made.fetched(config.corpora.values())) == len(made.urls) == 1
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_a_pin_holds_for_every_entry_that_names_the_file(order: tuple[str, str]) -> None:
+    pinned = {"a": {"url": "https://a.b/data.zip", "sha256": SHA}, "b": {"url": "https://a.b/data.zip"}}
+    folder = {"url": "https://a.b/", "files": {"data.zip": None}}
+    given = {name: {**TABLE, "source": pinned[name]} for name in order} | {"c": {**TABLE, "source": folder}}
+    made, _ = sources(given)
+    assert list(made.urls.values()) == [{"url": "https://a.b/data.zip", "sha256": SHA}] * 2
+
+
 def test_a_hub_data_set_is_a_card() -> None:
     asked = {"hub": "owner/name", "revision": "main", "files": ["*.csv"]}
     made, entry = of_corpus({**TABLE, "source": asked})

@@ -21,6 +21,7 @@ from rationale_eval.config_methods import (
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_sources import source_faults
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
 
@@ -142,6 +143,7 @@ def _references(config: Config) -> Iterable[str]:
             yield from _table_faults(f"corpora.{name}", corpus)
         if isinstance(corpus, Eraser) and corpus.query_field == corpus.document_field:
             yield f"corpora.{name}.query_field: is the same as document_field, {corpus.document_field!r}"
+    yield from source_faults(config)
     for name, method in config.methods.items():
         if isinstance(method, PromptMethod):
             yield from _prompt_faults(f"methods.{name}", method)

@@ -11,6 +11,7 @@ from typing import Any
 from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
 from rationale_eval.config_models import HubModel, Model
+from rationale_eval.config_sources import files_of, pins
 from rationale_eval.corpora.archive import matches
 from rationale_eval.corpora.containers import folder_entries
 from rationale_eval.corpora.eraser import documents_pattern
@@ -28,6 +29,7 @@ class Sources:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cache = config.cache_dir
+        self._pins = pins(config)
         models = [entry for entry in config.models.values() if isinstance(entry, Model)]
         entries = [*config.corpora.values(), *models]
         self._sources: list[Any] = [entry.source for entry in entries if self.local(entry) is None]
@@ -44,7 +46,8 @@ class Sources:
         for source in self._sources:
             if isinstance(source, Url):
                 found |= {
-                    f"{_key(source.url)}/{name}": {"url": url, "sha256": sha} for name, url, sha in _files(source)
+                    f"{_key(source.url)}/{name}": {"url": url, "sha256": self._pins.get(url)}
+                    for name, url, _ in files_of(source)
                 }
         return found
 
@@ -62,7 +65,7 @@ class Sources:
         if self.local(entry) is not None or isinstance(source, LocalPath):
             return []
         if isinstance(source, Url):
-            return [f"{self._cache}/urls/{_key(source.url)}/{name}" for name, _, _ in _files(source)]
+            return [f"{self._cache}/urls/{_key(source.url)}/{name}" for name, _, _ in files_of(source)]
         if isinstance(source, HubData):
             return [f"{self._cache}/hub/{_hub_key(source)}{HUB_CARD}"]
         return [f"{self._cache}/packages/{source.artifact}"]
@@ -111,13 +114,6 @@ class Sources:
         if self.local(entry) is not None:
             return {"path": entry.local, "gguf": getattr(entry.source, "gguf", None)}
         return entry.source.model_dump()
-
-
-def _files(source: Url) -> list[tuple[str, str, str | None]]:
-    """Name, address and sha256 of each file of a source on a web server."""
-    if source.files is None:
-        return [(source.url.split("?")[0].rstrip("/").rsplit("/", 1)[-1], source.url, source.sha256)]
-    return [(name, f"{source.url.rstrip('/')}/{name}", sha) for name, sha in source.files.items()]
 
 
 def _hub_key(source: HubData) -> str:
