@@ -228,6 +228,13 @@ def test_a_corpus_depends_on_exactly_the_files_that_the_reader_opens() -> None:
             list(open_members(Path("t"), [], [pattern]))
 
 
+@pytest.mark.parametrize("entry", [TABLE, ERASER, SNIPPETS], ids=["table", "eraser", "snippets"])
+def test_of_a_folder_that_holds_an_archive_alone_a_corpus_depends_on_that(entry: dict[str, Any]) -> None:
+    files("t/data.zip", "t/.gitattributes")
+    made, found = of_corpus({**entry, "source": {"path": "t"}})
+    assert made.inputs(found) == ["t/data.zip"]
+
+
 def test_of_an_eraser_folder_a_corpus_depends_on_rows_and_documents() -> None:
     files("e/movies/train.jsonl", "e/movies/test.jsonl", "e/movies/val.jsonl", "e/movies/docs/a", "e/movies/docs/b")
     files("e/other/docs/c", "e/movies/README")

@@ -12,7 +12,7 @@ from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
 from rationale_eval.config_models import HubModel, Model
 from rationale_eval.config_sources import files_of, pins
-from rationale_eval.corpora.archive import matches
+from rationale_eval.corpora.archive import matches, only_archive
 from rationale_eval.corpora.containers import folder_entries
 from rationale_eval.corpora.eraser import documents_pattern
 from rationale_eval.models.prepare import model_files
@@ -134,8 +134,11 @@ def _read_of(names: Sequence[str], entry: Any, side: str | None) -> list[str]:
 
     What is named without being a pattern is returned though it be missing: the message on it says which file it is.
     """
-    if getattr(entry, "archive", None):
-        return [entry.archive[0]]
+    archive: list[str] = getattr(entry, "archive", [])
+    if isinstance(entry, SplitFiles | RatedSnippets) and (only := only_archive(names, archive)):
+        return [only]
+    if archive:
+        return [archive[0]]
     if isinstance(entry, RatedSnippets):
         return [entry.snippets, entry.lexicon]
     if not isinstance(entry, SplitFiles):  # a plugin's format: which files it reads only the plugin knows
