@@ -121,6 +121,18 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         ["top_vra"],
         "methods.random.budgets[0]: 'top_vra' is not in `budgets`; did you",
     ),
+    (
+        ["study", "budgets"],
+        ["top_ratio_20"],
+        "methods.random.budgets: none of these is in study.budgets, ['top_ratio_20']",
+    ),
+    (["methods", "random", "seeds"], [0, 1, 0], "methods.random.seeds: something is listed twice in [0, 1, 0]"),
+    (["faithfulness", "random_seeds"], [3, 3], "faithfulness.random_seeds: something is listed twice in [3, 3]"),
+    (
+        ["models", "smollm2-135m-instruct", "dtype"],
+        "float16",
+        "models.smollm2-135m-instruct.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned",
+    ),
     (["finetuning", "rank"], 0, "finetuning.rank: input should be greater than or equal to 1 (it is 0)"),
     (["compute", "batch_rows"], 0, "compute.batch_rows: input should be greater than or equal to 1 (it is 0)"),
     (["perturbation", "mask"], "", "perturbation.mask: string should have at least 1 character"),
