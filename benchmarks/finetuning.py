@@ -79,7 +79,6 @@ def settings(args: argparse.Namespace) -> Any:
         gradient_checkpointing=args.gradient_checkpointing,
         validation_rows=0,
         balance="none",
-        save_steps=None,
         dtype="auto",
         system_prompt=None,
         prompt_style="auto",
@@ -97,7 +96,7 @@ def prepare_files(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
 
     source = args.model or tiny_models.make_tiny_llama(folder / "tiny")
     link_folder(source.resolve(), folder / "snapshot")
-    entry = {"name": source.name, "source": {"path": str(source)}, "licence": "", "citation": ""}
+    entry = {"name": source.name, "source": {"path": str(source)}}
     write_json(folder / "card.json", card(entry, folder / "snapshot"))
     if args.train:
         rows = read_instances(args.train)[: args.rows]

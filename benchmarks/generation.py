@@ -41,7 +41,7 @@ def load_model(source: Path | None, folder: Path) -> Any:
 
     found = source or tiny_models.make_tiny_llama(folder / "tiny")
     link_folder(found.resolve(), folder / "snapshot")
-    entry = {"name": found.name, "source": {"path": str(found)}, "licence": "", "citation": ""}
+    entry = {"name": found.name, "source": {"path": str(found)}}
     write_json(folder / "card.json", card(entry, folder / "snapshot"))
     return load(folder / "card.json", "auto")
 

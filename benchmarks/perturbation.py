@@ -120,7 +120,7 @@ def main() -> None:
         folder = Path(name)
         if args.model:
             link_folder(args.model.resolve(), folder / "snapshot")
-            entry = {"name": args.model.name, "source": {"path": str(args.model)}, "licence": "", "citation": ""}
+            entry = {"name": args.model.name, "source": {"path": str(args.model)}}
             write_json(folder / "card.json", card(entry, folder / "snapshot"))
             described = folder / "card.json"
         else:

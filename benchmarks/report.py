@@ -109,12 +109,13 @@ def made_up(results: Path, count: int, words: int) -> dict[str, str]:
 
     explorer.write_study(results, count, words)
     complete(results, explorer.CELL, explorer.spec()["methods"])
-    card = {"source": {"path": "none"}, "architecture": None, "licence": "", "citation": ""}
+    card = {"source": {"path": "none"}, "architecture": None}
     write_json(results / "models" / explorer.CELL[1] / "card.json", card)
     spec = explorer.spec()
     shared = {"interval": report_trees.INTERVAL, "validity": report_trees.VALIDITY, "unavailable": {"none": []}}
     compared = spec | shared | {"claims": report_trees.CLAIMS, "operators": {}, "planted": False}
     compared |= {"tasks": {explorer.CELL[0]: report_trees.PROMPT}, "level": 0.95, "tables": ["alignment", "claims"]}
+    compared |= {"models": {explorer.CELL[1]: {"licence": "", "citation": ""}}}
     names = ("tables", "measure_tables", "cost", "claims", "latex", "latex_examples", "figures", "explorer", "page")
     return dict.fromkeys(names, json.dumps(compared))
 

@@ -25,7 +25,7 @@ def prepare(source: Path, folder: Path) -> Path:
     from rationale_eval.tables import write_json
 
     link_folder(source, folder / "snapshot")
-    spec = {"name": source.name, "source": {"path": str(source)}, "licence": "none", "citation": ""}
+    spec = {"name": source.name, "source": {"path": str(source)}}
     write_json(folder / "card.json", card(spec, folder / "snapshot"))
     return folder / "card.json"
 

@@ -97,7 +97,7 @@ def write_corpus(results, corpus, label, text):
     tables_of_both = ["--train", str(folder / "train.parquet"), "--test", str(folder / "test.parquet")]
     card.main(["--spec", spec, *tables_of_both, "--card", str(folder / "card.json")])
     model = {"source": {"path": HOSTILE}, "architecture": "A", "layers": 1, "hidden_size": 2}
-    write_json(results / "models" / "m" / "card.json", model | {"licence": HOSTILE, "citation": ""})
+    write_json(results / "models" / "m" / "card.json", model)
     return instances
 
 
@@ -259,6 +259,7 @@ def run(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERATORS):
         "operators": operators,
         "planted": False,
         "tasks": {corpus: PROMPT for corpus, _ in cells},
+        "models": {"m": {"licence": HOSTILE, "citation": ""}},
     }
     evaluated = [{"name": name, "budgets": budgets_of(name, budgets)} for name in methods]
     explored = json.dumps(spec | {"evaluated": evaluated})

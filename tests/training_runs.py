@@ -34,7 +34,6 @@ SPEC = {
     "gradient_checkpointing": False,
     "validation_rows": 6,
     "balance": "none",
-    "save_steps": None,
     "dtype": "float32",
     "system_prompt": "Answer with one word.",
     "prompt_style": "auto",
@@ -60,10 +59,10 @@ class Training:
     def spec(self, **changes):
         return SPEC | {"task": task_slice(self.prompts, None, [])} | changes
 
-    def arguments(self, epoch, out="run", seed=3, previous=None, **spec):
+    def arguments(self, epoch, out="run", seed=3, previous=None, save_steps=0, **spec):
         previous = previous or (self.folder / out / f"epoch-{epoch - 1}" if epoch > 1 else None)
         command = ["--spec", json.dumps(self.spec(**spec)), "--train", str(self.train), "--model", str(self.card)]
-        command += ["--seed", str(seed), "--epoch", str(epoch)]
+        command += ["--seed", str(seed), "--epoch", str(epoch), "--save-steps", str(save_steps)]
         command += ["--previous", str(previous)] if previous else []
         return [*command, "--output", str(self.folder / out / f"epoch-{epoch}")]
 

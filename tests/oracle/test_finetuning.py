@@ -184,7 +184,7 @@ def test_a_killed_job_started_again_gives_the_same_to_the_bit(training, capsys):
     spec = {"dropout": 0.2}
     whole = run.epoch(1, "whole", **spec)
     environment = {**os.environ, "PYTHONPATH": str(code_digest.PACKAGE.parent)}
-    kinds = {"from-start": {"save_steps": None}, "from-step": {"save_steps": 3}}
+    kinds = {"from-start": {"save_steps": 0}, "from-step": {"save_steps": 3}}
     jobs = [
         subprocess.Popen(
             [sys.executable, "-c", KILL, *run.arguments(1, name, **spec, **more)],

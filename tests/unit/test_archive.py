@@ -155,6 +155,24 @@ def test_a_single_file_is_a_source_if_its_name_matches(tmp_path):
         contents(path, [], ["*.csv"])
 
 
+def test_a_folder_whose_only_file_is_an_archive_is_that_archive(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "lock").touch()  # what the hub's tools leave beside a download
+    (tmp_path / "data" / "rows.zip").write_bytes(zip_of({"in/a.txt": b"a", "in/b.tar": tar_of({"b.txt": b"b"}, "w")}))
+    assert contents(tmp_path, [], ["*.txt"]) == {"in/a.txt": b"a"}
+    assert read_member(tmp_path, ["data/rows.zip"], "in/a.txt") == b"a"
+    for inner in (["in/b.tar"], ["data/rows.zip", "in/b.tar"]):
+        assert contents(tmp_path, inner, ["b.txt"]) == {"b.txt": b"b"}
+    (tmp_path / "README").touch()
+    with pytest.raises(UserError, match=r"no file in it matches '\*.txt'; it holds 3"):
+        contents(tmp_path, [], ["*.txt"])
+    # Rows that are compressed are no archive.
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "rows.csv.gz").write_bytes(b"x")
+    assert contents(tmp_path / "one", [], ["rows.csv.gz"]) == {"rows.csv.gz": b"x"}
+
+
 def test_links_in_a_folder_are_followed_but_not_in_circles(tmp_path):
     source, store = tmp_path / "source", tmp_path / "store"
     (store / "shards").mkdir(parents=True)

@@ -121,6 +121,18 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         ["top_vra"],
         "methods.random.budgets[0]: 'top_vra' is not in `budgets`; did you",
     ),
+    (
+        ["study", "budgets"],
+        ["top_ratio_20"],
+        "methods.random.budgets: none of these is in study.budgets, ['top_ratio_20']",
+    ),
+    (["methods", "random", "seeds"], [0, 1, 0], "methods.random.seeds: something is listed twice in [0, 1, 0]"),
+    (["faithfulness", "random_seeds"], [3, 3], "faithfulness.random_seeds: something is listed twice in [3, 3]"),
+    (
+        ["models", "smollm2-135m-instruct", "dtype"],
+        "float16",
+        "models.smollm2-135m-instruct.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned",
+    ),
     (["finetuning", "rank"], 0, "finetuning.rank: input should be greater than or equal to 1 (it is 0)"),
     (["compute", "batch_rows"], 0, "compute.batch_rows: input should be greater than or equal to 1 (it is 0)"),
     (["perturbation", "mask"], "", "perturbation.mask: string should have at least 1 character"),
@@ -302,6 +314,38 @@ def test_a_mistake_in_an_entry_is_one_line(section: str, entry: Any, message: st
     assert said[0] == "the configuration is not valid:"
     assert len(said) == 2, said
     assert said[1].strip().startswith(message.replace("{}", f"{section}.my_own"))
+
+
+VADER = {"package": "vaderSentiment", "version": "3.3.2", "artifact": "vaderSentiment-3.3.2.tar.gz", "sha256": SHA}
+ONE = {"url": "https://a.b/c.csv", "sha256": SHA}
+OTHERS = {
+    "another sha256 of a package's file": (
+        VADER,
+        VADER,
+        f"corpora.two.source.sha256: '{SHA}', but corpora.movie_reviews.source has '5d7c06e0",
+    ),
+    "another package of that file": (
+        {**VADER, "artifact": "a.whl"},
+        {**VADER, "artifact": "a.whl", "package": "other"},
+        "corpora.two.source.package: 'other', but corpora.one.source has 'vaderSentiment' for the same artifact a.whl",
+    ),
+    "another sha256 of an address": (
+        ONE,
+        {**ONE, "sha256": "2" * 64},
+        f"corpora.two.source.sha256: {'2' * 64} is another sha256 of https://a.b/c.csv than corpora.one.source.sha256",
+    ),
+    "the address as one of a folder": (
+        ONE,
+        {"url": "https://a.b/", "files": {"c.csv": "2" * 64}},
+        f"corpora.two.source.files.c.csv: {'2' * 64} is another sha256 of https://a.b/c.csv than corpora.one.source",
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "two", "message"), OTHERS.values(), ids=OTHERS)
+def test_one_download_has_one_pin(one: Any, two: Any, message: str, raw: dict[str, Any]) -> None:
+    added = {"one": {**TABLE, "source": one}, "two": {**TABLE, "source": two}}
+    assert f"\n  {message}" in faults_of(raw, ["corpora"], raw["corpora"] | added)
 
 
 def sections(raw: Any, *path: str) -> Iterator[tuple[str, ...]]:

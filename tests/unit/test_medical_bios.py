@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import unicodedata
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from rationale_eval.corpora.instances import Word, check
@@ -18,7 +20,8 @@ from rationale_eval.corpora.medical_bios import LABELS, locate, read
 from rationale_eval.corpora.rows import RowError
 from rationale_eval.errors import UserError
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "medical-bios"
+ROOT = Path(__file__).parents[2]
+REAL = ROOT.parent / "shared" / "data" / "medical-bios"
 SPEC = {"archive": [], "train": ["train.*"], "test": ["test.*"], "bad_rows": "error", "setting": "standard"}
 CONTRASTIVE = {"setting": "contrastive"}
 ROW = {
@@ -226,6 +229,18 @@ def test_words_joined_with_any_spaces_are_found_where_they_were_put(parts):
 def test_a_word_that_is_only_part_of_the_text_is_not_looked_for_further_on():
     with pytest.raises(RowError, match="word 2, 'b', does not go on with the text at 'a b'"):
         locate("a a b", ["a", "b"])
+
+
+def test_the_archive_is_read_as_the_hub_leaves_it_by_the_entry_of_config_yaml(tmp_path):
+    entry = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))["corpora"]["medical_bios"]
+    (name,) = entry["source"]["files"]
+    rows = {"bios/standard_train.jsonl": {"text": "She fills.", "label": 3}, "bios/rationales.jsonl": ROW}
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for path, row in rows.items():
+            archive.writestr(path, json.dumps(row) + "\n")
+    spec = {"archive": [], **{key: entry[key] for key in ("train", "test", "bad_rows", "setting")}}
+    found = {side: [row.fields["text"] for row in read(tmp_path, spec, side, Counter())] for side in ("train", "test")}
+    assert found == {"train": ["She fills."], "test": [ROW["text"]]}
 
 
 def test_a_damaged_parquet_file_is_one_message(tmp_path):

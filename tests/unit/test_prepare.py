@@ -13,7 +13,7 @@ from rationale_eval.models.prepare import link_folder, main
 from rationale_eval.provenance import sha256_file
 from tiny_models import make_tiny, make_tiny_llama, write_gguf
 
-SPEC = {"name": "m", "source": {"path": "x"}, "licence": "none", "citation": "nobody"}
+SPEC = {"name": "m", "source": {"path": "x"}}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_folder_is_linked_with_neither_pickles_nor_code(folder, tmp_path):
     assert all(path.is_symlink() and path.resolve() == folder / path.name for path in linked.values())
     assert card["files"]["model.safetensors"] == {"bytes": 7, "sha256": sha256_file(folder / "model.safetensors")}
     assert (card["architecture"], card["layers"], card["hidden_size"]) == ("LlamaForCausalLM", 3, 8)
-    assert (card["name"], card["licence"], card["citation"]) == ("m", "none", "nobody")
+    assert (card["name"], card["source"]) == ("m", {"path": "x", "gguf": None})
 
 
 def test_links_hold_for_a_source_given_relative_to_the_working_folder(folder, tmp_path, monkeypatch):

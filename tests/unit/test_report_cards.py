@@ -218,7 +218,8 @@ def test_there_is_a_card_for_each_corpus_and_a_link_to_them(parsed):
     assert {"Corpus marked", "Corpus proxy"} <= {piece.strip() for piece in parsed.text}
     assert ("section", {"id": "corpora"}) in parsed.started
     assert ("a", {"href": "#corpora"}) in parsed.started
-    # The model of the tree has a card of its own.
+    # The model of the tree has a card of its own, with the licence that the configuration names.
+    assert "Licence<script>" in "".join(text.partition("A, 1 layers, hidden size 2")[2].split())[:30]
     assert sum(attributes.get("class") == "card" for _, attributes in parsed.started) == 3
     # In the card and among the caveats of the page.
     assert text.count("first <script>") == 4

@@ -119,6 +119,8 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "measure tables": plan.report.measure_tables(),
         "sensitivity": plan.report.sensitivity(),
         "tables": plan.report.tables(),
+        "claims": plan.report.claims(),
+        "calibration": plan.report.calibration(),
         "figures": plan.report.figures(),
         "page": plan.report.page(),
         "explorer": plan.report.explorer(),
@@ -128,7 +130,8 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
 
 
 MASKED = {"perturbation", "deleted"}
-REPORTED = {"tables", "measure tables", "sensitivity", "page", "explorer"}
+COMPARED = {"tables", "measure tables", "sensitivity", "claims"}
+REPORTED = {"calibration", "page", "explorer", *COMPARED}
 TYPESET = {"latex", "latex examples"}
 ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
 
@@ -146,7 +149,8 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["faithfulness", "leave_one_out"], True, {"perturbation"}),
         (["models", MODEL, "system_prompt"], "Be brief.", ASKED),
         (["models", MODEL, "prompt_style"], "completion", ASKED),
-        (["models", MODEL, "licence"], "MIT", {"model"}),
+        (["models", MODEL, "licence"], "MIT", {"page"}),
+        (["models", MODEL, "citation"], "Someone (2025)", {"page"}),
         # A question about words is put without solved examples.
         (["tasks", "sentiment", "shots"], 2, {"finetuning", "evidence", *MASKED}),
         (["tasks", "sentiment", "shots_seed"], 1, {"finetuning", "evidence", *MASKED}),
@@ -157,9 +161,16 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["corpora", "e_snli", "aggregation"], "union", set()),
         (["methods", "prompt_guided", "max_words"], 10, {"guided", "figures", *REPORTED}),
         (["finetuning", "rank"], 4, {"finetuning"}),
+        (["finetuning", "save_steps"], 5, set()),
         (["study", "title"], "Another", {"page", "explorer"}),
-        (["interval", "level"], 0.9, {"tables", "measure tables", "sensitivity", "page", "latex"}),
-        (["study", "main_budget"], "top_ratio_20", {"figures", "perturbation", "deleted", *REPORTED, *TYPESET}),
+        (["interval", "level"], 0.9, {"calibration", "latex", *COMPARED}),
+        (["validity", "max_majority_share"], 0.9, COMPARED),
+        (["claims", "alpha"], 0.01, {"claims"}),
+        (
+            ["study", "main_budget"],
+            "top_ratio_20",
+            {"figures", "perturbation", "deleted", *REPORTED, *TYPESET} - {"measure tables"},
+        ),
         (["data_root"], "elsewhere", set()),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else None,
@@ -171,6 +182,13 @@ def test_each_step_reads_only_its_slice(path: list[str], value: Any, changed: se
         section = section[key]
     section[path[-1]] = value
     assert {name for name, text in slices(raw).items() if text != before[name]} == changed
+
+
+def test_what_a_model_cannot_give_is_read_by_the_tables_alone(raw: dict[str, Any]) -> None:
+    raw["study"]["not_available"] = "show"
+    before = slices(raw)
+    raw["models"][MODEL]["evidence"] = ["attention"]
+    assert {name for name, text in slices(raw).items() if text != before[name]} == {"evidence", "saliency", "tables"}
 
 
 @pytest.mark.parametrize(
@@ -201,6 +219,14 @@ def test_an_edit_of_a_prompt_changes_what_asks_it(
         edited = text.replace(old, new)
     file.write_text(edited, encoding="utf-8")
     assert {name for name, text in slices(raw).items() if text != before[name]} == changed
+
+
+def test_which_files_have_the_train_rows_is_nothing_to_the_test_rows(raw: dict[str, Any]) -> None:
+    before = StudyPlan(parse(raw))
+    raw["corpora"]["e_snli"] = raw["corpora"]["e_snli"] | {"train": ["esnli_train_1.csv"]}
+    after = StudyPlan(parse(raw))
+    assert after.corpus("e_snli", "train") != before.corpus("e_snli", "train")
+    assert after.corpus("e_snli", "test") == before.corpus("e_snli", "test")
 
 
 def test_swapping_two_numbers_changes_the_slice(raw: dict[str, Any]) -> None:

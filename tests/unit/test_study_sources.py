@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from rationale_eval.config import Config
+from rationale_eval.corpora.archive import open_members
+from rationale_eval.errors import UserError
 from rationale_eval.study_sources import Sources
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +116,15 @@ def test_a_download_that_two_corpora_share_is_fetched_once() -> None:
     assert len(made.fetched(config.corpora.values())) == len(made.urls) == 1
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_a_pin_holds_for_every_entry_that_names_the_file(order: tuple[str, str]) -> None:
+    pinned = {"a": {"url": "https://a.b/data.zip", "sha256": SHA}, "b": {"url": "https://a.b/data.zip"}}
+    folder = {"url": "https://a.b/", "files": {"data.zip": None}}
+    given = {name: {**TABLE, "source": pinned[name]} for name in order} | {"c": {**TABLE, "source": folder}}
+    made, _ = sources(given)
+    assert list(made.urls.values()) == [{"url": "https://a.b/data.zip", "sha256": SHA}] * 2
+
+
 def test_a_hub_data_set_is_a_card() -> None:
     asked = {"hub": "owner/name", "revision": "main", "files": ["*.csv"]}
     made, entry = of_corpus({**TABLE, "source": asked})
@@ -179,6 +191,48 @@ def test_of_a_folder_a_corpus_depends_on_the_files_that_it_reads() -> None:
     assert made.inputs(entry) == ["t/snippets.tsv", "t/lexicon.tsv"]
     made, entry = of_corpus({**TABLE, "archive": ["data.zip", "inner.tar"], "source": {"path": "t"}})
     assert made.inputs(entry) == ["t/data.zip"]
+
+
+@pytest.mark.parametrize("source", [{"path": "t"}, {"url": "https://a.b/t", "files": {"a.csv": SHA, "b.csv": SHA}}])
+def test_test_rows_depend_on_no_file_of_train_rows(source: dict[str, Any]) -> None:
+    files("t/a.csv", "t/b.csv")
+    made, entry = of_corpus({**TABLE, "train": ["a.csv"], "test": ["b.csv"], "source": source})
+    read = {side: [Path(file).name for file in made.inputs(entry, side)] for side in ("train", "test")}
+    # A text that is on both sides is left out of the train rows.
+    assert read == {"train": ["a.csv", "b.csv"], "test": ["b.csv"]}
+    made, entry = of_corpus({**TABLE, "train": ["*.csv"], "test": ["*.csv"], "test_share": 0.5, "source": source})
+    assert [Path(file).name for file in made.inputs(entry, "test")] == ["a.csv", "b.csv"]
+
+
+def test_a_corpus_depends_on_exactly_the_files_that_the_reader_opens() -> None:
+    files("t/in/deep/train.csv", "t/fold[1]/train.csv", "t/test[1].csv", "t/test1.csv", "elsewhere/train.csv")
+    Path("t/link").symlink_to(Path("elsewhere").absolute())
+    Path("t/gone/train.csv").parent.mkdir()
+    Path("t/gone/train.csv").symlink_to("nowhere")
+    cases = {
+        "in/*.csv": ["t/in/deep/train.csv"],  # a star goes through folders
+        "fold[1]/train.csv": ["t/fold[1]/train.csv"],  # a path written out
+        "./link/train.csv": ["t/link/train.csv"],
+        "li*/*.csv": ["t/link/train.csv"],
+        "test[1].csv": ["t/test1.csv", "t/test[1].csv"],
+    }
+    for pattern, expected in cases.items():
+        made, entry = of_corpus({**TABLE, "train": [pattern], "test": [pattern], "source": {"path": "t"}})
+        assert made.inputs(entry) == expected, pattern
+        assert [where for where, _ in open_members(Path("t"), [], [pattern])] == expected, pattern
+    # The message on what matches nothing, or is no file, is the reader's.
+    for pattern in ("/t/*.csv", "gone/train.csv"):
+        made, entry = of_corpus({**TABLE, "train": [pattern], "test": [pattern], "source": {"path": "t"}})
+        assert made.inputs(entry) == ["t"]
+        with pytest.raises(UserError, match=re.escape(pattern)):
+            list(open_members(Path("t"), [], [pattern]))
+
+
+@pytest.mark.parametrize("entry", [TABLE, ERASER, SNIPPETS], ids=["table", "eraser", "snippets"])
+def test_of_a_folder_that_holds_an_archive_alone_a_corpus_depends_on_that(entry: dict[str, Any]) -> None:
+    files("t/data.zip", "t/.gitattributes")
+    made, found = of_corpus({**entry, "source": {"path": "t"}})
+    assert made.inputs(found) == ["t/data.zip"]
 
 
 def test_of_an_eraser_folder_a_corpus_depends_on_rows_and_documents() -> None:

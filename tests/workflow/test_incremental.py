@@ -62,6 +62,7 @@ EDITS = {
     "comment in config": ("config.yaml", "operator: replace # or: delete", "operator: replace # said again", {}),
     "batch size": ("config.yaml", "batch_rows: 16", "batch_rows: 4", {}),
     "shards": ("config.yaml", "shards: 1", "shards: 7", {}),
+    "saving within an epoch": ("config.yaml", "save_steps: null", "save_steps: 5", {}),
     "memory of a job": ("config.yaml", "mem_mb: 6000", "mem_mb: 9000", {}),
     "memo folder": ("config.yaml", "memo_dir: memo", "memo_dir: elsewhere", {}),
     "a corpus that is not in the study": ("config.yaml", "test_rows: 48", "test_rows: 49", {}),
@@ -112,6 +113,12 @@ EDITS = {
         {"fetch_hub": 1, "model": 1, **TRAINED, "report_page": 1},
     ),
     "a plugin that nothing uses": ("config.yaml", "plugins: []", "plugins: [own.py]", {}),
+    "what a model is": (
+        "configs/smoke.yaml",
+        "dtype: float32",
+        "dtype: float32\n    licence: none\n    citation: nobody",
+        {"report_page": 1},
+    ),
     "what a corpus is": ("configs/smoke.yaml", "Made-up sentences.", "Sentences.", {"corpus_card": 1, **CARDS}),
     "learning rate": (
         "configs/smoke.yaml",
@@ -253,6 +260,36 @@ def test_a_changed_corpus_file_is_read_again(study: Workspace) -> None:
     with (study.folder / "smoke/corpus/lexicon.tsv").open("a", encoding="utf-8") as stream:
         stream.write("unheard-of\t2.0\t0.5\t[2]\n")
     assert study.due() == READ
+
+
+OWN = """corpora:
+  own:
+    format: table
+    source: { path: own }
+    train: [train.csv]
+    test: [test.csv]
+    fields: { text: text }
+    label: label
+    rationale: { kind: word_indices, column: marked }
+    task: sentiment
+    train_rows: null
+    test_rows: null
+"""
+
+
+def test_rows_added_to_a_train_file_are_nothing_to_the_test_rows(fresh: Workspace, tmp_path: Path) -> None:
+    study = fresh.copy(tmp_path / "project")
+    study.config += ("own.yaml",)
+    (study.folder / "own.yaml").write_text(OWN, encoding="utf-8")
+    (study.folder / "own").mkdir()
+    for side in ("train", "test"):
+        (study.folder / f"own/{side}.csv").write_text(f"text,label,marked\na good {side},positive,[1]\n", "utf-8")
+    tables = [f"results-smoke/corpora/own/{side}.parquet" for side in ("train", "test")]
+    study.snakemake("--", *tables)
+    for side, due in (("train", 1), ("test", 2)):
+        with (study.folder / f"own/{side}.csv").open("a", encoding="utf-8") as stream:
+            stream.write("a bad one,negative,[1]\n")
+        assert study.due("--", *tables) == {"corpus": due}
 
 
 def test_a_budget_costs_only_new_perturbed_inputs(study: Workspace) -> None:

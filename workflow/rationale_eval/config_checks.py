@@ -21,6 +21,8 @@ from rationale_eval.config_methods import (
     PromptMethod,
     RandomMethod,
 )
+from rationale_eval.config_models import Model
+from rationale_eval.config_sources import source_faults
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
 
@@ -112,6 +114,39 @@ def _evidence_faults(config: Config, index: int, method: str, needs: str) -> Ite
             )
 
 
+def _repetitions(config: Config) -> Iterable[str]:
+    """Lists in which something is twice, which would count it twice."""
+    lists: dict[str, list[Any]] = {
+        "study.checkpoints": config.study.checkpoints,
+        "study.seeds": config.study.seeds,
+        "faithfulness.random_seeds": config.faithfulness.random_seeds,
+    }
+    for name, method in config.methods.items():
+        if isinstance(method, RandomMethod):
+            lists[f"methods.{name}.seeds"] = method.seeds
+    for key, listed in lists.items():
+        if len(set(listed)) < len(listed):
+            yield f"{key}: something is listed twice in {listed}"
+
+
+def _cannot_run(config: Config) -> Iterable[str]:
+    """What of the study can only fail later, though each part of it is right by itself."""
+    study = config.study
+    if any(isinstance(checkpoint, int) for checkpoint in study.checkpoints):
+        for name in study.models:
+            model = config.models.get(name)
+            if isinstance(model, Model) and model.dtype == "float16":
+                yield (
+                    f"models.{name}.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned "
+                    "ones; training works in bfloat16, float32 or auto"
+                )
+    for name in study.methods:
+        method = config.methods.get(name)
+        limited = method.budgets if isinstance(method, RandomMethod) else None
+        if limited is not None and not set(limited) & set(study.budgets):
+            yield f"methods.{name}.budgets: none of these is in study.budgets, {study.budgets}"
+
+
 def _may_have_foils(corpus: Corpus) -> bool:
     """Whether instances of a corpus can name a foil; what a plugin reads is only known when it is read."""
     return isinstance(corpus, PluginCorpus) or (isinstance(corpus, MedicalBios) and corpus.setting == "contrastive")
@@ -120,10 +155,7 @@ def _may_have_foils(corpus: Corpus) -> bool:
 def _references(config: Config) -> Iterable[str]:
     """Faults between sections: names that are in no registry, methods that a model cannot serve."""
     study = config.study
-    for section in ("checkpoints", "seeds"):
-        listed = getattr(study, section)
-        if len(set(listed)) < len(listed):
-            yield f"study.{section}: something is listed twice in {listed}"
+    yield from _repetitions(config)
     for section in ("corpora", "models", "methods", "budgets", "operators"):
         names = getattr(study, section)
         registry = getattr(config, section)
@@ -142,6 +174,8 @@ def _references(config: Config) -> Iterable[str]:
             yield from _table_faults(f"corpora.{name}", corpus)
         if isinstance(corpus, Eraser) and corpus.query_field == corpus.document_field:
             yield f"corpora.{name}.query_field: is the same as document_field, {corpus.document_field!r}"
+    yield from source_faults(config)
+    yield from _cannot_run(config)
     for name, method in config.methods.items():
         if isinstance(method, PromptMethod):
             yield from _prompt_faults(f"methods.{name}", method)

@@ -59,7 +59,10 @@ class Url(Strict):
     """One file, or several files of one folder, on a web server."""
 
     url: str = Field(description="Address of the file, or of the folder of `files`.", pattern=ADDRESS)
-    sha256: Sha256 | None = Field(default=None, description="SHA-256 of the file; null: not checked, only logged.")
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="SHA-256 of the file; null: that of another entry with this address, or not checked, only logged.",
+    )
     files: dict[FileName, Sha256 | None] | None = Field(
         default=None, description="Names of the files in the folder, each with its SHA-256 or null."
     )

@@ -38,7 +38,8 @@ class Model(Strict):
         default=None, description="Path below `data_root`; where it exists, it is read instead of the source."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        default="auto", description="Precision; auto is bfloat16 on a GPU and float32 on a CPU."
+        default="auto",
+        description="Precision; auto is bfloat16 on a GPU and float32 on a CPU; float16 is not fine-tuned.",
     )
     gpus: int = Field(
         default=1,

@@ -133,11 +133,14 @@ class StudyPlan:
     def corpus(self, name: str, side: str) -> str:
         """Slice of the reading of one side of a corpus: more test rows must not train a checkpoint anew.
 
-        Where the source lies is an input, not part of the slice.
+        Where the source lies is an input, not part of the slice. Train rows are also those whose text is in no test
+        row; which files have the train rows is nothing to the test rows.
         """
         entry = self.config.corpora[name]
         rows = {"train": entry.train_rows, "test": entry.test_rows}[side]
         apart = {"source", "local", "task", "train_rows", "test_rows", *ABOUT} - {"format"}
+        if side == "test":
+            apart.add("train")
         return canonical({"name": name, "rows": rows, **entry.model_dump(exclude=apart)})
 
     def corpus_card(self, name: str) -> str:
@@ -161,20 +164,16 @@ class StudyPlan:
         return self._shots(corpus)["count"] > 0
 
     def model(self, name: str) -> str:
-        """Slice of the preparation of a model, or of the card of one behind an API."""
+        """Slice of the preparation of a model, or of the card of one behind an API.
+
+        Not its licence and citation, which the page alone reads: correcting one must not train a checkpoint anew.
+        """
         entry = self.config.models[name]
         if isinstance(entry, ApiModel):
             source: dict[str, Any] = entry.source.model_dump(include={"api", "model"})
         else:
             source = self.sources.described(entry)
-        return canonical(
-            {
-                "name": name,
-                "source": source,
-                "licence": entry.licence,
-                "citation": entry.citation,
-            }
-        )
+        return canonical({"name": name, "source": source})
 
     def _asking(self, model: str) -> dict[str, Any]:
         entry = self.config.models[model]
@@ -295,7 +294,7 @@ class StudyPlan:
     def finetuning(self, corpus: str, model: str) -> str:
         """Slice of the training of a model's checkpoints."""
         asked = {**self._asking(model)["asking"], "task": self.task_slice(corpus), "shots": self._shots(corpus)}
-        return canonical(asked | self.config.finetuning.model_dump())
+        return canonical(asked | self.config.finetuning.model_dump(exclude={"save_steps"}))
 
     def budgets(self) -> dict[str, Any]:
         """The study's budgets, by name."""

@@ -19,38 +19,44 @@ class ReportSlices:
 
     def measure_tables(self) -> str:
         """Slice of the report's tables of orders of words and of normalised measures."""
-        return canonical(self._compared())
+        return canonical(self._compared("cells", "methods", "budgets", "interval", "validity"))
 
     def sensitivity(self) -> str:
         """Slice of the report's table of the sensitivity to the operator."""
-        return canonical(self._compared() | {"operators": self._plan.masking.operators})
+        compared = self._compared("cells", "methods", "budgets", "main_budget", "interval", "validity")
+        return canonical(compared | {"operators": self._plan.masking.operators})
 
-    def _compared(self) -> dict[str, Any]:
-        return {
+    def _compared(self, *names: str) -> dict[str, Any]:
+        """The parts ``names`` of what the stages share that compare the cells."""
+        parts = {
             "cells": [vars(cell) for cell in self._plan.cells],
             "methods": self._methods(),
             "budgets": self._plan.budgets(),
             "main_budget": self._plan.study.main_budget,
             "interval": self._plan.config.interval.model_dump(),
             "validity": self._plan.config.validity.model_dump(),
-            # Of each model the methods that it cannot serve.
-            "unavailable": {
-                model: [method for method in self._plan.study.methods if not self._plan.available(method, model)]
-                for model in self._plan.study.models
-            },
         }
+        return {name: parts[name] for name in names}
 
     def tables(self) -> str:
         """Slice of the report's tables."""
-        return canonical(self._compared())
+        compared = self._compared("cells", "methods", "budgets", "main_budget", "interval", "validity")
+        # Of each model the methods that it cannot serve.
+        unavailable = {
+            model: [method for method in self._plan.study.methods if not self._plan.available(method, model)]
+            for model in self._plan.study.models
+        }
+        return canonical(compared | {"unavailable": unavailable})
 
     def claims(self) -> str:
         """Slice of the claims."""
-        return canonical(self._compared() | {"claims": self._plan.config.claims.model_dump()})
+        compared = self._compared("cells", "methods", "budgets", "main_budget", "interval", "validity")
+        return canonical(compared | {"claims": self._plan.config.claims.model_dump()})
 
     def calibration(self) -> str:
         """Slice of the calibration on planted corpora."""
-        return canonical(self._compared() | {"cells": [vars(cell) for cell in self._plan.planted_cells]})
+        compared = self._compared("methods", "budgets", "main_budget", "interval")
+        return canonical(compared | {"cells": [vars(cell) for cell in self._plan.planted_cells]})
 
     def cost(self) -> str:
         """Slice of the table of what jobs took."""
@@ -80,11 +86,10 @@ class ReportSlices:
 
     def explorer(self) -> str:
         """Slice of the explorer."""
-        compared = self._compared()
-        parts = {name: compared[name] for name in ("cells", "methods", "budgets", "main_budget")}
+        compared = self._compared("cells", "methods", "budgets", "main_budget")
         masked = self._plan.config.perturbation.model_dump()
         return canonical(
-            parts | {"title": self._plan.study.title, "evaluated": self._plan.evaluated(), "perturbation": masked}
+            compared | {"title": self._plan.study.title, "evaluated": self._plan.evaluated(), "perturbation": masked}
         )
 
     def page(self) -> str:
@@ -95,8 +100,12 @@ class ReportSlices:
             "operators": self._plan.masking.operators,
             "planted": bool(self._plan.planted_cells),
             "tasks": {corpus: self._plan.task_slice(corpus) for corpus in self._plan.study.corpora},
+            "models": {
+                model: self._plan.config.models[model].model_dump(include={"licence", "citation"})
+                for model in self._plan.study.models
+            },
         }
-        return canonical(self._compared() | about)
+        return canonical(self._compared("cells", "methods", "budgets", "main_budget") | about)
 
     def _methods(self) -> dict[str, Any]:
         return {name: self._plan.config.methods[name].model_dump() for name in self._plan.study.methods}

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
 from rationale_eval.config_models import HubModel, Model
+from rationale_eval.config_sources import files_of, pins
+from rationale_eval.corpora.archive import matches, only_archive
+from rationale_eval.corpora.containers import folder_entries
+from rationale_eval.corpora.eraser import documents_pattern
 from rationale_eval.models.prepare import model_files
 from rationale_eval.sources.card import HUB_CARD
 
@@ -25,6 +29,7 @@ class Sources:
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cache = config.cache_dir
+        self._pins = pins(config)
         models = [entry for entry in config.models.values() if isinstance(entry, Model)]
         entries = [*config.corpora.values(), *models]
         self._sources: list[Any] = [entry.source for entry in entries if self.local(entry) is None]
@@ -41,7 +46,8 @@ class Sources:
         for source in self._sources:
             if isinstance(source, Url):
                 found |= {
-                    f"{_key(source.url)}/{name}": {"url": url, "sha256": sha} for name, url, sha in _files(source)
+                    f"{_key(source.url)}/{name}": {"url": url, "sha256": self._pins.get(url)}
+                    for name, url, _ in files_of(source)
                 }
         return found
 
@@ -59,7 +65,7 @@ class Sources:
         if self.local(entry) is not None or isinstance(source, LocalPath):
             return []
         if isinstance(source, Url):
-            return [f"{self._cache}/urls/{_key(source.url)}/{name}" for name, _, _ in _files(source)]
+            return [f"{self._cache}/urls/{_key(source.url)}/{name}" for name, _, _ in files_of(source)]
         if isinstance(source, HubData):
             return [f"{self._cache}/hub/{_hub_key(source)}{HUB_CARD}"]
         return [f"{self._cache}/packages/{source.artifact}"]
@@ -82,33 +88,32 @@ class Sources:
             return str(Path(downloads[0]).parent)
         return downloads[0]
 
-    def inputs(self, entry: Any) -> list[str]:
-        """The files that the reading of a corpus or model depends on.
+    def inputs(self, entry: Any, side: str | None = None) -> list[str]:
+        """The files that the reading of a model, of a corpus or of one ``side`` of it ("train", "test") depends on.
 
-        Of a folder the files: Snakemake checksums no folders. Downloads are named though they are not there yet.
+        The train rows depend on the files of both sides: a text that is in a test row is left out of them. Of a folder
+        the files: Snakemake checksums no folders. Downloads are named though they are not there yet.
         """
         if self.local(entry) is None and (downloads := self._downloads(entry)):
-            return downloads
+            if not isinstance(entry.source, Url) or entry.source.files is None:
+                return downloads
+            read = _read_of(list(entry.source.files), entry, side)
+            return [file for file in downloads if Path(file).name in read] or downloads
         path = self.path(entry)
         if not Path(path).is_dir():
             return [path]
         if isinstance(entry, Model):
             named = getattr(entry.source, "gguf", None)
             return [f"{path}/{named}"] if named else [str(file) for file in model_files(Path(path))]
-        return _corpus_files(Path(path), entry)
+        # What cannot be read, and a folder in which nothing is to be read, are left to the reader's message.
+        names = [name for name, file in folder_entries(Path(path)).items() if file.fault is None]
+        return [str(Path(path, name)) for name in _read_of(names, entry, side)] or [path]
 
     def described(self, entry: Model) -> dict[str, Any]:
         """The source of a model for its card; ``gguf`` names the GGUF file in it, if it is one."""
         if self.local(entry) is not None:
             return {"path": entry.local, "gguf": getattr(entry.source, "gguf", None)}
         return entry.source.model_dump()
-
-
-def _files(source: Url) -> list[tuple[str, str, str | None]]:
-    """Name, address and sha256 of each file of a source on a web server."""
-    if source.files is None:
-        return [(source.url.split("?")[0].rstrip("/").rsplit("/", 1)[-1], source.url, source.sha256)]
-    return [(name, f"{source.url.rstrip('/')}/{name}", sha) for name, sha in source.files.items()]
 
 
 def _hub_key(source: HubData) -> str:
@@ -124,18 +129,21 @@ def _hub_slice(source: HubData) -> dict[str, Any]:
     return {"repo": source.hub, "kind": kind, "revision": source.revision, "files": files}
 
 
-def _corpus_files(folder: Path, entry: Any) -> list[str]:
-    """The files in a local folder that a corpus is read from."""
-    if getattr(entry, "archive", None):
-        return [str(folder / entry.archive[0])]
+def _read_of(names: Sequence[str], entry: Any, side: str | None) -> list[str]:
+    """Of the files ``names`` in a folder those from which a corpus, or one side of it, is read, by its reader's rules.
+
+    What is named without being a pattern is returned though it be missing: the message on it says which file it is.
+    """
+    archive: list[str] = getattr(entry, "archive", [])
+    if isinstance(entry, SplitFiles | RatedSnippets) and (only := only_archive(names, archive)):
+        return [only]
+    if archive:
+        return [archive[0]]
     if isinstance(entry, RatedSnippets):
-        return [str(folder / entry.snippets), str(folder / entry.lexicon)]
+        return [entry.snippets, entry.lexicon]
     if not isinstance(entry, SplitFiles):  # a plugin's format: which files it reads only the plugin knows
-        return sorted(str(path) for path in folder.rglob("*") if path.is_file())
-    patterns = [*entry.train, *entry.test]
+        return sorted(names)
+    patterns = entry.test if side == "test" else [*entry.train, *entry.test]
     if isinstance(entry, Eraser):
-        patterns += [entry.docs, f"{entry.docs}/*"]
-    # As in the archives, a pattern without a folder is about the name alone.
-    found = {path for pattern in patterns for path in folder.glob(pattern if "/" in pattern else f"**/{pattern}")}
-    # What is missing is named all the same, so that the message is the reader's.
-    return sorted(str(path) for path in found if path.is_file()) or [str(folder)]
+        patterns = [*patterns, documents_pattern(entry.docs)]
+    return sorted(name for name in names if any(matches(name, pattern) for pattern in patterns))

@@ -80,7 +80,7 @@ rule fetch:
 
 rule corpus:
     input:
-        source=lambda wildcards: plan.sources.inputs(plan.config.corpora[wildcards.corpus]),
+        source=lambda wildcards: plan.sources.inputs(plan.config.corpora[wildcards.corpus], wildcards.side),
     output:
         instances=f"{RESULTS}/corpora/{{corpus}}/{{side}}.parquet",
     log:

@@ -23,6 +23,8 @@ rule finetune:
         gpu=lambda wildcards: plan.opened[wildcards.model].gpus,
         mem_mb=lambda wildcards, attempt: COMPUTE.mem_mb * attempt,
         runtime=lambda wildcards, attempt: COMPUTE.runtime * attempt,
+        # As a resource, since an edit of a resource re-runs nothing.
+        save_steps=plan.config.finetuning.save_steps or 0,
     params:
         spec=lambda wildcards: plan.finetuning(wildcards.corpus, wildcards.model),
         code=stage_code("finetune"),
@@ -30,4 +32,5 @@ rule finetune:
         "python -m rationale_eval finetune --spec {params.spec:q}"
         " --train {input.train:q} --model {input.model:q} --gpus {resources.gpu}"
         " --seed {wildcards.seed} --epoch {wildcards.epoch} --previous {input.previous:q}"
+        " --save-steps {resources.save_steps}"
         " --output {output.checkpoint:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ from rationale_eval.tables import write_json
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval model_api", description=__doc__)
-    parser.add_argument("--spec", required=True, help='JSON: {"name", "source", "licence", "citation"}')
+    parser.add_argument("--spec", required=True, help='JSON: {"name", "source"}')
     parser.add_argument("--card", type=Path, required=True, help="output: the model's card (JSON)")
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)

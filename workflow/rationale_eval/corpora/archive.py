@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,8 +30,9 @@ _ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".t
 def open_members(source: Path, inner: Sequence[str], patterns: Sequence[str]) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield ``(where, stream)`` of every plain file whose path matches one of ``patterns``, sorted by path.
 
-    ``source`` is a folder, a tar (plain, gzip, bzip2 or xz), a zip, or a single plain file. ``inner`` names the
-    archives to go through, outermost first. A pattern is a glob for the whole path inside, in which ``*`` also
+    ``source`` is a folder, a tar (plain, gzip, bzip2 or xz), a zip, or a single plain file. A folder whose only file
+    is an archive is that archive, as a download from the hub may be. ``inner`` names the archives to go through,
+    outermost first. A pattern is a glob for the whole path inside, in which ``*`` also
     matches ``/``, or for the file's name alone if it has no slash; a path written out needs no escapes. ``where`` names
     source, archives and path for messages. A stream is seekable and is closed when the next one is asked for.
 
@@ -67,6 +68,24 @@ def read_member(source: Path, inner: Sequence[str], member: str) -> bytes:
         return stream.read()
 
 
+def matches(name: str, pattern: str) -> bool:
+    """Whether the file ``name``, a path inside a source, is one that ``pattern`` of ``open_members`` is about."""
+    pattern = pattern.removeprefix("./")
+    candidate = name if "/" in pattern else name.rpartition("/")[2]
+    return candidate == pattern or fnmatchcase(candidate, pattern)
+
+
+def only_archive(names: Iterable[str], inner: Sequence[str]) -> str | None:
+    """The only file in a folder with the files ``names``, hidden ones aside, if it is an archive by its name.
+
+    None if it is not, and if it is the first that ``inner`` names anyway.
+    """
+    found = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    if len(found) != 1 or not found[0].lower().endswith(_ARCHIVE_SUFFIXES):
+        return None
+    return None if inner and inner[0].removeprefix("./") == found[0] else found[0]
+
+
 @contextmanager
 def _opened(source: Path, inner: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Entry]]]:
     """The name for messages and the entries of ``source`` or of the last archive of ``inner``."""
@@ -74,6 +93,8 @@ def _opened(source: Path, inner: Sequence[str]) -> Iterator[tuple[str, Mapping[s
         place = str(source)
         if source.is_dir():
             entries = folder_entries(source)
+            if only := only_archive(entries, inner):
+                inner = [only, *inner]
         else:
             with damage_named(place):
                 stream: IO[bytes] = stack.enter_context(source.open("rb"))
@@ -100,17 +121,11 @@ def _entry(entries: Mapping[str, Entry], path: str, place: str) -> Entry:
 def _matching(entries: Mapping[str, Entry], patterns: Sequence[str], place: str) -> list[str]:
     found = set()
     for pattern in patterns:
-        whole = pattern.removeprefix("./")
-        names = [name for name in entries if _matches(name, whole)]
+        names = [name for name in entries if matches(name, pattern)]
         if not names:
             raise UserError(f"{place}: no file in it matches {pattern!r}{_examples(entries)}")
         found.update(names)
     return sorted(found)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    candidate = name if "/" in pattern else name.rpartition("/")[2]
-    return candidate == pattern or fnmatchcase(candidate, pattern)
 
 
 def _examples(entries: Mapping[str, Entry]) -> str:

@@ -110,12 +110,19 @@ def _rows(source: Path, spec: Mapping[str, Any], side: str) -> Iterator[tuple[st
         yield from jsonl_rows(where, stream, needed)
 
 
+def documents_pattern(docs: str) -> str:
+    """The pattern of the documents' files: of all in the folder ``docs``, or of that very file if it is a .jsonl."""
+    docs = docs.removeprefix("./").rstrip("/")
+    return docs if docs.endswith(".jsonl") else f"{glob.escape(docs)}/*"
+
+
 def _documents(source: Path, spec: Mapping[str, Any], wanted: set[str]) -> dict[str, str]:
     """The texts of those of the ``wanted`` documents that are there."""
     docs = spec["docs"].removeprefix("./").rstrip("/")
+    pattern = documents_pattern(spec["docs"])
     found = {}
     if docs.endswith(".jsonl"):
-        for where, stream in open_members(source, spec["archive"], [docs]):
+        for where, stream in open_members(source, spec["archive"], [pattern]):
             for place, row in jsonl_rows(where, stream, ["docid", "document"]):
                 docid = str(row["docid"])
                 if docid not in wanted:
@@ -126,7 +133,7 @@ def _documents(source: Path, spec: Mapping[str, Any], wanted: set[str]) -> dict[
                     raise UserError(f"{place}: the document {docid!r} was there before")
                 found[docid] = row["document"]
         return found
-    for name, where, stream in open_named_members(source, spec["archive"], [f"{glob.escape(docs)}/*"]):
+    for name, where, stream in open_named_members(source, spec["archive"], [pattern]):
         docid = name.removeprefix(f"{docs}/")
         if docid in wanted:
             try:

@@ -9,8 +9,6 @@ from typing import Any, Literal
 from rationale_eval.errors import UserError
 
 ALL_LINEAR = "all_linear"
-# Keys that change how a run goes, not what comes out.
-WITHOUT_EFFECT = frozenset({"save_steps"})
 
 
 @dataclass(frozen=True)
@@ -19,9 +17,9 @@ class Settings:
 
     ``rank``, ``alpha``, ``dropout`` and ``targets`` belong to LoRA (Hu et al. 2021, arXiv 2106.09685) and may be null
     in full fine-tuning. An optimizer step sees ``batch_rows`` x ``accumulation`` rows. ``warmup_steps`` are optimizer
-    steps. ``max_grad_norm`` null does not clip. ``validation_rows`` are held out of the train rows. ``save_steps``
-    null keeps nothing inside an epoch. The last five are what prediction has too: how the model is asked, its part of
-    the prompt file, and count and seed of the solved examples.
+    steps. ``max_grad_norm`` null does not clip. ``validation_rows`` are held out of the train rows. The last five are
+    what prediction has too: how the model is asked, its part of the prompt file, and count and seed of the solved
+    examples.
     """
 
     method: Literal["lora", "full"]
@@ -39,7 +37,6 @@ class Settings:
     gradient_checkpointing: bool
     validation_rows: int
     balance: Literal["none", "equal"]
-    save_steps: int | None
     dtype: str
     system_prompt: str | None
     prompt_style: str
@@ -69,8 +66,6 @@ class Settings:
             )
         limits: dict[str, float] = {"learning_rate": 0, "weight_decay": 0, "warmup_steps": 0, "validation_rows": 0}
         limits |= {"batch_rows": 1, "accumulation": 1}
-        if self.save_steps is not None:
-            limits["save_steps"] = 1
         if self.method == "lora":
             limits |= {"rank": 1, "alpha": 0, "dropout": 0}
         for key, least in limits.items():
@@ -95,4 +90,4 @@ class Settings:
 
     def identity(self) -> dict[str, Any]:
         """The settings on which the trained weights depend, as JSON."""
-        return {key: value for key, value in asdict(self).items() if key not in WITHOUT_EFFECT}
+        return asdict(self)

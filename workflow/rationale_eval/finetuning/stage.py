@@ -56,11 +56,11 @@ def summary(history: list[Record]) -> dict[str, Any]:
     }
 
 
-def after_each_step(settings: Settings, write: Callable[[list[Record]], None]) -> Callable[[list[Record]], None]:
-    """What to do after a step: ``write`` the state every ``save_steps`` steps, if that is set."""
+def after_each_step(save_steps: int, write: Callable[[list[Record]], None]) -> Callable[[list[Record]], None]:
+    """What to do after a step: ``write`` the state every ``save_steps`` steps; 0: never."""
 
     def act(history: list[Record]) -> None:
-        if settings.save_steps is not None and len(history) % settings.save_steps == 0:
+        if save_steps and len(history) % save_steps == 0:
             write(history)
 
     return act
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
         arguments.epoch,
         steps_before,
         history,
-        after_each_step(settings, lambda so_far: inside.save(trainee, optimizer, so_far, facts)),
+        after_each_step(arguments.save_steps, lambda so_far: inside.save(trainee, optimizer, so_far, facts)),
     )
     if measured := evaluate(trainee, data.validation, settings.batch_rows):
         history[-1]["validation_loss"], history[-1]["validation_accuracy"] = measured
@@ -162,6 +162,7 @@ def main(argv: list[str]) -> None:
         default=[],
         help="the checkpoint folder of the epoch before; none for epoch 1",
     )
+    parser.add_argument("--save-steps", type=int, default=0, help="steps after which a killed job can go on; 0: none")
     parser.add_argument("--output", type=Path, required=True, help="output: the checkpoint folder")
     args = parser.parse_args(argv)
     if args.epoch < 1 or len(args.previous) != (args.epoch > 1):

@@ -147,13 +147,11 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def card(spec: Mapping[str, Any], snapshot: Path) -> dict[str, Any]:
-    """What is known of a model: source, licence, architecture, and the size and sha256 of every file."""
+    """What is known of a model: source, architecture, and the size and sha256 of every file."""
     config = _json(snapshot / "config.json")
     return {
         "name": spec["name"],
         "source": spec["source"],
-        "licence": spec["licence"],
-        "citation": spec["citation"],
         "architecture": (config.get("architectures") or ["unknown"])[0],
         # GPT-2 and its kin have names of their own.
         "layers": config.get("num_hidden_layers", config.get("n_layer")),
@@ -186,7 +184,7 @@ def build(source: Path, gguf: str | None, snapshot: Path) -> None:
 def main(argv: list[str]) -> None:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(prog="rationale_eval model", description=__doc__)
-    parser.add_argument("--spec", required=True, help="JSON: the model entry of the configuration, with its name")
+    parser.add_argument("--spec", required=True, help='JSON: {"name", "source": as in the configuration}')
     parser.add_argument(
         "--source",
         type=Path,

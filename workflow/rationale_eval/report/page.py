@@ -99,10 +99,9 @@ def picture(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
 
 
-def models(cells: Sequence[Cell], results: Path) -> list[dict[str, Any]]:
-    """For each model its card."""
-    names = dict.fromkeys(cell.model for cell in cells)
-    return [{"name": name, "card": read_card(results / "models" / name)} for name in names]
+def models(about: Mapping[str, Mapping[str, str]], results: Path) -> list[dict[str, Any]]:
+    """For each model its card, and what the configuration says ``about`` it: licence and citation."""
+    return [{"name": name, "card": read_card(results / "models" / name), **said} for name, said in about.items()]
 
 
 def some_examples(
@@ -233,7 +232,7 @@ def context(
         "study": {
             "cells": cells,
             "corpora": cards,
-            "models": models(cells, results),
+            "models": models(spec["models"], results),
             "checkpoints": list(dict.fromkeys(cell.checkpoint for cell in cells)),
             "prompts": prompts(made_from),
             "methods": [
@@ -320,7 +319,8 @@ def main(argv: list[str]) -> None:
         required=True,
         help='JSON: {"title", "cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, '
         '"budgets": {name: entry}, "main_budget": name, "perturbation": {"operator", "mask", "announce"}, '
-        '"operators": {name: the same}, "planted": whether there is a calibration, "tasks": {corpus: task}}',
+        '"operators": {name: the same}, "planted": whether there is a calibration, "tasks": {corpus: task}, '
+        '"models": {name: {"licence", "citation"}}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
