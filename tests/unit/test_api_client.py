@@ -27,10 +27,10 @@ def api(monkeypatch):
 
 
 @pytest.fixture
-def ask(api, tmp_path):
-    """``ask(texts, **settings)``: the outcomes by text."""
+def ask_requests(api, tmp_path):
+    """``ask_requests(requests, **settings)``: the outcomes by the requests' names."""
 
-    def run(texts, reply_tokens=8, **changed):
+    def run(requests, **changed):
         settings = {
             "name": "asked",
             "address": api.address,
@@ -44,7 +44,17 @@ def ask(api, tmp_path):
             "budget": UNLIMITED,
             "price": None,
         } | changed
-        return ask_all("test", {text: request_for(text, reply_tokens) for text in texts}, tmp_path / "memo", settings)
+        return ask_all("test", requests, tmp_path / "memo", settings)
+
+    return run
+
+
+@pytest.fixture
+def ask(ask_requests):
+    """``ask(texts, **settings)``: the outcomes by text."""
+
+    def run(texts, reply_tokens=8, **changed):
+        return ask_requests({text: request_for(text, reply_tokens) for text in texts}, **changed)
 
     return run
 
@@ -72,6 +82,23 @@ def test_a_reply_is_kept_with_what_it_cost_and_who_gave_it(ask, api):
     }
     (body,) = api.received
     assert json.loads(body)["model"] == "fake-1"
+    assert api.keys == {f"Bearer {loopback_api.KEY}"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": 3, "stop": ["\n"], "response_format": {"type": "text"}, "logprobs": False, "user": None},
+        {"top_k": 5, "provider": {"order": ["a", "b"], "allow_fallbacks": False}},
+        {"timeout": 3, "extra_headers": {"Authorization": "of another"}, "extra_query": {"a": "b"}, "extra_body": {}},
+    ],
+)
+def test_fields_are_sent_as_they_are_whether_openai_knows_them_or_not(options, api, ask_requests):
+    known = request_for("a film")
+    request = Request(known.body | options, known.reply_tokens)
+    assert ask_requests({"it": request})["it"]["status"] == "ok"
+    (body,) = api.received
+    assert json.loads(body) == {"model": "fake-1", **request.body}
     assert api.keys == {f"Bearer {loopback_api.KEY}"}
 
 
