@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rationale_eval.apis.ledger import Spending
-from rationale_eval.config_checks import parse
+from rationale_eval.config_files import merged
 from rationale_eval.errors import UserError
 from rationale_eval.estimates.apis import bought, calls
 from rationale_eval.estimates.corpora import Rows, rows_of
@@ -34,23 +34,6 @@ How the numbers are made
             all weights (full fine-tuning), at {tflops:g} x 10^12 operations a second (--tflops): a guess of what a GPU
             keeps up, to be replaced by what yours does. Loading is not counted.
 """
-
-
-def merged(paths: Sequence[Path]) -> StudyPlan:
-    """The study of config.yaml with ``paths`` merged over it, as Snakemake does. Raises ``UserError`` for faults."""
-    from snakemake.common.configfile import load_configfile
-    from snakemake.exceptions import WorkflowError
-    from snakemake.utils import update_config
-
-    config: dict[str, object] = {}
-    for path in (Path("config.yaml"), *paths):
-        try:
-            update_config(config, load_configfile(str(path)))
-        except (OSError, WorkflowError) as error:
-            raise UserError(f"{path}: cannot be read as a configuration: {error}") from None
-    plan = StudyPlan(parse(config))
-    plan.prompts.check()
-    return plan
 
 
 def _line(*cells: str) -> str:
