@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -80,6 +81,24 @@ def test_a_missing_model_is_a_problem_and_one_that_is_there_is_not(here, tmp_pat
     assert main(["check", "--configfile", "study.yaml"]) == 0
     assert "\nready, with 1 warning(s)\n" in capsys.readouterr().out
     assert not Path("results-here").exists()
+
+
+def test_settings_of_the_command_line_go_over_those_of_files(here, tmp_path, capsys):
+    here()
+    (tmp_path / "bin/which").symlink_to(shutil.which("which", path=os.defpath))  # Snakemake's plugins look for it
+    model_files(tmp_path / "own/model")
+    model_files(tmp_path / "copies/again")
+    Path("local.yaml").write_text("models: {own-model: {local: again}}", encoding="utf-8")
+    files = ["--configfile", "study.yaml", "local.yaml"]
+    assert main(["check", *files, "--config", "data_root=copies", "study={'title': 'Once more', 'corpora': []}"]) == 1
+    assert "study.corpora: list should have" in capsys.readouterr().err
+    assert main(["check", *files, "--config", "data_root=copies", "study={'title': 'Once more'}"]) == 0
+    shown = capsys.readouterr().out
+    assert "\nOnce more\n" in shown
+    assert "copies/again: is here" in shown
+    for wrong in ("data_root", "1x=3"):
+        assert main(["check", *files, "--config", wrong]) == 1
+        assert f"error: --config {wrong}: Invalid config definition" in capsys.readouterr().err
 
 
 def test_what_is_to_be_fetched_is_a_warning_until_it_is_there(here):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rationale_eval.checks import environment
 from rationale_eval.checks.finding import PROBLEM, WARNING, Finding
+from rationale_eval.config_files import add_arguments, merged
 from rationale_eval.errors import UserError
 
 LOCK = Path("envs/requirements.txt")
@@ -28,15 +29,14 @@ def _show(findings: Iterable[Finding]) -> list[str]:
 def main(argv: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="rationale_eval check", description=__doc__)
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="merged over config.yaml, in this order")
+    add_arguments(parser)
     args = parser.parse_args(argv)
     if count := _show([environment.python(), environment.packages(LOCK)]).count(PROBLEM):
         raise UserError(f"{count} problem(s) to be solved before anything else can be looked at")
     # Not before: these need the packages.
     from rationale_eval.checks.study import findings
-    from rationale_eval.config_files import merged
 
-    plan = merged(args.configfile)
+    plan = merged(args.configfile, args.config)
     print(f"\n{plan.study.title}\n")
     levels = _show(findings(plan))
     if count := levels.count(PROBLEM):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rationale_eval.apis.ledger import Spending
-from rationale_eval.config_files import merged
+from rationale_eval.config_files import add_arguments, merged
 from rationale_eval.errors import UserError
 from rationale_eval.estimates.apis import bought, calls
 from rationale_eval.estimates.corpora import Rows, rows_of
@@ -108,14 +107,14 @@ def words_of(given: Sequence[str], corpora: Sequence[str]) -> dict[str, int]:
 def main(argv: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="rationale_eval estimate", description=__doc__)
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="merged over config.yaml, in this order")
+    add_arguments(parser)
     parser.add_argument("--rows", type=int, default=500, help="rows of a corpus whose number is not known")
     parser.add_argument("--words", nargs="+", default=[], help="words of a text that is not known: N, CORPUS=N (60)")
     parser.add_argument("--tflops", type=float, default=100.0, help="10^12 operations a second that a GPU keeps up")
     args = parser.parse_args(argv)
     if args.rows < 1 or args.tflops <= 0:
         raise UserError("--rows and --tflops must be positive")
-    plan = merged(args.configfile)
+    plan = merged(args.configfile, args.config)
     words = words_of(args.words, plan.study.corpora)
     corpora = {
         corpus: rows_of(plan, corpus, args.rows, words.get(corpus, words[EACH])) for corpus in plan.study.corpora
