@@ -3,12 +3,14 @@
     python benchmarks/generation.py                            a tiny model: seconds
     python benchmarks/generation.py --model FOLDER             safetensors with tokenizer and chat template
     python benchmarks/generation.py --model FOLDER --replies FILE      what a study's table of replies holds
+    python benchmarks/generation.py --model FOLDER --endless           every reply of --new-tokens tokens
 
 Both write greedy replies to the same explanation prompts, with the same model, the same end of a turn, the same test
 for the end of a list and the same limit; the texts must come out equal, or the run fails. The contestants take turns in
 one process, after one round that is not timed, and what is timed is generation from token ids, reading of the prompts
-included: no loading, no tokenising. Speed is counted in new tokens per second, the tokens of the replies over all
-rounds. OMP_NUM_THREADS=2 gives the figures for two cores.
+included: no loading, no tokenising. With --endless no token and no list ends a reply for either, so that the figures do
+not hang on how much the model has to say: a run of short replies is mostly the reading of prompts. Speed is counted in
+new tokens per second, the tokens of the replies over all rounds. OMP_NUM_THREADS=2 gives the figures for two cores.
 """
 
 from __future__ import annotations
@@ -75,23 +77,21 @@ def prompts_of(loaded: Any, asked: list[tuple[str, str]]) -> Replies:
     return [tuple(loaded.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
-def ours(loaded: Any, prompts: Replies, new_tokens: int, batch_rows: int) -> Replies:
+def ours(loaded: Any, prompts: Replies, new_tokens: int, ended: Callable[[str], bool], batch_rows: int) -> Replies:
     """By the package: the shared prefix once, prompts of similar length side by side, none idle while others wait."""
-    from rationale_eval.evidence.list_end import list_ended
     from rationale_eval.models.generation import generate
     from rationale_eval.models.scoring import Prefix, shared_tokens
 
     prefix = Prefix(loaded, shared_tokens(prompts))
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    replies = generate(loaded, prefix, [prompts[index] for index in order], new_tokens, list_ended, batch_rows)
+    replies = generate(loaded, prefix, [prompts[index] for index in order], new_tokens, ended, batch_rows)
     found = dict(zip(order, (reply.tokens for reply in replies), strict=True))
     return [found[index] for index in range(len(prompts))]
 
 
-def one_by_one(loaded: Any, prompts: Replies, new_tokens: int, _: int) -> Replies:
+def one_by_one(loaded: Any, prompts: Replies, new_tokens: int, ended: Callable[[str], bool], _: int) -> Replies:
     """By transformers, prompt by prompt."""
     import torch
-    from rationale_eval.evidence.list_end import list_ended
     from rationale_eval.models.generation import end_tokens
     from transformers import StoppingCriteria, StoppingCriteriaList
 
@@ -101,7 +101,7 @@ def one_by_one(loaded: Any, prompts: Replies, new_tokens: int, _: int) -> Replie
 
         def __call__(self, ids: torch.LongTensor, *_: Any, **__: Any) -> Any:
             text = loaded.tokenizer.decode(ids[0, self._start :], skip_special_tokens=True)
-            return torch.tensor([list_ended(text)], device=ids.device)
+            return torch.tensor([ended(text)], device=ids.device)
 
     ends = end_tokens(loaded)
     found = []
@@ -119,6 +119,13 @@ def one_by_one(loaded: Any, prompts: Replies, new_tokens: int, _: int) -> Replie
     return found
 
 
+def without_ends(loaded: Any) -> Callable[[str], bool]:
+    """Takes from a loaded model what ends its turns; a test for the end of a list that never holds."""
+    loaded.model.generation_config.eos_token_id = None
+    loaded.tokenizer.eos_token = None
+    return lambda _: False
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -127,21 +134,24 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--batch-rows", type=int, default=16)
+    parser.add_argument("--endless", action="store_true", help="let nothing but --new-tokens end a reply")
     parser.add_argument("--rounds", type=int, default=3, help="timed runs of each contestant (default: %(default)s)")
     args = parser.parse_args()
     contestants: dict[str, Callable[..., Replies]] = {"ours": ours, "one by one": one_by_one}
     with tempfile.TemporaryDirectory() as folder:
         import torch
+        from rationale_eval.evidence.list_end import list_ended
 
         loaded = load_model(args.model, Path(folder))
         asked = questions_of(args.replies, args.prompts) if args.replies else questions(args.prompts)
         prompts = prompts_of(loaded, asked)
+        ended = without_ends(loaded) if args.endless else list_ended
         speeds: dict[str, list[float]] = {name: [] for name in contestants}
         for turn in range(args.rounds + 1):
             replies = {}
             for name, run in contestants.items():
                 start = time.perf_counter()
-                replies[name] = run(loaded, prompts, args.new_tokens, args.batch_rows)
+                replies[name] = run(loaded, prompts, args.new_tokens, ended, args.batch_rows)
                 seconds = time.perf_counter() - start
                 if turn:
                     speeds[name].append(sum(map(len, replies[name])) / seconds)

@@ -231,7 +231,8 @@ def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERA
     if operators:
         spoken = json.dumps(compared | {"operators": operators})
         sensitivity.main(["--spec", spoken, *reads, "--output", str(report / "tables")])
-    cost.main(["--spec", json.dumps({"cells": named}), *reads, "--output", str(report / "tables")])
+    costly = {"cells": named, "methods": list(methods), "attributions": [], "operators": list(operators or ())}
+    cost.main(["--spec", json.dumps(costly), *reads, "--output", str(report / "tables")])
     judged = json.dumps(compared | {"claims": CLAIMS})
     claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
     names = [path.stem for path in sorted((report / "tables").glob("*.parquet"))]

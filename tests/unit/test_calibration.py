@@ -43,8 +43,11 @@ def test_hits_average_draws_count_an_empty_reply_and_leave_out_what_is_missing()
         rationale_row("b", selected=[False] * 4, order=[]),
         rationale_row("c", status="refusal"),
         rationale_row("d", selected=[False, True, True, False], order=[1, 2]),
+        # A reply that scores no word: the first by position is none that it named.
+        rationale_row("e", scores=[0.0] * 4, order=[], named=0),
     ]
-    assert hits(pd.DataFrame(rows), instances).to_dict() == {"a": 0.5, "b": 0.0, "d": 1.0}
+    instances["e"] = instance("e", 0)
+    assert hits(pd.DataFrame(rows), instances).to_dict() == {"a": 0.5, "b": 0.0, "d": 1.0, "e": 0.0}
 
 
 def test_sets_without_an_order_have_no_first_word():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from planted import BUDGETS, METHODS, PLANTED, SETTINGS, SPEC, cell, contrast, moved, verdicts_of
 from rationale_eval.claims.association import association_row, kendall_interval
-from rationale_eval.claims.contrasts import NotTestedError, Weighted, contrasts, resolve
-from rationale_eval.claims.estimates import pooled_row
+from rationale_eval.claims.contrasts import Contrast, NotTestedError, Weighted, contrasts, resolve
+from rationale_eval.claims.estimates import cell_row, pooled_row
 from rationale_eval.claims.ranking import Ranked, kendall, ranking_row, reversals
 from rationale_eval.claims.registry import BASE, CLAIMS, contrast_words
 from rationale_eval.claims.stage import POOLED, table_rows, verdicts
@@ -225,7 +226,36 @@ def test_a_contrast_is_the_mean_of_a_family_over_instances_that_have_all_values(
     (found,) = contrasts(claim, terms, cells, STUDY)
     assert found.by_instance.to_dict() == pytest.approx({"x": 0.3, "y": 0.2})
     assert (found.left_out, found.excluded) == (1, "too few instances: 2 of at least 30")
-    assert (found.first, found.second) == pytest.approx((0.5, 0.25))
+    row = cell_row(found, claim, STUDY)
+    assert (row["first"], row["second"], row["estimate"]) == pytest.approx((0.5, 0.25, 0.25))
+
+
+def test_votes_and_scores_asked_for_are_cut_as_other_orders_are():
+    claim = BY_NAME["tuning_prompting_alignment"]
+    asked = {"kind": "prompt", "strategy": "unbound", "samples": 1, "gives": None}
+    methods = METHODS | {"voted": asked | {"samples": 5}, "scored": asked | {"gives": "scores"}, "plain": asked}
+    budgets = {term.method: term.budget for term in resolve(claim, methods, BUDGETS, "top_var")}
+    assert budgets == {"said": "as_given", "voted": "top_var", "scored": "top_var", "plain": "as_given"}
+
+
+def test_the_sides_of_a_pooled_row_differ_by_its_estimate():
+    # Two models in one corpus, one in the other: over cells the sides would be .47 and .33, and differ by .13.
+    ids = ["x", "y", "z"]
+
+    def one(corpus, model, first, second):
+        gap = first - second
+        values = pd.DataFrame({0: [gap, gap + 0.03, gap - 0.03]}, index=ids)
+        return Contrast(corpus, model, values, pd.Series(first, index=ids), pd.Series(second, index=ids), 0)
+
+    cells = [one("a", "m", 0.6, 0.2), one("a", "n", 0.6, 0.2), one("b", "m", 0.2, 0.6)]
+    row = pooled_row(cells, BY_NAME["alignment_prompting_better"], STUDY)
+    assert (row["first"], row["second"], row["estimate"]) == pytest.approx((0.4, 0.4, 0.0))
+
+
+def test_instances_without_a_prediction_are_counted_as_left_out():
+    cells = {name: replace(here, unpredicted=7) for name, here in study(0.2).items()}
+    found = by_name(cells)["alignment_prompting_better"]["cells"]
+    assert [row["left_out"] for row in found] == [7] * len(found)
 
 
 def test_a_scored_prompt_and_missing_values_do_no_harm():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pandas as pd
@@ -25,7 +26,10 @@ RECORDS = {
     "films/small/base/replies/asked.tsv": LONG,
     "films/small/epoch-02-seed-0/replies/asked.tsv": LONG,
     "films/small/epoch-01-seed-0/evidence.tsv": LONG,  # of no cell of the study
+    "films/small/base/replies/dropped.tsv": LONG,  # of a method that the study had before
+    "films/small/base/perturbations/deleted.tsv": LONG,  # and of an operator
 }
+SPEC = {"cells": CELLS, "methods": ["asked"], "attributions": ["ablation"], "operators": []}
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def results(tmp_path):
 
 
 def table(results) -> pd.DataFrame:
-    cost.main(["--spec", json.dumps({"cells": CELLS}), "--results", str(results), "--output", str(results / "tables")])
+    cost.main(["--spec", json.dumps(SPEC), "--results", str(results), "--output", str(results / "tables")])
     return pd.read_parquet(results / "tables" / "cost.parquet")
 
 
@@ -73,6 +77,22 @@ def test_the_page_adds_up_jobs_and_takes_the_highest_memory(results):
     assert by_stage["finetune"] == ["2", "3 min 01 s", "1 min 30 s", "4 min 32 s", "1,049 MB"]
     assert by_stage["corpus"][-1] == "–"
     assert ">asked<" in shown["parts"]
+
+
+def test_of_a_job_that_was_split_the_last_number_of_shards_counts(results):
+    folder = results / "benchmarks/films/small/base"
+    names = ["ablation/1-of-3", "ablation/2-of-3", "ablation/3-of-3", "ablation/merge-of-3", "ablation"]
+    for age, name in enumerate([*names, "ablation/1-of-2", "ablation/2-of-2", "ablation/merge-of-2"]):
+        path = folder / "attributions" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(HEAD + LONG, encoding="utf-8")
+        os.utime(path, (1000 + age, 1000 + age))
+    found = table(results)
+    mine = found[found["stage"] == "attributions"]
+    assert mine["part"].tolist() == ["ablation"] * 3
+    assert mine["shard"].tolist() == ["1-of-2", "2-of-2", "merge-of-2"]
+    os.utime(folder / "attributions/ablation.tsv", (2000, 2000))  # run again, all in one
+    assert table(results).query("stage == 'attributions'")["shard"].tolist() == [""]
 
 
 def test_carried_tables_without_records_are_no_error(tmp_path):

@@ -144,6 +144,7 @@ def test_calibration_names_the_best():
         "model": "m",
         "checkpoint": "base",
         "kind": "gradients",
+        "budget": "top_var",
         "n": 50,
         "accuracy": 1.0,
         "auprc": 0.5,
@@ -155,10 +156,13 @@ def test_calibration_names_the_best():
         | {f"{column}{end}": value + more for column in ("first_word", "cue_words") for end, more in ENDS.items()}
         for name, value in (("good", 0.8), ("bad", 0.2))
     ]
+    # A reply that copies the text has all cues, at any size: it is no contestant.
+    copied = {f"{name}{end}": 1.0 for name in ("first_word", "cue_words") for end in ENDS}
+    rows.append(row | {"method": "said", "kind": "prompt", "budget": "as_given"} | copied)
     (text,) = SHORT["calibration"](pd.DataFrame(rows), SPEC)
     lines = {cells[0].removeprefix(r"\quad ").strip(): cells for cells in rows_of(text)}
     assert [r"\textbf" in cell for cell in lines["good"][1:3]] == [True, True]
-    assert not any(r"\textbf" in cell for cell in lines["bad"])
+    assert not any(r"\textbf" in cell for name in ("bad", "said (as given)") for cell in lines[name])
     taus = {"corpus": "c", "model": "m", "checkpoint": "base", "n_methods": 5}
     taus |= dict.fromkeys(("tau_flip_rate", "tau_comprehensiveness", "tau_sufficiency"), -0.25)
     (text,) = SHORT["calibration_ranks"](pd.DataFrame([taus]), SPEC)
@@ -214,8 +218,10 @@ def test_every_row_has_as_many_cells_as_its_table(report):
 def test_notes_of_a_corpus_stand_with_its_text(report):
     text = (report / "examples.tex").read_text(encoding="utf-8")
     note = escape(HOSTILE)
-    assert text.count(f"licence {note}. Privacy: {note}.") == text.count(r"\begin{figure}") == 2
-    assert f"% one_%: privacy: {SCRIPT} {IMAGE}" in text
+    assert text.count(f"licence: {note}; privacy: {note}.") == text.count(r"\begin{figure}") == 2
+    head = text.split("\\begin{figure}")[0]
+    assert "% one_%: licence: " in head
+    assert f"; privacy: {SCRIPT} {IMAGE}" in head
 
 
 def test_a_table_without_rows_says_so(report):

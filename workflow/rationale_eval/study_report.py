@@ -54,7 +54,11 @@ class ReportSlices:
 
     def cost(self) -> str:
         """Slice of the table of what jobs took."""
-        return canonical({"cells": [vars(cell) for cell in self._plan.cells]})
+        methods = self._plan.study.methods
+        tables = {table for method in methods if (table := self._plan.attribution_table(method))}
+        parts = {"methods": sorted(methods), "attributions": sorted(tables)}
+        parts["operators"] = sorted(self._plan.masking.operators)
+        return canonical({"cells": [vars(cell) for cell in self._plan.cells]} | parts)
 
     def figures(self) -> str:
         """Slice of the report's figures."""

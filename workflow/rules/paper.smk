@@ -57,8 +57,6 @@ rule report_examples:
     input:
         alignment_table=f"{REPORT}/tables/alignment.parquet",
         predictions=cells("predictions.parquet"),
-        alignment=cells("alignment.parquet"),
-        faithfulness=cells("faithfulness.parquet"),
         rationales=rules.report_tables.input.rationales,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
         corpus_cards=CORPUS_CARDS,

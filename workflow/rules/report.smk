@@ -261,7 +261,9 @@ rule report_page:
         rationales=lambda wildcards: RATIONALES,
         replies=lambda wildcards: REPLIES,
         tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
-        explorer=f"{REPORT}/explorer.html",  # the page links to it
+        explorer=f"{REPORT}/explorer.html",  # the page links to it, and to the next two
+        latex=lambda wildcards: [f"{REPORT}/tables/{table}.tex" for table in LATEX_TABLES],
+        examples=f"{REPORT}/examples.tex",
         corpus_cards=CORPUS_CARDS,
         model_cards=expand(f"{RESULTS}/models/{{model}}/card.json", model=plan.study.models),
         template=[os.path.relpath(WORKFLOW / "rationale_eval/report" / name) for name in (*TEMPLATES, "style.css")],

@@ -6,7 +6,8 @@ import shlex
 SHARDS = [f"{number}-of-{COMPUTE.shards}" for number in range(1, COMPUTE.shards + 1)]
 SHARD = f"{CELL}/shards/{{shard}}"
 SHARD_LOGS = f"{RESULTS}/logs/{{corpus}}/{{model}}/{{checkpoint}}/shards/{{shard}}"
-# By stage, as report/cost.py reads them: each shard is a job of it, and the job that merges them is one more.
+# By stage, as report/cost.py reads them: each shard is a job of it, and the job that merges them is one more. The number
+# of shards is in the names, so that records of an earlier number can be told.
 SHARD_BENCHMARKS = f"{RESULTS}/benchmarks/{{corpus}}/{{model}}/{{checkpoint}}"
 MERGING = {
     # The rest is not read, as no model is opened; the commands name it.
@@ -45,6 +46,8 @@ use rule evidence as evidence_merge with:
         checkpoint=checkpoint_folder,
         shots=shots_table,
         parts=parts("predictions.parquet", "evidence/gradients.parquet", "evidence/attention.parquet"),
+    benchmark:
+        f"{SHARD_BENCHMARKS}/evidence/merge-of-{COMPUTE.shards}.tsv"
     localrule: True
     threads: 1
     resources:
@@ -67,6 +70,8 @@ use rule attributions as attributions_merge with:
         checkpoint=checkpoint_folder,
         shots=shots_table,
         parts=parts("evidence/attributions/{table}.parquet"),
+    benchmark:
+        f"{SHARD_BENCHMARKS}/attributions/{{table}}/merge-of-{COMPUTE.shards}.tsv"
     localrule: True
     threads: 1
     resources:
@@ -90,6 +95,8 @@ use rule replies as replies_merge with:
         checkpoint=checkpoint_folder,
         shots=explained_table,
         parts=parts("evidence/replies/{method}.parquet"),
+    benchmark:
+        f"{SHARD_BENCHMARKS}/replies/{{method}}/merge-of-{COMPUTE.shards}.tsv"
     localrule: True
     threads: 1
     resources:
@@ -113,6 +120,8 @@ use rule perturb as perturb_merge with:
         shots=shots_table,
         rationales=rationale_tables,
         parts=parts("perturbations.parquet"),
+    benchmark:
+        f"{SHARD_BENCHMARKS}/perturb/merge-of-{COMPUTE.shards}.tsv"
     localrule: True
     threads: 1
     resources:
@@ -136,6 +145,8 @@ use rule perturb_otherwise as perturb_otherwise_merge with:
         shots=shots_table,
         rationales=rationale_tables,
         parts=parts("perturbations/{operator}.parquet"),
+    benchmark:
+        f"{SHARD_BENCHMARKS}/perturbations/{{operator}}/merge-of-{COMPUTE.shards}.tsv"
     localrule: True
     threads: 1
     resources:

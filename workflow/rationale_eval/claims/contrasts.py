@@ -13,7 +13,7 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.budgets import MATCHED as BUDGET
 from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import PROMPT, Cell, epoch_and_seed
-from rationale_eval.report.validity import is_collapsed
+from rationale_eval.report.validity import collapse_text, is_collapsed
 
 Entries = Mapping[str, Mapping[str, Any]]
 
@@ -37,15 +37,16 @@ class Contrast:
     """A claim's contrast in one corpus with one model.
 
     ``values``: one row per instance, a column for each seed of the fine-tuning (one where there is none). ``first`` and
-    ``second``: what the positive and the negative terms come to on average. ``left_out``: instances that lack a value
+    ``second``: what the positive and the negative terms come to by instance, seeds averaged; None if there are more
+    than two terms. ``left_out``: instances that lack a value
     of some term. ``excluded``: why there is no verdict, or empty.
     """
 
     corpus: str
     model: str
     values: pd.DataFrame
-    first: float | None
-    second: float | None
+    first: pd.Series | None
+    second: pd.Series | None
     left_out: int
     excluded: str = ""
     by_instance: pd.Series = field(init=False)
@@ -61,8 +62,10 @@ def _members(term: Term, methods: Entries) -> list[str]:
     return found
 
 
-def _own_budget(method: str, methods: Entries, main_budget: str) -> str:
-    return AS_GIVEN if methods[method]["kind"] == PROMPT else main_budget
+def _own_budget(entry: Mapping[str, Any], main_budget: str) -> str:
+    """Replies that name a set of words are taken as given; votes, rankings and scores are cut as any order is."""
+    is_set = entry["kind"] == PROMPT and entry.get("samples", 1) == 1 and entry.get("gives") in (None, "words")
+    return AS_GIVEN if is_set else main_budget
 
 
 def resolve(claim: Claim, methods: Entries, budgets: Entries, main_budget: str) -> list[Weighted]:
@@ -75,7 +78,7 @@ def resolve(claim: Claim, methods: Entries, budgets: Entries, main_budget: str) 
         for term in claim.terms:
             members = _members(term, methods)
             found += [
-                Weighted(term.weight / len(members), name, _own_budget(name, methods, main_budget), term.checkpoint)
+                Weighted(term.weight / len(members), name, _own_budget(methods[name], main_budget), term.checkpoint)
                 for name in members
             ]
         return found
@@ -148,10 +151,9 @@ def contrasts(
         values = firsts.loc[ids].set_axis(range(len(sides)), axis=1) - seconds.loc[ids].set_axis(
             range(len(sides)), axis=1
         )
-        known = max(len(cells[cell].correct) for cell in used)
+        known = max(len(cells[cell].correct) + cells[cell].unpredicted for cell in used)
         first, second = (
-            (float(side.loc[ids].to_numpy().mean()) if len(ids) and len(claim.terms) == 2 else None)
-            for side in (firsts, seconds)
+            side.loc[ids].mean(axis=1) if len(ids) and len(claim.terms) == 2 else None for side in (firsts, seconds)
         )
         one = Contrast(corpus, model, values, first, second, known - len(ids))
         one.excluded = exclusion(used, cells, len(ids), spec)
@@ -165,9 +167,10 @@ def contrasts(
 
 def exclusion(used: Sequence[Cell], cells: Mapping[Cell, Measured], n: int, spec: Mapping[str, Any]) -> str:
     """Why ``n`` instances of these cells can have no verdict; empty if they can."""
-    collapsed = [cell.checkpoint for cell in used if is_collapsed(cells[cell].majority_share, spec["validity"])]
+    shares = {cell.checkpoint: cells[cell].majority_share for cell in used}
+    collapsed = [f"{name} {collapse_text(one)}" for name, one in shares.items() if is_collapsed(one, spec["validity"])]
     if collapsed:
-        return f"collapsed: {', '.join(collapsed)} gives nearly every text one label"
+        return f"collapsed: {', '.join(collapsed)}"
     if not n:
         return "no instance has a value of every method"
     least = spec["claims"]["min_instances"]

@@ -37,10 +37,16 @@ def _estimate(strata: Sequence[Array], claim: Claim, spec: Mapping[str, Any]) ->
     return row | {"p": p, "p_beyond": beyond}
 
 
+def _mean_of(models: Sequence[pd.Series | None]) -> float | None:
+    """The mean over instances of the mean over models, as an estimate is made; None where a model has no values."""
+    known = [values for values in models if values is not None]
+    return float(pd.concat(known, axis=1).mean(axis=1).mean()) if len(known) == len(models) else None
+
+
 def cell_row(contrast: Contrast, claim: Claim, spec: Mapping[str, Any]) -> Row:
     """The row of one corpus and model. Runs with several seeds are averaged within an instance."""
     row = _estimate([contrast.by_instance.to_numpy(dtype=float)], claim, spec)
-    row |= {"first": contrast.first, "second": contrast.second, "left_out": contrast.left_out}
+    row |= {"first": _mean_of([contrast.first]), "second": _mean_of([contrast.second]), "left_out": contrast.left_out}
     row |= {"corpora": 1, "models": 1, "seeds": contrast.values.shape[1]}
     lacking = "" if row["estimate"] is not None else "fewer than two instances have all values"
     return row | {"corpus": contrast.corpus, "model": contrast.model, "excluded": contrast.excluded or lacking}
@@ -84,8 +90,8 @@ def pooled_row(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, A
     row |= {"corpora": len(by_corpus), "models": len(models), "seeds": seeds}
     row["left_out"] = sum(one.left_out for one in counted)
     for side in ("first", "second"):
-        values = [getattr(one, side) for one in counted]
-        row[side] = None if None in values else float(np.mean(values))
+        means = [_mean_of([getattr(one, side) for one in found.values()]) for found in by_corpus.values()]
+        row[side] = float(np.mean([mean for mean in means if mean is not None])) if None not in means else None
     if max(len(by_corpus), len(models), seeds) > 1:
         arrays = [_array(found, models, seeds) for found in by_corpus.values()]
         row["hierarchical_low"], row["hierarchical_high"] = hierarchical_interval(arrays, spec["interval"])

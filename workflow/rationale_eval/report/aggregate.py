@@ -22,7 +22,9 @@ PAIRED = ("f1", "f1_corrected", "flip")
 
 def status_counts(frame: pd.DataFrame) -> Row:
     """``instances`` and ``status_…``: instances by status; one of whose samples any is ok counts as ok."""
-    by_instance = frame.groupby("id")["status"].agg(lambda found: OK if OK in set(found) else found.iloc[0])
+    known = frame.loc[frame["status"] == OK, "id"]
+    by_instance = frame.drop_duplicates("id").set_index("id")["status"]
+    by_instance = by_instance.mask(by_instance.index.isin(known), OK)
     return {"instances": len(by_instance)} | {
         f"status_{status}": int(count) for status, count in by_instance.value_counts().items()
     }
@@ -58,12 +60,14 @@ class Measured:
     """What a comparison by instance needs of one cell.
 
     ``correct`` is as in ``correctness``; ``values`` holds for each of ``PAIRED`` its values, indexed by method, budget
-    and id, samples averaged, where it could be computed; ``majority_share`` is that of the most predicted label.
+    and id, samples averaged, where it could be computed; ``majority_share`` is that of the most predicted label;
+    ``unpredicted`` counts the instances without a prediction, which are in neither.
     """
 
     correct: pd.Series
     values: Mapping[str, pd.Series]
     majority_share: float | None
+    unpredicted: int = 0
 
 
 def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: pd.DataFrame) -> Measured:
@@ -73,7 +77,9 @@ def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: p
         frame = faithfulness if measure == "flip" else alignment
         known = frame[frame[measure].notna()]
         found[measure] = known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
-    return Measured(correctness(predictions), found, majority(predictions["predicted"].dropna().to_list())[1])
+    predicted = predictions["predicted"]
+    share = majority(predicted.dropna().to_list())[1]
+    return Measured(correctness(predictions), found, share, int(predicted.isna().sum()))
 
 
 def read_measured(cell: Cell, results: Path, methods: Iterable[str]) -> Measured:

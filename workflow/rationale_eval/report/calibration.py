@@ -23,14 +23,20 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import Row, correctness, instance_means, with_interval
-from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions, read_rationales
+from rationale_eval.report.cells import (
+    rationales_path,
+    read_alignment,
+    read_faithfulness,
+    read_predictions,
+    read_rationales,
+)
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell, ordered
 from rationale_eval.report.table_files import write
 
 # A faithfulness measure, and whether more of it is held to be better.
 MEASURES = {"flip_rate": 1, "comprehensiveness": 1, "sufficiency": -1}
 COLUMNS = (
-    *("corpus", "model", "checkpoint", "method", "kind", "n", "accuracy"),
+    *("corpus", "model", "checkpoint", "method", "kind", "budget", "n", "accuracy"),
     *("first_word", "first_word_low", "first_word_high", "cue_words", "cue_words_low", "cue_words_high"),
     *("cue_words_chance", "auprc", *MEASURES),
 )
@@ -54,7 +60,9 @@ def hits(rationales: pd.DataFrame, instances: Mapping[str, Instance]) -> pd.Seri
     for row in rationales.to_dict("records"):
         ordered_set = row["scores"] is not None or row["order"] is not None
         if row["status"] == "ok" and ordered_set:
-            word, marks = first_word(row), instances[row["id"]].rationale
+            # Words that were all scored 0 have a first one by position alone.
+            word = None if row["named"] == 0 else first_word(row)
+            marks = instances[row["id"]].rationale
             found.setdefault(row["id"], []).append(float(word is not None and marks is not None and marks[word]))
     return pd.Series({name: float(np.mean(values)) for name, values in found.items()}, dtype=float)
 
@@ -123,7 +131,8 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> tu
                 hits(read_rationales(cell, results, method), instances),
                 spec["interval"],
             )
-            mine.append({**vars(cell), "method": method, "kind": methods[method]["kind"], "accuracy": accuracy} | row)
+            about = {"method": method, "kind": methods[method]["kind"], "budget": budget, "accuracy": accuracy}
+            mine.append(vars(cell) | about | row)
         rows += mine
         ranks.append(vars(cell) | rank_row(mine))
     return rows, ranks
@@ -149,6 +158,10 @@ def main(argv: list[str]) -> None:
         for cell in cells
         for name in ("predictions", "alignment", "faithfulness")
     }
+    for cell in cells:
+        inputs[f"{cell.corpus}: test"] = args.results / "corpora" / cell.corpus / "test.parquet"
+        for method in spec["methods"]:
+            inputs[f"{cell.title}: {method}"] = rationales_path(cell, args.results, method)
     made = provenance("calibration", spec, inputs, ("numpy", "pandas", "scipy"))
     write(args.output, "calibration", COLUMNS, rows, made)
     write(args.output, "calibration_ranks", RANK_COLUMNS, ranks, made)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from rationale_eval.claims.registry import EQUIVALENCE
 from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
 from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import BASE, Cell, epoch_and_seed
@@ -45,10 +46,17 @@ def sides_text(claim: Row, row: Row) -> str:
     return f"{first} against {second}"
 
 
+def claim_p(claim: Row, row: Row) -> str:
+    """The p value behind the verdict on one row of a claim.
+
+    What contradicts an equivalence is the test of lying beyond the margin.
+    """
+    beyond = claim["kind"] == EQUIVALENCE and row["verdict"] == CONTRADICTED
+    return p_text(row["p_beyond" if beyond else "p_corrected"])
+
+
 def shown_claim(claim: Row) -> dict[str, Any]:
     """What the page shows of a claim: its pooled row and the rows of its cells, as texts."""
-
-    equivalence = claim["kind"] == "equivalence"
 
     def shown(row: Row) -> dict[str, str]:
         across = [row["hierarchical_low"], row["hierarchical_high"]]
@@ -58,8 +66,7 @@ def shown_claim(claim: Row) -> dict[str, Any]:
             "estimate": estimate_text(claim, row),
             "sides": sides_text(claim, row),
             "effect": number(row["effect"]),
-            # What contradicts an equivalence is the test against the margin.
-            "p": p_text(row["p_beyond" if equivalence and row["verdict"] == "contradicted" else "p_corrected"]),
+            "p": claim_p(claim, row),
             "n": str(row["n"]),
             "across": f"[{', '.join(texts)}]".replace("-", "\N{MINUS SIGN}") if texts else MISSING,
             "verdict": row["verdict"],
@@ -72,7 +79,7 @@ def shown_claim(claim: Row) -> dict[str, Any]:
 
 
 def claim_sentences(claims: Sequence[Row]) -> list[str]:
-    """A sentence for each claim that the study decides, and one for each other verdict with the number of its claims."""
+    """A sentence for each claim that the study decides, and one for each other verdict: how many claims have it."""
     found = []
     for claim in claims:
         row = claim["pooled"]

@@ -65,14 +65,16 @@ def _methods(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> No
 def _runs(rows: pd.DataFrame) -> str:
     trained = rows[rows["epoch"] > 0]["seeds"]
     most = int(trained.max()) if len(trained) else 0
+    if not most:
+        return "not fine-tuned"
     return "one seed: no trend is claimed" if most == 1 else f"{most} seeds: mean, lowest, highest"
 
 
 def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str) -> Figure:
     """Accuracy (percent), chance-corrected F1 and flip rate (percent) by epoch; a row per corpus and model.
 
-    ``table`` is the report's trajectory table. Prompted methods stand with their sets as given, scored ones at the main
-    budget. A figure of words where there is nothing to follow: with one epoch alone, such as the base model's.
+    ``table`` is the report's trajectory table. Sets of words stand as given, all else at the main budget. A figure of
+    words where there is nothing to follow: with one epoch alone, such as the base model's.
     """
     rows = one_row_each(main_rows(table, methods, main_budget))
     epochs = sorted(int(epoch) for epoch in rows["epoch"].unique())

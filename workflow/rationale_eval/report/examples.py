@@ -86,8 +86,8 @@ def pieces(instance: Instance, marked: Sequence[bool]) -> dict[str, list[Piece]]
     return found
 
 
-def shown_methods(alignment: pd.DataFrame, budget: str, most: int = 3) -> list[tuple[str, str]]:
-    """Of each family the method with the highest F1 in this cell, references left out; the best ``most`` of these.
+def shown_methods(alignment: pd.DataFrame, budget: str) -> list[tuple[str, str]]:
+    """Of each family the method with the highest F1 in this cell, references left out; the best first.
 
     Each with the budget that it is shown at: ``as_given`` for sets of words, ``budget`` for what is cut.
     """
@@ -98,7 +98,7 @@ def shown_methods(alignment: pd.DataFrame, budget: str, most: int = 3) -> list[t
         group = family(row["kind"])
         if pd.notna(row["f1"]) and (group not in best or row["f1"] > best[group]["f1"]):
             best[group] = row
-    found = sorted(best.values(), key=lambda row: -row["f1"])[:most]
+    found = sorted(best.values(), key=lambda row: -row["f1"])
     return [(row["method"], row["budget"]) for row in found]
 
 

@@ -53,9 +53,7 @@ def _reference(rows: pd.DataFrame, kind: str, budget: str) -> Row | None:
 
 def _inconclusive(row: Row) -> str:
     """The warning at the head of what is said of a collapsed cell; empty for others."""
-    return "Inconclusive, since the model has collapsed: it gives nearly every text one label. " * bool(
-        row["collapsed"]
-    )
+    return "Inconclusive, since the model has collapsed (see its accuracy). " if row["collapsed"] else ""
 
 
 def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:

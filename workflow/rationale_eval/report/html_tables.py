@@ -22,6 +22,7 @@ from rationale_eval.report.wording import (
     percent,
     percent_with_interval,
     points_with_interval,
+    share_of,
     two_digits,
     visible,
 )
@@ -80,8 +81,8 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
                 **left_out,
                 "accuracy": percent_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], n),
                 "macro-F1": number(row["macro_f1"]),
-                "most predicted label": f"{row['majority_predicted']}, {percent(row['majority_predicted_share'], n)}",
-                "most frequent gold label": f"{row['majority_gold']}, {percent(row['majority_gold_share'], n)}",
+                "most predicted label": share_of(row["majority_predicted"], row["majority_predicted_share"], n),
+                "most frequent gold label": share_of(row["majority_gold"], row["majority_gold_share"], n),
                 "entropy of predictions (bits)": number(row["predicted_entropy"]),
                 "margin, median (10 to 90 % of texts)": (
                     f"{number(row['margin_q50'])} ({number(row['margin_q10'])} to {number(row['margin_q90'])})"

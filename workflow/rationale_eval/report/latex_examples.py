@@ -16,6 +16,7 @@ from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.choices import gold_of
+from rationale_eval.report.cards import terms
 from rationale_eval.report.cells import read_predictions
 from rationale_eval.report.examples import choose, chosen_words, shown_methods
 from rationale_eval.report.latex import escape, figure, head, write_floats
@@ -108,8 +109,7 @@ def figures(cell: Cell, results: Path, alignment: Any, spec: Mapping[str, Any]) 
     }
     f1 = alignment.set_index(["method", "budget"])["f1"]
     card = read_card(results / "corpora" / cell.corpus)
-    source = f"Text: {cell.corpus}, licence {card['licence']}."
-    source += f" Privacy: {card['privacy']}." if card["privacy"] else ""
+    source = f"Text: {cell.corpus}, {terms(card)}."
     found = []
     for row in predictions.set_index("id", drop=False).loc[ids].to_dict("records"):
         lines = []
@@ -149,8 +149,8 @@ def main(argv: list[str]) -> None:
     notes = []
     for cell in chosen:
         card = read_card(args.results / "corpora" / cell.corpus)
-        about = {"licence": card["licence"], "privacy": card["privacy"], "please cite": card["citation"]}
-        notes += [f"{cell.corpus}: {name}: {text}" for name, text in about.items() if text]
+        notes.append(f"{cell.corpus}: {terms(card)}")
+        notes += [f"{cell.corpus}: please cite: {card['citation']}"] * bool(card["citation"])
     drawn = [text for cell in chosen for text in figures(cell, args.results, cell.rows(alignment), spec)]
     write_floats(args.output, head(args.output.name, notes, ["xcolor"], MACROS), drawn)
     say(f"{args.output}: {len(drawn)} examples")

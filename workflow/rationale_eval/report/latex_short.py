@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from rationale_eval.report.comparisons import claim_p
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
@@ -27,7 +28,7 @@ from rationale_eval.report.latex_grids import (
     shown,
 )
 from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
-from rationale_eval.report.wording import level_text, n_text, number, p_text, percent, two_digits
+from rationale_eval.report.wording import level_text, n_text, number, percent, share_of, two_digits
 
 Row = dict[str, Any]
 Spec = Mapping[str, Any]
@@ -83,7 +84,7 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
         mine = [(row, names) for row, names in _cells(table) if row["corpus"] == corpus]
         bold += [(len(rows) + position, "accuracy") for position in best([row for row, _ in mine], ACCURACY)]
         for row, names in mine:
-            majority = f"{row['majority_predicted']}, {percent(row['majority_predicted_share'], row['n'])}"
+            majority = share_of(row["majority_predicted"], row["majority_predicted_share"], row["n"])
             rows.append(
                 {
                     **names,
@@ -235,7 +236,7 @@ def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
             values = {"x": row["estimate"], "x_low": row["low"], "x_high": row["high"], "n": row["n"]}
             texts = {
                 "estimate": shown(values, Measure("x", "", form, "n")),
-                "p": escape(p_text(row["p_corrected"])),
+                "p": escape(claim_p(claim, row)),
                 "n": str(row["n"]),
             }
         rows.append({"claim": f"\\raggedright {escape(claim['text'])}", **texts, "verdict": escape(claim["verdict"])})
@@ -266,7 +267,7 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
         mine = cell.rows(table)
         records = competing(mine, columns["first word is a cue"])
         body, places = method_rows(
-            [(row["method"], None, row["kind"]) for row in records], 1 + len(columns) + len(others)
+            [(row["method"], row["budget"], row["kind"]) for row in records], 1 + len(columns) + len(others)
         )
         bold = {
             (places[position], place)

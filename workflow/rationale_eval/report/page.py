@@ -61,6 +61,7 @@ from rationale_eval.report.layout import (
 )
 from rationale_eval.report.measure_html import measure_sections
 from rationale_eval.report.record import Record, differences, records
+from rationale_eval.report.validity import collapse_text
 from rationale_eval.report.wording import (
     budget_text,
     level_text,
@@ -183,6 +184,12 @@ def beside(row: Mapping[str, Any]) -> str:
     return f"To be read beside: {'; '.join(parts)}."
 
 
+def fallen(accuracy: Mapping[str, Any]) -> str:
+    """What the model of a collapsed cell does; empty for others. ``accuracy`` is the cell's row of that table."""
+    share = accuracy["majority_predicted_share"]
+    return collapse_text(None if pd.isna(share) else share) if accuracy["collapsed"] else ""
+
+
 def sizes(accuracy: pd.DataFrame) -> str:
     """How many texts the cells have that could be classified."""
     least, most = int(accuracy["n"].min()), int(accuracy["n"].max())
@@ -210,7 +217,7 @@ def context(
     methods = spec["methods"]
     by_instance = {cell: read_measured(cell, results, methods) for cell in cells}
     tested = read_claims(claims_file)
-    collapsed = {cell: bool(cell.rows(tables["accuracy"])["collapsed"].iloc[0]) for cell in cells}
+    collapsed = {cell: fallen(cell.rows(tables["accuracy"]).iloc[0]) for cell in cells}
     flips = {cell: cell.rows(tables["faithfulness"]).to_dict("records") for cell in cells}
     made_from = records(cells, results, ordered(methods), prompted(methods), spec["operators"])
     names = MEASURE_TABLES if spec["operators"] else MEASURE_TABLES[:-1]
@@ -257,7 +264,7 @@ def context(
         "judged": tested["settings"],
         "claims_file": link(claims_file, page),
         "collapsed": collapsed,
-        "heads": {cell: flagged(cell.title, collapsed[cell]) for cell in cells},
+        "heads": {cell: flagged(cell.title, bool(collapsed[cell])) for cell in cells},
         "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
         "labels": labels_table(tables["labels"], "labels"),

@@ -35,10 +35,11 @@ MEASURES = {"flip": SHARE, "comprehensiveness": DIFFERENCE}
 
 # `conclusion` level: `value` is the mean of `measure` over `n` instances, `rank` that of the method (`subject`), 1 the
 # highest. ranking: tau-b of `n` methods with their order under the main operator. contrast: prompted method (`subject`)
-# minus the mean of the attribution methods at its sizes.
+# minus the mean of the attribution methods at its sizes. `budget`: what methods were cut to (of a ranking:
+# those that are cut), or that they were not.
 SENSITIVITY_COLUMNS = (
     *(*CELL, "operator", "conclusion", "subject", "measure", "n", "value", "value_low", "value_high", "rank"),
-    *("verdict", "collapsed"),
+    *("budget", "verdict", "collapsed"),
 )
 
 
@@ -56,18 +57,20 @@ def _of(values: pd.Series, method: str, budget: str) -> pd.Series:
 
 def levels(values: pd.Series, measure: str, spec: Mapping[str, Any]) -> Iterator[Row]:
     """A row for each method: its mean at the main budget, or as given, and its rank among those compared."""
-    found = {}
+    found, budgets = {}, {}
     for method in ordered(spec["methods"]):
-        mine = _of(values, method, AS_GIVEN)
-        mine = mine if len(mine) else _of(values, method, spec["main_budget"])
+        given = len(mine := _of(values, method, AS_GIVEN)) > 0
+        mine = mine if given else _of(values, method, spec["main_budget"])
         if len(mine):
             found[method] = mine
+            budgets[method] = AS_GIVEN if given else spec["main_budget"]
     compared = {
         method: mine.mean() for method, mine in found.items() if family(spec["methods"][method]["kind"]) != REFERENCE
     }
     ranks = pd.Series(compared, dtype=float).rank(ascending=False, method="min")
     for method, mine in found.items():
         row = {"conclusion": LEVEL, "subject": method, "n": len(mine), "value": float(mine.mean())}
+        row["budget"] = budgets[method]
         row |= with_interval("value", mine, spec["interval"], MEASURES[measure])
         yield row | {"rank": float(ranks[method]) if method in ranks else None}
 
@@ -99,7 +102,7 @@ def contrasts(values: pd.Series, spec: Mapping[str, Any], collapsed: bool) -> It
         if found is None:
             continue
         verdict = HIGHER if found.low > 0 else LOWER if found.high < 0 else OPEN
-        row = {"conclusion": CONTRAST, "subject": entry["to"], "n": found.n, "value": found.value}
+        row = {"conclusion": CONTRAST, "subject": entry["to"], "budget": budget, "n": found.n, "value": found.value}
         row |= {"value_low": found.low, "value_high": found.high, "verdict": COLLAPSED if collapsed else verdict}
         yield row
 
@@ -118,7 +121,8 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> li
                 values = by_method(frame, measure)
                 mine = list(levels(values, measure, spec))
                 order = ranking(mine, main.setdefault(measure, mine))
-                found = [*mine, *([] if order is None else [order]), *contrasts(values, spec, collapsed)]
+                orders = [] if order is None else [order | {"budget": spec["main_budget"]}]
+                found = [*mine, *orders, *contrasts(values, spec, collapsed)]
                 rows += [names | {"operator": operator or MAIN, "measure": measure} | row for row in found]
     return rows
 

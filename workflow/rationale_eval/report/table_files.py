@@ -17,7 +17,19 @@ _TEXT = frozenset(
     {
         *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
         *("majority_predicted", "majority_gold"),
-        *("claim", "version", "measure", "verdict", "reason", "operator", "conclusion", "subject", "stage", "part"),
+        *(
+            "claim",
+            "version",
+            "measure",
+            "verdict",
+            "reason",
+            "operator",
+            "conclusion",
+            "subject",
+            "stage",
+            "part",
+            "shard",
+        ),
     }
 )
 _COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out"})
@@ -42,7 +54,7 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
     fields = [pa.field(column, _type(column)) for column in (*columns, *more)]
     keys = (
         *("claim", *CELL, "epoch", "label", "method", "other", "budget", "split", "group"),
-        *("operator", "conclusion", "subject", "stage", "part"),
+        *("operator", "conclusion", "subject", "stage", "part", "shard"),
     )
     key = tuple(column for column in keys if column in columns)
     key += ("measure",) if "conclusion" in columns else ()

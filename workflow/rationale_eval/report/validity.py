@@ -24,6 +24,11 @@ def is_collapsed(majority_share: float | None, validity: Mapping[str, Any]) -> b
     return majority_share is None or bool(majority_share >= validity["max_majority_share"])
 
 
+def collapse_text(majority_share: float | None) -> str:
+    """What a collapsed model does, after its name."""
+    return "predicts nothing" if majority_share is None else "gives nearly every text one label"
+
+
 def margin_quantiles(predictions: pd.DataFrame) -> Row:
     """Quantiles of the difference of the two highest label probabilities; None without any, as an API may give none."""
     known = predictions["probabilities"].dropna()

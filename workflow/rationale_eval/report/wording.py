@@ -58,10 +58,17 @@ def number_with_interval(value: float, low: float, high: float) -> str:
     return number(value) if pd.isna(low) else f"{number(value)} [{number(low)}, {number(high)}]"
 
 
+def share_of(label: str | None, share: float, n: int) -> str:
+    """A label with the share of the texts that have it, for example ``positive, 62 %``."""
+    return MISSING if label is None or pd.isna(share) else f"{label}, {percent(share, n)}"
+
+
 def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
     """For example ``31 % [22, 40]``."""
     if pd.isna(value):
         return MISSING
+    if pd.isna(low):
+        return percent(value, n)
     return f"{percent(value, n)} [{percent(low, n, sign='')}, {percent(high, n, sign='')}]"
 
 
@@ -69,10 +76,12 @@ def points_with_interval(value: float, low: float, high: float, n: int) -> str:
     """A difference of shares, for example ``+16 points [4, 28]``."""
     if value is None or pd.isna(value):
         return MISSING
-    texts = [f"{100 * part:.{int(n > FINE_PERCENTAGES)}f}" for part in (value, low, high)]
+    known = (value, value, value) if pd.isna(low) else (value, low, high)  # one pair has a difference, but no interval
+    texts = [f"{100 * part:.{int(n > FINE_PERCENTAGES)}f}" for part in known]
     shown = ["0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}") for text in texts]
     sign = "+" if value > 0 and shown[0] != "0" else ""
-    return f"{sign}{shown[0]}\N{NO-BREAK SPACE}points [{shown[1]}, {shown[2]}]"
+    bounds = "" if pd.isna(low) else f" [{shown[1]}, {shown[2]}]"
+    return f"{sign}{shown[0]}\N{NO-BREAK SPACE}points{bounds}"
 
 
 def p_text(p: float | None) -> str:
