@@ -60,7 +60,7 @@ def measured(stage: Stage) -> tuple[float, float]:
 
 def specs_of_study(configfiles: list[Path]) -> dict[str, str]:
     """The slices of a configured study."""
-    from rationale_eval.estimate import merged
+    from rationale_eval.config_files import merged
 
     plan = merged(configfiles)
     names = ["tables", "measure_tables", "cost", "claims", "figures", "page", "explorer", "latex_examples"]

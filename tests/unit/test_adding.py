@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rationale_eval.__main__ import main
 from rationale_eval.config import Config
 from rationale_eval.corpora import table
 from rationale_eval.corpora.instances import check
@@ -40,7 +41,8 @@ def mine(tmp_path, monkeypatch):
     for name, text in examples().items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    (tmp_path / "workflow").symlink_to(ROOT / "workflow")
+    for name in ("config.yaml", "workflow"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -66,6 +68,15 @@ def test_the_command_names_every_configuration_file_of_the_page(config):
     text = PAGE.read_text(encoding="utf-8")
     command = re.search(r"--configfile (.*)$", text, re.MULTILINE)[1].split()
     assert sorted(command) == sorted(name for name in examples() if name.endswith(".yaml"))
+
+
+def test_the_estimate_before_spending_is_of_that_study(config, capsys):
+    text = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")
+    (command,) = re.findall(r"^PYTHONPATH=workflow python -m rationale_eval (estimate .*)$", text, re.MULTILINE)
+    assert main(command.split()) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{config.study.title}\n")
+    assert all(f"\n{model}: " in shown for model in config.study.models)
 
 
 def test_every_name_of_the_study_is_in_its_registry(config):

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rationale_eval.corpora.aggregate import aggregate
 from rationale_eval.corpora.agreement import (
     f1,
     f1_with_rationale,
     krippendorff_alpha,
     leave_one_out_f1,
-    majority,
     pairwise_f1,
 )
 from sklearn.metrics import f1_score
@@ -65,15 +65,15 @@ def test_f1_is_that_of_scikit_learn_and_undefined_for_two_empty_sets(rows):
     ],
 )
 def test_a_majority_is_more_than_half(masks, expected):
-    assert majority(row(*masks)) == mask(expected)
+    assert aggregate(row(*masks), "majority") == mask(expected)
 
 
 def test_majority_is_the_aggregate_of_a_published_corpus():
     if not BIOS.is_file():
-        pytest.skip(f"{BIOS} is not there: the corpus is not part of the repository")
+        pytest.skip("the optional corpus rows (MedicalBios) are absent")
     lines = [json.loads(line) for line in BIOS.read_text(encoding="utf-8").splitlines()]
     published = [bool(word) for line in lines for word in line["rationale"]]
-    ours = [word for line in lines for word in majority(line["annotations"])]
+    ours = [word for line in lines for word in aggregate(line["annotations"], "majority")]
     assert sum(published) > 500
     # The publisher left out 18 words of a majority and added none.
     assert [word for word, chosen in zip(ours, published, strict=True) if chosen] == [True] * sum(published)
@@ -169,5 +169,8 @@ def test_of_two_annotators_leaving_one_out_is_the_f1_of_the_pair(rows):
 @given(rows_of_masks(annotators=st.just(3)))
 def test_of_three_annotators_nobody_reaches_more_than_with_their_own_mark_counted(rows):
     for masks in rows:
-        (without, _), (included, _) = leave_one_out_f1([masks]), f1_with_rationale([(masks, majority(masks))])
+        (without, _), (included, _) = (
+            leave_one_out_f1([masks]),
+            f1_with_rationale([(masks, aggregate(masks, "majority"))]),
+        )
         assert (without or 0) <= (included or 0) + 1e-12

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from rationale_eval.apis import client
 from rationale_eval.apis.asking import STAGE, ask_all, held
 from rationale_eval.apis.request import Request
 from rationale_eval.errors import UserError
+from rationale_eval.memo import Memo
 
 UNLIMITED = {"requests": None, "tokens": None, "money": None}
 
@@ -27,10 +30,10 @@ def api(monkeypatch):
 
 
 @pytest.fixture
-def ask(api, tmp_path):
-    """``ask(texts, **settings)``: the outcomes by text."""
+def ask_requests(api, tmp_path):
+    """``ask_requests(requests, **settings)``: the outcomes by the requests' names."""
 
-    def run(texts, reply_tokens=8, **changed):
+    def run(requests, **changed):
         settings = {
             "name": "asked",
             "address": api.address,
@@ -44,7 +47,17 @@ def ask(api, tmp_path):
             "budget": UNLIMITED,
             "price": None,
         } | changed
-        return ask_all("test", {text: request_for(text, reply_tokens) for text in texts}, tmp_path / "memo", settings)
+        return ask_all("test", requests, tmp_path / "memo", settings)
+
+    return run
+
+
+@pytest.fixture
+def ask(ask_requests):
+    """``ask(texts, **settings)``: the outcomes by text."""
+
+    def run(texts, reply_tokens=8, **changed):
+        return ask_requests({text: request_for(text, reply_tokens) for text in texts}, **changed)
 
     return run
 
@@ -72,6 +85,23 @@ def test_a_reply_is_kept_with_what_it_cost_and_who_gave_it(ask, api):
     }
     (body,) = api.received
     assert json.loads(body)["model"] == "fake-1"
+    assert api.keys == {f"Bearer {loopback_api.KEY}"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"seed": 3, "stop": ["\n"], "response_format": {"type": "text"}, "logprobs": False, "user": None},
+        {"top_k": 5, "provider": {"order": ["a", "b"], "allow_fallbacks": False}},
+        {"timeout": 3, "extra_headers": {"Authorization": "of another"}, "extra_query": {"a": "b"}, "extra_body": {}},
+    ],
+)
+def test_fields_are_sent_as_they_are_whether_openai_knows_them_or_not(options, api, ask_requests):
+    known = request_for("a film")
+    request = Request(known.body | options, known.reply_tokens)
+    assert ask_requests({"it": request})["it"]["status"] == "ok"
+    (body,) = api.received
+    assert json.loads(body) == {"model": "fake-1", **request.body}
     assert api.keys == {f"Bearer {loopback_api.KEY}"}
 
 
@@ -254,6 +284,53 @@ def test_failed_tries_count_in_the_budget(ask, api):
     with pytest.raises(UserError, match=r"budget\.requests \(3\)"):
         ask(["a film"], budget=UNLIMITED | {"requests": 3})
     assert len(api.received) == 3
+
+
+def spent_requests(folder: Path) -> int:
+    lines = stored(folder).splitlines()
+    return sum(json.loads(line.split(" ", 1)[1])["value"]["spent"][0] for line in lines)
+
+
+def test_requests_that_an_interruption_cancels_count_in_the_budget(ask, api, tmp_path):
+    texts = [f"a film {number}" for number in range(40)]
+    interrupted = threading.Event()
+
+    def interrupt(messages):
+        if not interrupted.is_set():
+            interrupted.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        return "Positive."
+
+    api.latency, api.reply = 0.1, interrupt
+    with pytest.raises(KeyboardInterrupt):
+        ask(texts)
+    api.settle()
+    assert spent_requests(tmp_path) == len(api.received) == 4
+    with pytest.raises(UserError, match=r"budget\.requests \(4\)"):
+        ask(texts, budget=UNLIMITED | {"requests": 4})
+    assert len(api.received) == 4
+
+
+def test_replies_that_wait_to_be_written_are_kept_in_an_interruption(ask, api, tmp_path, monkeypatch):
+    written, texts = Memo._append, [f"a film {number}" for number in range(4)]
+
+    def interrupt(memo, lines):
+        monkeypatch.setattr(Memo, "_append", written)
+        deadline = time.monotonic() + 10
+        while len(api.answered) < len(texts) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)  # until the last reply has arrived
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        written(memo, lines)
+
+    monkeypatch.setattr(Memo, "_append", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ask(texts)
+    assert spent_requests(tmp_path) == 4
+    ask(texts)
+    assert len(api.received) == 4
 
 
 def test_an_endpoint_that_is_not_there_ends_the_job_and_costs_nothing(ask, tmp_path):

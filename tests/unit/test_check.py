@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 import yaml
-from rationale_eval import check
 from rationale_eval.__main__ import main
+from rationale_eval.checks import cluster as cluster_check
 from rationale_eval.checks import environment
 from rationale_eval.checks.cluster import cluster
-from rationale_eval.estimate import merged
+from rationale_eval.checks.study import findings
+from rationale_eval.config_files import merged
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-never-to-be-shown"
@@ -54,7 +58,7 @@ def here(tmp_path, monkeypatch):
     def lines(**study):
         made = {**STUDY, "study": {**STUDY["study"], **study}}
         Path("study.yaml").write_text(yaml.safe_dump(made), encoding="utf-8")
-        return {what: (level, text) for level, what, text in check.findings(merged([Path("study.yaml")]))}
+        return {what: (level, text) for level, what, text in findings(merged([Path("study.yaml")]))}
 
     return lines
 
@@ -77,6 +81,24 @@ def test_a_missing_model_is_a_problem_and_one_that_is_there_is_not(here, tmp_pat
     assert main(["check", "--configfile", "study.yaml"]) == 0
     assert "\nready, with 1 warning(s)\n" in capsys.readouterr().out
     assert not Path("results-here").exists()
+
+
+def test_settings_of_the_command_line_go_over_those_of_files(here, tmp_path, capsys):
+    here()
+    (tmp_path / "bin/which").symlink_to(shutil.which("which", path=os.defpath))  # Snakemake's plugins look for it
+    model_files(tmp_path / "own/model")
+    model_files(tmp_path / "copies/again")
+    Path("local.yaml").write_text("models: {own-model: {local: again}}", encoding="utf-8")
+    files = ["--configfile", "study.yaml", "local.yaml"]
+    assert main(["check", *files, "--config", "data_root=copies", "study={'title': 'Once more', 'corpora': []}"]) == 1
+    assert "study.corpora: list should have" in capsys.readouterr().err
+    assert main(["check", *files, "--config", "data_root=copies", "study={'title': 'Once more'}"]) == 0
+    shown = capsys.readouterr().out
+    assert "\nOnce more\n" in shown
+    assert "copies/again: is here" in shown
+    for wrong in ("data_root", "1x=3"):
+        assert main(["check", *files, "--config", wrong]) == 1
+        assert f"error: --config {wrong}: Invalid config definition" in capsys.readouterr().err
 
 
 def test_what_is_to_be_fetched_is_a_warning_until_it_is_there(here):
@@ -138,6 +160,29 @@ def test_packages_are_held_against_the_lock(tmp_path):
     assert (level, text) == ("problem", f"no-such-package-here not installed; pip install -r {lock}")
 
 
+def test_missing_packages_are_told_without_them():
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "rationale_eval", "check"],  # -S: no installed package is found
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    python, packages = done.stdout.splitlines()
+    assert python.startswith("ok        python")
+    assert packages.startswith("problem   packages")
+    assert packages.endswith("more not installed; pip install -r envs/requirements.txt")
+    assert done.stderr == "error: 1 problem(s) to be solved before anything else can be looked at\n"
+
+
+def test_elsewhere_than_in_the_project_it_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 1
+    assert "there is no envs/requirements.txt here; run this in the folder of the project" in capsys.readouterr().out
+
+
 def test_the_real_torch_is_asked():
     first, second = environment.torch(1)
     assert (first.level, first.text.split(",")[0]) == ("ok", metadata.version("torch"))
@@ -149,6 +194,14 @@ def test_a_torch_that_cannot_be_imported_is_a_problem(monkeypatch):
     ((level, _, text),) = environment.torch(1)
     assert level == "problem"
     assert "No module named 'no_such_torch'" in text
+
+
+def test_a_torch_that_hangs_is_a_problem(monkeypatch):
+    monkeypatch.setattr(environment, "TORCH", "import time; time.sleep(60)")
+    monkeypatch.setattr(environment, "TORCH_SECONDS", 0.2)
+    ((level, _, text),) = environment.torch(1)
+    assert level == "problem"
+    assert "in 0.2 s" in text
 
 
 def test_fewer_gpus_than_a_model_wants_is_a_warning(monkeypatch):
@@ -187,11 +240,21 @@ def test_account_and_partitions_are_those_of_the_profile(slurm, monkeypatch):
     assert slurm()["GPU partition"] == ("problem", "there is no 'gpus'; set GPU_PARTITION to one of cpu, gpu")
 
 
-def test_a_slurm_that_does_not_answer_is_a_problem(slurm, tmp_path):
+@pytest.mark.parametrize("plugin", [cluster_check.PLUGIN, "no-such-plugin-here"])
+def test_a_slurm_that_does_not_answer_is_a_warning_with_or_without_the_plugin(slurm, tmp_path, monkeypatch, plugin):
+    monkeypatch.setattr(cluster_check, "PLUGIN", plugin)
     command(tmp_path, "sinfo", "exit 1")
-    level, text = slurm()["cluster"]
-    assert level == "problem"
-    assert "sinfo has no answer" in text
+    ((what, (level, text)),) = slurm().items()
+    assert (what, level) == ("cluster", "warning")
+    assert "no cluster answers sinfo: jobs run on this machine" in text
+
+
+def test_a_cluster_without_the_plugin_is_a_problem(slurm, monkeypatch):
+    monkeypatch.setattr(cluster_check, "PLUGIN", "no-such-plugin-here")
+    assert slurm()["cluster"] == (
+        "problem",
+        "no-such-plugin-here is not installed; pip install -r envs/requirements.txt",
+    )
 
 
 def test_without_accounting_the_option_that_is_needed_is_named(slurm, tmp_path):

@@ -89,7 +89,7 @@ def test_taking_a_docstring_away_changes_no_digest(package):
         ("faithfulness/measures", "chance < LEAST_RANGE", "chance <= LEAST_RANGE", {"faithfulness"}),
         ("faithfulness/curve_stage", "len(scores) < 2", "len(scores) < 3", {"curves"}),
         ("faithfulness/inputs", "0 < count < words", "0 < count <= words", {"perturb", "perturb_api"}),
-        ("corpora/stage", "casefold()", "lower()", {"corpus"}),
+        ("corpora/stage", "< test_share", "<= test_share", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),
         ("fetch", "--no-deps", "--deps", {"fetch"}),
     ],

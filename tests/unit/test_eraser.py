@@ -321,7 +321,7 @@ def test_bad_archives_are_refused(tmp_path):
 def raw():
     """The rows and the documents of the real corpus, read with nothing but the standard library."""
     if not REAL.exists():
-        pytest.skip(f"the real rows of FEVER are not at {REAL}")
+        pytest.skip("the optional corpus rows (FEVER) are absent")
     rows, docs = {}, {}
     with tarfile.open(REAL) as tar:
         for member in tar:

@@ -239,7 +239,7 @@ def test_rows_are_read_one_by_one(tmp_path):
 def real():
     """``real(side, **changes of the spec)``: instances and counts of the publisher's rows."""
     if not REAL.is_dir():
-        pytest.skip("the publisher's rows are not beside the repository (shared/data/e-snli)")
+        pytest.skip("the optional corpus rows (e-SNLI) are absent")
 
     def found(side, **changes):
         left_out = Counter()

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rationale_eval import estimate
 from rationale_eval.apis import predictions
+from rationale_eval.config_files import merged
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
@@ -128,7 +129,7 @@ def test_what_is_answered_is_not_counted_and_what_was_spent_is_shown(here, capsy
         made = json.loads(json.dumps(STUDY))
         made["models"]["asked"]["source"]["api"] = api.address
         write(made)
-        plan: StudyPlan = estimate.merged([Path("study.yaml")])
+        plan: StudyPlan = merged([Path("study.yaml")])
         command = ["--spec", plan.predictions("editorials", "asked"), "--memo", "memo-here"]
         command += ["--limits", plan.limits("asked"), "--test", "results-here/corpora/editorials/test.parquet"]
         folder = "results-here/editorials/asked/base"

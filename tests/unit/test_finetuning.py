@@ -47,6 +47,13 @@ def rows(count, labels=("positive", "negative")):
     return [instance(f"r{k}", f"text number {k}", labels[k % len(labels)]) for k in range(count)]
 
 
+def test_the_key_of_a_text_stays_what_it_is():
+    """Another would hold out other rows."""
+    fields = {"premise": "  Die\u00a0STRASSE,\tdie Straße — naïve\n", "hypothesis": "Ein “Weg”  \U0001f600"}
+    found = text_key(Instance("x", "positive", fields, whitespace_words(fields.values()), None))
+    assert found == "27b445d369a22479427d3a580e02b7b228df6966c9d5847a6eb521bfa2ce755f"
+
+
 @pytest.mark.parametrize("held", [0, 1, 7, 39])
 def test_held_out_rows_are_disjoint_by_text_and_as_many_as_asked(held):
     train, validation = split(rows(40), held)

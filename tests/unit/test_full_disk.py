@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import loopback_api
 import pytest
+from rationale_eval.apis.asking import STAGE, memo_context
+from rationale_eval.apis.ledger import spent
 from rationale_eval.code_digest import PACKAGE
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.memo import Memo
@@ -57,7 +60,7 @@ def test_a_table_that_has_no_room_is_not_there(corpus, tmp_path):
 
 
 # A stage that computes 100 pairs of results, one after another.
-STAGE = """
+PUTTING = """
 import sys
 from pathlib import Path
 from rationale_eval import __main__, alignment, memo
@@ -73,7 +76,7 @@ sys.exit(__main__.main(["alignment", sys.argv[1]]))
 
 
 def test_the_memo_keeps_what_had_room(tmp_path):
-    done = with_little_room("-c", STAGE, str(tmp_path))
+    done = with_little_room("-c", PUTTING, str(tmp_path))
     assert done.returncode == 1, done.stderr
     (file,) = tmp_path.rglob("*.jsonl")
     assert done.stderr == f"error: {file}: no room to write it; make room and run again: what is done is kept\n"
@@ -81,3 +84,41 @@ def test_the_memo_keeps_what_had_room(tmp_path):
     with Memo(tmp_path, "evidence", {}) as kept:
         assert sorted(kept.keys()) == sorted(f"{n}{end}" for n in range(len(kept) // 2) for end in ("", " too"))
         assert 10 <= len(kept) < 200
+
+
+# A stage that asks the API at the address it is given, for replies of which three or four have room.
+ASKING = """
+import sys
+from pathlib import Path
+from rationale_eval import __main__, alignment
+from rationale_eval.apis.asking import ask_all
+from rationale_eval.apis.request import Request
+
+def main(arguments):
+    folder, address = arguments
+    requests = {
+        name: Request({"messages": [{"role": "user", "content": f"Text: {name}"}], "max_tokens": 8}, 8)
+        for name in range(40)
+    }
+    settings = {"name": "asked", "address": address, "model": "fake-1", "key": None, "concurrency": 4, "timeout": 9,
+                "requests_per_minute": None, "tokens_per_minute": None, "retries": 0, "price": None,
+                "budget": {"requests": None, "tokens": None, "money": None}}
+    ask_all("asking", requests, Path(folder), settings)
+
+alignment.main = main
+sys.exit(__main__.main(["alignment", *sys.argv[1:]]))
+"""
+
+
+def test_what_was_asked_of_an_api_and_has_no_room_is_waited_for_and_counts(tmp_path):
+    with loopback_api.running() as api:
+        api.reply, api.latency = lambda messages: "x" * 900, 0.1
+        done = with_little_room("-c", ASKING, str(tmp_path), api.address)
+        assert done.returncode == 1
+        (file,) = tmp_path.rglob("*.jsonl")
+        *_, last = done.stderr.splitlines()
+        assert last == f"error: {file}: no room to write it; make room and run again: what is done is kept"
+        assert "Traceback" not in done.stderr
+        assert 4 <= len(api.received) == len(api.answered) <= 12
+    with Memo(tmp_path, STAGE, memo_context({"address": api.address, "model": loopback_api.MODEL})) as kept:
+        assert spent(kept.values()).requests == len(api.answered)

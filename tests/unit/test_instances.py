@@ -8,7 +8,15 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.corpora.instances import Instance, Word, check, read_instances, whitespace_words, write_instances
+from rationale_eval.corpora.instances import (
+    Instance,
+    Word,
+    check,
+    plain_texts,
+    read_instances,
+    whitespace_words,
+    write_instances,
+)
 from rationale_eval.errors import UserError
 
 GOOD = Instance(
@@ -32,6 +40,12 @@ def test_words_are_what_splitting_gives(texts):
     assert [texts[word.field][word.start : word.end] for word in words] == [
         part for text in texts for part in re.split(r"\s+", text) if part
     ]
+
+
+def test_texts_that_differ_in_case_and_spacing_alone_are_one():
+    first, second = plain_texts(["  Die\u00a0STRASSE,\tdie Weg\n", "die straße, die weg"])
+    assert first == second == "die strasse, die weg"
+    assert plain_texts(["Weg.", "Weg"])[0] != plain_texts(["Weg.", "Weg"])[1]
 
 
 def test_the_text_of_a_word_comes_from_its_own_field():

@@ -255,7 +255,7 @@ def test_a_damaged_parquet_file_is_one_message(tmp_path):
 def real():
     """``real(side, **changes of the spec)``: the instances of the publisher's rows; none may be left out."""
     if not REAL.is_dir():
-        pytest.skip("the publisher's rows are not beside the repository (shared/data/medical-bios)")
+        pytest.skip("the optional corpus rows (MedicalBios) are absent")
 
     def found(side, **changes):
         left_out = Counter()

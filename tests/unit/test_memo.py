@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -68,12 +69,31 @@ def test_what_cannot_be_stored_is_an_error_and_hides_nothing(tmp_path):
     with open_memo(tmp_path) as memo:
         memo.put({"good": 1})
         with pytest.raises(TypeError, match="cannot store set"):
-            memo.put({"bad": {1, 2}})
+            memo.put({"beside": 1, "bad": {1, 2}})
+        assert list(memo.keys()) == ["good"]
         memo.put({"later": 2})
     with open_memo(tmp_path) as memo:
         assert memo["good"] == 1
         assert memo["later"] == 2
-        assert "bad" not in memo
+        assert sorted(memo.keys()) == ["good", "later"]
+
+
+def test_what_was_not_written_is_not_there(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with open_memo(tmp_path) as memo:
+        memo.put({"good": 1})
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", full)
+            for _ in range(2):
+                with pytest.raises(OSError, match="No space left"):
+                    memo.put({"lost": 2})
+        assert list(memo.keys()) == ["good"]
+        memo.put({"later": 3})
+    (file,) = files(tmp_path)
+    assert len(file.read_bytes().splitlines()) == 2
+    assert sorted(open_memo(tmp_path).keys()) == ["good", "later"]
 
 
 def test_contexts_and_stages_are_kept_apart(tmp_path):

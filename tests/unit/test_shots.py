@@ -35,6 +35,19 @@ def test_labels_are_equally_many(count, sizes):
     assert all(label_of[fields["text"]] == label for fields, label in shots)
 
 
+def test_the_choice_stays_what_it_is():
+    """Another would change every prompt with examples."""
+    train = [row(f"Die\u00a0STRASSE,\tder {n}. “Weg” — naïve\n", "abc"[n % 3]) for n in range(9)]
+    assert [fields["text"].split()[3] for fields, _ in draw(train, TASK, 6, seed=3)] == [
+        "0.",
+        "5.",
+        "3.",
+        "2.",
+        "7.",
+        "1.",
+    ]
+
+
 def test_which_labels_get_one_more_and_the_order_depend_on_the_seed_alone():
     draws = [draw(rows(60), TASK, 4, seed) for seed in range(20)]
     assert draws == [draw(rows(60), TASK, 4, seed) for seed in range(20)]

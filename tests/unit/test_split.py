@@ -30,6 +30,13 @@ def ids(side):
     return [instance.id for instance in side]
 
 
+def test_the_group_of_a_text_stays_what_it_is():
+    """Another would move rows from one side to the other."""
+    fields = {"premise": "  Die\u00a0STRASSE,\tdie Straße — naïve\n", "hypothesis": "Ein “Weg”  \U0001f600"}
+    found = group_of(Instance("x", "yes", fields, whitespace_words(fields.values()), None))
+    assert found == "1f77f333200f1ce850b0485490c329f39c57c2df93b9d9c4d38b8d2dbe6ab8de"
+
+
 def test_the_test_share_is_about_what_was_asked_for():
     train, test = split(ROWS, seed=0, test_share=0.3, train_rows=300, test_rows=300)
     assert len(train) + len(test) == 300

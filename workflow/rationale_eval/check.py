@@ -6,45 +6,39 @@ Each line is ok, a warning or a problem, with what to do. Nothing is fetched, se
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from rationale_eval.checks import environment
-from rationale_eval.checks.cluster import cluster
 from rationale_eval.checks.finding import PROBLEM, WARNING, Finding
-from rationale_eval.checks.sources import external_files, sources
+from rationale_eval.config_files import add_arguments, merged
 from rationale_eval.errors import UserError
-from rationale_eval.estimate import merged
-from rationale_eval.study import StudyPlan
 
-LOCK, PROFILE = Path("envs/requirements.txt"), Path("slurm/config.yaml")
+LOCK = Path("envs/requirements.txt")
 
 
-def findings(plan: StudyPlan) -> Iterator[Finding]:
-    """All lines for a study, in the order in which they are shown."""
-    yield environment.python()
-    yield environment.packages(LOCK)
-    opened = [plan.opened[name] for name in plan.study.models if name in plan.opened]
-    if opened:
-        yield from environment.torch(max(model.gpus for model in opened))
-        yield environment.memory(plan.config)
-    yield from environment.disk(plan.config)
-    yield from sources(plan)
-    yield from external_files(plan)
-    yield from cluster(PROFILE)
+def _show(findings: Iterable[Finding]) -> list[str]:
+    """Print a line for each as it is found; the levels."""
+    levels: list[str] = []
+    for level, what, text in findings:
+        levels.append(level)
+        print(f"{level:<8}  {what:<30}  {text}", flush=True)
+    return levels
 
 
 def main(argv: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="rationale_eval check", description=__doc__)
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="merged over config.yaml, in this order")
+    add_arguments(parser)
     args = parser.parse_args(argv)
-    plan = merged(args.configfile)
-    print(f"{plan.study.title}\n")
-    levels = []
-    for level, what, text in findings(plan):
-        levels.append(level)
-        print(f"{level:<8}  {what:<30}  {text}", flush=True)
+    if count := _show([environment.python(), environment.packages(LOCK)]).count(PROBLEM):
+        raise UserError(f"{count} problem(s) to be solved before anything else can be looked at")
+    # Not before: these need the packages.
+    from rationale_eval.checks.study import findings
+
+    plan = merged(args.configfile, args.config)
+    print(f"\n{plan.study.title}\n")
+    levels = _show(findings(plan))
     if count := levels.count(PROBLEM):
         raise UserError(f"{count} problem(s) to be solved before this study can run")
     warned = levels.count(WARNING)

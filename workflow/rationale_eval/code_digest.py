@@ -82,7 +82,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "fetch_url": ("sources/url",),
     "fetch_hub": (),
     "corpus": ("corpora/stage", *_INSTANCES),  # and what the format needs: READERS
-    "corpus_card": ("corpora/agreement", "corpora/card", *_INSTANCES),
+    "corpus_card": ("corpora/aggregate", "corpora/agreement", "corpora/card", *_INSTANCES),
     "model": ("models/prepare", "tables"),
     "finetune": (
         "finetuning/adapters",

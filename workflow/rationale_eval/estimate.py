@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rationale_eval.apis.ledger import Spending
-from rationale_eval.config_checks import parse
+from rationale_eval.config_files import add_arguments, merged
 from rationale_eval.errors import UserError
 from rationale_eval.estimates.apis import bought, calls
 from rationale_eval.estimates.corpora import Rows, rows_of
@@ -34,23 +33,6 @@ How the numbers are made
             all weights (full fine-tuning), at {tflops:g} x 10^12 operations a second (--tflops): a guess of what a GPU
             keeps up, to be replaced by what yours does. Loading is not counted.
 """
-
-
-def merged(paths: Sequence[Path]) -> StudyPlan:
-    """The study of config.yaml with ``paths`` merged over it, as Snakemake does. Raises ``UserError`` for faults."""
-    from snakemake.common.configfile import load_configfile
-    from snakemake.exceptions import WorkflowError
-    from snakemake.utils import update_config
-
-    config: dict[str, object] = {}
-    for path in (Path("config.yaml"), *paths):
-        try:
-            update_config(config, load_configfile(str(path)))
-        except (OSError, WorkflowError) as error:
-            raise UserError(f"{path}: cannot be read as a configuration: {error}") from None
-    plan = StudyPlan(parse(config))
-    plan.prompts.check()
-    return plan
 
 
 def _line(*cells: str) -> str:
@@ -125,14 +107,14 @@ def words_of(given: Sequence[str], corpora: Sequence[str]) -> dict[str, int]:
 def main(argv: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="rationale_eval estimate", description=__doc__)
-    parser.add_argument("--configfile", type=Path, nargs="*", default=[], help="merged over config.yaml, in this order")
+    add_arguments(parser)
     parser.add_argument("--rows", type=int, default=500, help="rows of a corpus whose number is not known")
     parser.add_argument("--words", nargs="+", default=[], help="words of a text that is not known: N, CORPUS=N (60)")
     parser.add_argument("--tflops", type=float, default=100.0, help="10^12 operations a second that a GPU keeps up")
     args = parser.parse_args(argv)
     if args.rows < 1 or args.tflops <= 0:
         raise UserError("--rows and --tflops must be positive")
-    plan = merged(args.configfile)
+    plan = merged(args.configfile, args.config)
     words = words_of(args.words, plan.study.corpora)
     corpora = {
         corpus: rows_of(plan, corpus, args.rows, words.get(corpus, words[EACH])) for corpus in plan.study.corpora

@@ -90,14 +90,15 @@ class Memo:
 
     def put(self, results: Mapping[str, Any]) -> None:
         """Store ``results`` and flush them to the disk before returning; where that fails, none of them."""
-        lines = []
+        lines, stored = [], {}
         for key, value in results.items():
             body = json.dumps({"key": key, "value": value}, default=_encode, separators=(",", ":")).encode()
             lines.append(_checksum(body) + b" " + body + b"\n")
             # Through the same decoding as a later read: the process that computed a result and one that finds it
             # must go on with the same numbers (float32, not the float64 that the caller may have passed).
-            self._results[key] = json.loads(body, object_hook=_decode)["value"]
+            stored[key] = json.loads(body, object_hook=_decode)["value"]
         self._append(b"".join(lines))
+        self._results |= stored
 
     def _append(self, lines: bytes) -> None:
         if self._stream is None:
@@ -110,6 +111,7 @@ class Memo:
             os.fsync(self._stream.fileno())
         except OSError as error:
             self._stream.truncate(start)  # a full disk then has room for the message, at least
+            self._stream.seek(start)  # else the next write that fails is cut off at a wrong place
             error.filename = str(self._path)
             raise
 

@@ -68,6 +68,11 @@ class _Store:
                 batch, self._waiting = self._waiting, {}
                 await asyncio.to_thread(self._memo.put, batch)
 
+    def rest(self) -> None:
+        """Put what an interruption kept from being put; not beside the event loop, but after it."""
+        if self._waiting:
+            self._memo.put(self._waiting)
+
 
 class _Run:
     """The requests of one job under way."""
@@ -76,8 +81,9 @@ class _Run:
         missing = {key: request for key, request in wanted.items() if key not in memo}
         self.failed: dict[str, NoReplyError] = {}
         self.end: UserError | None = None
+        self._unwritten: OSError | None = None
         self._left = iter(missing.items())
-        self._settings = settings
+        self._settings, self._memo = settings, memo
         self._store = _Store(memo)
         self._ledger = Ledger(spent(memo.values()), settings["budget"], settings["price"], settings["name"])
         sizes = [request.expected_tokens + request.reply_tokens for request in missing.values()]
@@ -90,30 +96,53 @@ class _Run:
         self.progress = Progress(what, len(wanted), "requests", skipped=known)
 
     async def all(self) -> None:
-        """Send what is missing. What is under way when the run must end is waited for: it is paid for."""
+        """Send what is missing. What is under way when the run must end is waited for: it is paid for.
+
+        Raises ``OSError`` where a reply cannot be written. ``keep`` is to be called after it, however it ended.
+        """
         async with Client(self._settings, self._ledger, self._largest) as client, asyncio.TaskGroup() as group:
             for _ in range(self._settings["concurrency"]):
                 group.create_task(self._one_by_one(client))
+        if self._unwritten is not None:
+            raise self._unwritten
         say(f"spent by all jobs so far: {self._ledger.text()}")
+
+    def keep(self) -> None:
+        """Put into the memo what was paid for and is not there: after an interruption or without room, it would else
+        not count in the budget of later runs."""
+        try:
+            self._store.rest()
+        finally:
+            lost = self._ledger.spent - spent(self._memo.values())
+            if lost.requests:
+                self._memo.put(_lost(lost))
 
     async def _one_by_one(self, client: Client) -> None:
         for key, request in self._left:
             found, spending = await client.ask(request)
-            if isinstance(found, dict):
-                self._in_a_row = 0
-                await self._store.put(key, found | {"spent": spending.stored()})
-                if request.body.get("logprobs") and found["status"] == OK and not found["logprobs"]:
-                    self.end = without_logprobs(self._settings)  # before all are paid for
-            else:
-                await self._without_reply(key, found, spending)
+            try:
+                await self._take(key, request, found, spending)
+            except OSError as error:
+                self._unwritten = self._unwritten or error
             self.progress.advance(1)
-            if self.end is not None:
+            if self.end is not None or self._unwritten is not None:
                 return
+
+    async def _take(
+        self, key: str, request: Request, found: dict[str, Any] | NoReplyError | UserError, spending: Spending
+    ) -> None:
+        if not isinstance(found, dict):
+            await self._without_reply(key, found, spending)
+            return
+        self._in_a_row = 0
+        await self._store.put(key, found | {"spent": spending.stored()})
+        if request.body.get("logprobs") and found["status"] == OK and not found["logprobs"]:
+            self.end = without_logprobs(self._settings)  # before all are paid for
 
     async def _without_reply(self, key: str, found: NoReplyError | UserError, spending: Spending) -> None:
         if spending.requests:
-            # Not as a reply: a later run asks again. But what it cost counts.
-            await self._store.put(f"{LOST}{uuid.uuid4().hex}", {"spent": spending.stored()})
+            for lost, cost in _lost(spending).items():
+                await self._store.put(lost, cost)
         if isinstance(found, UserError):
             # A budget that is spent says least about what else is wrong.
             if self.end is None or isinstance(self.end, OverBudgetError):
@@ -127,6 +156,11 @@ class _Run:
             self.end = UserError(f"{self._in_a_row} requests in a row came to nothing; the last: {found}")
 
 
+def _lost(spending: Spending) -> dict[str, Any]:
+    """An entry of the memo for what came to nothing. It is no reply: a later run asks again. But its cost counts."""
+    return {f"{LOST}{uuid.uuid4().hex}": {"spent": spending.stored()}}
+
+
 def ask_all(
     what: str, requests: Mapping[Name, Request], root: Path, settings: Mapping[str, Any]
 ) -> dict[Name, dict[str, Any]]:
@@ -134,13 +168,16 @@ def ask_all(
 
     ``requests`` maps names of the caller's to requests, of which equal ones are sent once. ``settings`` are those of
     ``Client`` and ``concurrency``, ``budget`` and ``price``. Raises ``UserError`` where asking must end before all is
-    asked; what was answered until then is kept.
+    asked, and ``OSError`` where the memo cannot be written; what was answered until then is kept, and what it cost.
     """
     wanted = {request.key: request for request in requests.values()}
     with held(root, settings) as memo:
         run = _Run(what, wanted, memo, settings)
         if any(key not in memo for key in wanted):
-            asyncio.run(run.all())
+            try:
+                asyncio.run(run.all())
+            finally:
+                run.keep()
         if run.end is not None:
             done = sum(key in memo for key in wanted)
             more = "; raise it" if isinstance(run.end, OverBudgetError) else ""

@@ -175,8 +175,11 @@ class Client:
     async def _body(self, request: Request) -> bytes:
         each = PER_SCORED_TOKEN if request.body.get("logprobs") else PER_TOKEN
         most = LARGEST + each * request.reply_tokens
-        body = {"model": self._settings["model"], **request.body}
-        async with self._openai.chat.completions.with_streaming_response.create(**body) as response:
+        # As they are: endpoints have fields that OpenAI has not, or that are named like settings of the client.
+        fields = {name: value for name, value in request.body.items() if name != "messages"}
+        async with self._openai.chat.completions.with_streaming_response.create(
+            model=self._settings["model"], messages=request.body["messages"], extra_body=fields
+        ) as response:
             found = bytearray()
             async for piece in response.iter_bytes():
                 found += piece

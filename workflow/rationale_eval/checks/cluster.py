@@ -23,14 +23,15 @@ def cluster(profile: Path) -> Iterator[Finding]:
     if shutil.which("sbatch") is None:
         yield Finding(OK, "cluster", "no Slurm here (no sbatch): jobs run on this machine")
         return
+    partitions = _asked("sinfo", "--noheader", "--format=%R")
+    if partitions is None:
+        told = "there is sbatch, but no cluster answers sinfo: jobs run on this machine"
+        yield Finding(WARNING, "cluster", f"{told}; `--profile slurm` needs a login node")
+        return
     try:
         yield Finding(OK, "cluster", f"{PLUGIN} {metadata.version(PLUGIN)}")
     except metadata.PackageNotFoundError:
         yield Finding(PROBLEM, "cluster", f"{PLUGIN} is not installed; pip install -r envs/requirements.txt")
-    partitions = _asked("sinfo", "--noheader", "--format=%R")
-    if partitions is None:
-        yield Finding(PROBLEM, "cluster", "there is sbatch, but sinfo has no answer; is this a login node?")
-        return
     if _asked("sacct", "--noheader") is None:
         yield Finding(WARNING, "cluster", "no accounting (sacct); add --slurm-status-command squeue, or runs never end")
     try:

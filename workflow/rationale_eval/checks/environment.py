@@ -10,13 +10,19 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rationale_eval.checks.finding import OK, PROBLEM, WARNING, Finding
-from rationale_eval.config import Config
+
+# Not at run time: that packages are missing must be told without any of them.
+if TYPE_CHECKING:
+    from rationale_eval.config import Config
 
 PYTHON = (3, 11)
 # Less is little for downloads and results of any study but the smallest.
 LITTLE_GB = 5.0
+# Of importing torch: a slow disk takes half a minute; a driver that hangs, for ever.
+TORCH_SECONDS = 300.0
 # In a process of its own: importing torch takes seconds and memory that nothing else here needs.
 TORCH = """
 import json, torch
@@ -35,6 +41,8 @@ def python() -> Finding:
 
 def packages(lock: Path) -> Finding:
     """Whether the installed packages are those of ``lock``, a requirements file of name==version lines."""
+    if not lock.is_file():
+        return Finding(PROBLEM, "packages", f"there is no {lock} here; run this in the folder of the project")
     pinned = [line.split("==") for line in lock.read_text(encoding="utf-8").split() if "==" in line]
     absent, other = [], []
     for name, version in pinned:
@@ -57,7 +65,13 @@ def _some(names: list[str]) -> str:
 
 def torch(gpus: int) -> Iterator[Finding]:
     """Whether torch can be imported, and sees the GPUs of this machine; ``gpus`` is the most that a model wants."""
-    done = subprocess.run([sys.executable, "-c", TORCH], capture_output=True, text=True, check=False, timeout=300)
+    command = [sys.executable, "-c", TORCH]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TORCH_SECONDS)
+    except subprocess.TimeoutExpired:
+        text = f"not imported, nor GPUs counted, in {TORCH_SECONDS:g} s; see whether the disk or the GPU's driver hangs"
+        yield Finding(PROBLEM, "torch", text)
+        return
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         yield Finding(PROBLEM, "torch", f"cannot be imported ({last}); pip install -r envs/torch-cpu.txt or -gpu.txt")

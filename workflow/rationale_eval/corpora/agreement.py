@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from rationale_eval.corpora.aggregate import aggregate
+
 Mask = Sequence[bool]
 # A mean, None where there is nothing to average, and the number of rows that it is over.
 Mean = tuple[float | None, int]
@@ -20,11 +22,6 @@ def f1(selected: Mask, reference: Mask) -> float | None:
     size = sum(selected) + sum(reference)
     hits = sum(a and b for a, b in zip(selected, reference, strict=True))
     return 2 * hits / size if size else None
-
-
-def majority(masks: Sequence[Mask]) -> tuple[bool, ...]:
-    """The words that more than half of ``masks`` mark: of two masks those that both mark."""
-    return tuple(2 * sum(votes) > len(masks) for votes in zip(*masks, strict=True))
 
 
 def krippendorff_alpha(rows: Iterable[Sequence[Mask]]) -> float | None:
@@ -72,7 +69,9 @@ def leave_one_out_f1(rows: Iterable[Sequence[Mask]]) -> Mean:
     not. With three annotators that choice weighs nothing but in rows where no two agree on a word, which are left out.
     """
     return _mean_of_rows(
-        _as_methods_are((mask, majority([*masks[:place], *masks[place + 1 :]])) for place, mask in enumerate(masks))
+        _as_methods_are(
+            (mask, aggregate([*masks[:place], *masks[place + 1 :]], "majority")) for place, mask in enumerate(masks)
+        )
         for masks in rows
         if len(masks) > 1
     )

@@ -76,6 +76,11 @@ def whitespace_words(texts: Iterable[str]) -> tuple[Word, ...]:
     )
 
 
+def plain_texts(texts: Iterable[str]) -> list[str]:
+    """``texts`` without case, each run of spaces as one: texts that are equal so count as one text everywhere."""
+    return [" ".join(text.casefold().split()) for text in texts]
+
+
 def check(instance: Instance, where: str) -> None:
     """Raise ``UserError`` unless words and masks of ``instance`` are consistent with its texts."""
     texts = list(instance.fields.values())

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.corpora.instances import Instance, write_instances
+from rationale_eval.corpora.instances import Instance, plain_texts, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance, sha256_file
@@ -55,9 +55,8 @@ def checksum(source: Path, files: Sequence[Path]) -> dict[str, str]:
 
 
 def group_of(instance: Instance) -> str:
-    """A hash of the texts of an instance that ignores case and spacing: equal texts have equal groups."""
-    texts = (" ".join(text.casefold().split()) for text in instance.fields.values())
-    return hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+    """A hash of the texts of all fields of an instance as ``plain_texts``: equal texts have equal groups."""
+    return hashlib.sha256("\n".join(plain_texts(instance.fields.values())).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _unit(*parts: str) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rationale_eval.corpora.instances import Instance
+from rationale_eval.corpora.instances import Instance, plain_texts
 from rationale_eval.errors import UserError
 from rationale_eval.models.encoding import Prompt, PromptEncoder
 from rationale_eval.models.task import Task
@@ -48,9 +48,8 @@ def _digest(examples: Iterable[Example]) -> str:
 
 
 def text_key(instance: Instance) -> str:
-    """A hash of the texts of an instance that ignores case and spacing: equal texts have equal keys."""
-    texts = [" ".join(text.casefold().split()) for text in instance.fields.values()]
-    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+    """A hash of the texts of all fields of an instance as ``plain_texts``: equal texts have equal keys."""
+    return hashlib.sha256(json.dumps(plain_texts(instance.fields.values())).encode()).hexdigest()
 
 
 def split(instances: Sequence[Instance], validation_rows: int) -> tuple[list[Instance], list[Instance]]:

@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from rationale_eval.corpora.instances import Instance
+from rationale_eval.corpora.instances import Instance, plain_texts
 from rationale_eval.errors import UserError
 from rationale_eval.models.task import Task
 
@@ -71,7 +71,8 @@ def _shares(labels: Iterable[str], count: int, seed: int) -> Mapping[str, int]:
 
 
 def _key(fields: Mapping[str, str], seed: int) -> str:
-    return _hash([seed, *(" ".join(text.casefold().split()) for text in fields.values())])
+    """A hash of ``plain_texts``, of the prompt's fields alone: what the prompt does not show makes no other example."""
+    return _hash([seed, *plain_texts(fields.values())])
 
 
 def _hash(values: list[int | str]) -> str:
