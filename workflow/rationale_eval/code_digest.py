@@ -297,18 +297,17 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     # The pages' templates, styles and scripts are inputs of their rules.
     "explorer": (
-        "models/task",
-        "report/cards",
         "report/explorer",
         "report/explorer_cell",
         "report/explorer_corpus",
         "report/explorer_pack",
         "report/explorer_words",
-        "report/record",
         "report/wording",
         *_CELLS,
     ),
     "page": (
+        "claims/registry",
+        "claims/verdicts",
         "models/task",
         "report/aggregate",
         "report/asking_tables",
@@ -324,6 +323,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/page",
         "report/prompting",
         "report/record",
+        "report/validity",
         "report/wording",
         "statistics/comparison",
         *_INTERVALS,

@@ -10,7 +10,7 @@ from typing import Any
 from rationale_eval.models.task import Task
 from rationale_eval.report.layout import read_card
 from rationale_eval.report.record import Record
-from rationale_eval.report.wording import MISSING, n_text, number, percent
+from rationale_eval.report.wording import MISSING, n_text, number, percent, terms
 
 Card = Mapping[str, Any]
 
@@ -177,12 +177,6 @@ def ceiling(card: Card) -> str | None:
     if known["f1_with_rationale"] is not None:
         text += f"; {number(known['f1_with_rationale'])} against the rationale, in which that annotator has a say"
     return text
-
-
-def terms(card: Card) -> str:
-    """Licence and privacy of a corpus's texts, for wherever they are shown."""
-    licence = card.get("licence") or "not named in the corpus card"
-    return f"licence: {licence}" + (f"; privacy: {card['privacy']}" if card.get("privacy") else "")
 
 
 def _source(card: Card) -> str:

@@ -8,16 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.claims.registry import EQUIVALENCE
 from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
 from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import BASE, Cell, epoch_and_seed
 from rationale_eval.report.wording import (
     MISSING,
+    claim_p,
     n_text,
     number,
     number_with_interval,
-    p_text,
     percent,
     points_with_interval,
 )
@@ -44,15 +43,6 @@ def sides_text(claim: Row, row: Row) -> str:
         percent(row[side], row["n"]) if claim["unit"] == POINTS else number(row[side]) for side in ("first", "second")
     )
     return f"{first} against {second}"
-
-
-def claim_p(claim: Row, row: Row) -> str:
-    """The p value behind the verdict on one row of a claim.
-
-    What contradicts an equivalence is the test of lying beyond the margin.
-    """
-    beyond = claim["kind"] == EQUIVALENCE and row["verdict"] == CONTRADICTED
-    return p_text(row["p_beyond" if beyond else "p_corrected"])
 
 
 def shown_claim(claim: Row) -> dict[str, Any]:

@@ -21,13 +21,12 @@ from markupsafe import Markup
 from rationale_eval.corpora.instances import read_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import Progress, say
-from rationale_eval.report.cards import terms
 from rationale_eval.report.explorer_cell import ABSENT, CellReader
 from rationale_eval.report.explorer_corpus import BLOCK, corpus_values
 from rationale_eval.report.explorer_pack import pack
 from rationale_eval.report.explorer_words import CellWords
 from rationale_eval.report.layout import Cell, family, ordered, prompted, read_card
-from rationale_eval.report.wording import budget_text, operator_text, settings, visible
+from rationale_eval.report.wording import budget_text, operator_text, settings, terms, visible
 
 HERE = Path(__file__).parent
 # In the order in which they stand in the page.

@@ -16,12 +16,11 @@ from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.choices import gold_of
-from rationale_eval.report.cards import terms
 from rationale_eval.report.cells import read_predictions
 from rationale_eval.report.examples import choose, chosen_words, shown_methods
 from rationale_eval.report.latex import escape, figure, head, write_floats
 from rationale_eval.report.layout import Cell, read_card, read_summary
-from rationale_eval.report.wording import budget_text, number, percent
+from rationale_eval.report.wording import budget_text, number, percent, terms
 
 EACH = 2
 # A figure holds about as many characters of one text, and a line as many of one word.

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.report.comparisons import claim_p
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
@@ -28,7 +27,7 @@ from rationale_eval.report.latex_grids import (
     shown,
 )
 from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
-from rationale_eval.report.wording import level_text, n_text, number, percent, share_of, two_digits
+from rationale_eval.report.wording import claim_p, level_text, n_text, number, percent, share_of, two_digits
 
 Row = dict[str, Any]
 Spec = Mapping[str, Any]

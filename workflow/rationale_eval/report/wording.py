@@ -89,6 +89,21 @@ def p_text(p: float | None) -> str:
     return MISSING if p is None or pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def claim_p(claim: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """The p value behind the verdict on one row of a claim.
+
+    What contradicts an equivalence is the test of lying beyond the margin.
+    """
+    beyond = claim["kind"] == "equivalence" and row["verdict"] == "contradicted"
+    return p_text(row["p_beyond" if beyond else "p_corrected"])
+
+
+def terms(card: Mapping[str, Any]) -> str:
+    """Licence and privacy of a corpus's texts, for wherever they are shown."""
+    licence = card.get("licence") or "not named in the corpus card"
+    return f"licence: {licence}" + (f"; privacy: {card['privacy']}" if card.get("privacy") else "")
+
+
 def level_text(level: float) -> str:
     """The level of an interval, for example ``95 %``."""
     return f"{100 * level:g}\N{NO-BREAK SPACE}%"
