@@ -40,7 +40,7 @@ def test_shards_find_what_one_job_has_computed(study: Workspace, finished: Works
     assert not list((study.folder / CELL / "shards").rglob("*.parquet"))
     # Where the table of costs looks for what jobs took.
     records = {path.name for path in (study.folder / CELL.replace("/", "/benchmarks/", 1) / "evidence").iterdir()}
-    assert records == {"1-of-2.tsv", "2-of-2.tsv"}
+    assert records == {"1-of-2.tsv", "2-of-2.tsv", "merge-of-2.tsv"}
     # Another number of shards, or none, re-runs nothing of it.
     for before, after in (("shards: 2", "shards: 7"), ("shards: 7", "shards: 1")):
         study.edit("config.yaml", before, after)
