@@ -291,6 +291,15 @@ def spent_requests(folder: Path) -> int:
     return sum(json.loads(line.split(" ", 1)[1])["value"]["spent"][0] for line in lines)
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C is heard: a process that was started in the background ignores it from the start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_requests_that_an_interruption_cancels_count_in_the_budget(ask, api, tmp_path):
     texts = [f"a film {number}" for number in range(40)]
     interrupted = threading.Event()
@@ -312,6 +321,7 @@ def test_requests_that_an_interruption_cancels_count_in_the_budget(ask, api, tmp
     assert len(api.received) == 4
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_replies_that_wait_to_be_written_are_kept_in_an_interruption(ask, api, tmp_path, monkeypatch):
     written, texts = Memo._append, [f"a film {number}" for number in range(4)]
 

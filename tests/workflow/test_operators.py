@@ -86,4 +86,4 @@ def test_deleting_an_operator_leaves_nothing_due_but_the_report(
 ) -> None:
     workspace = masked[0].copy(tmp_path / "project")
     (workspace.folder / "more.yaml").write_text("study: { operators: [delete] }\n" + FINER, encoding="utf-8")
-    assert workspace.due() == {"sensitivity": 1, **SHOWN}
+    assert workspace.due() == {"sensitivity": 1, "cost": 1, **SHOWN}

@@ -78,12 +78,14 @@ def matches(name: str, pattern: str) -> bool:
 def only_archive(names: Iterable[str], inner: Sequence[str]) -> str | None:
     """The only file in a folder with the files ``names``, hidden ones aside, if it is an archive by its name.
 
-    None if it is not, and if it is the first that ``inner`` names anyway.
+    None if it is not, and where ``inner`` says which archives to open.
     """
+    if inner:
+        return None
     found = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
     if len(found) != 1 or not found[0].lower().endswith(_ARCHIVE_SUFFIXES):
         return None
-    return None if inner and inner[0].removeprefix("./") == found[0] else found[0]
+    return found[0]
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def _opened(source: Path, inner: Sequence[str]) -> Iterator[tuple[str, Mapping[s
         if source.is_dir():
             entries = folder_entries(source)
             if only := only_archive(entries, inner):
-                inner = [only, *inner]
+                inner = [only]
         else:
             with damage_named(place):
                 stream: IO[bytes] = stack.enter_context(source.open("rb"))
