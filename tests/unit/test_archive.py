@@ -163,7 +163,7 @@ def test_a_folder_whose_only_file_is_an_archive_is_that_archive(tmp_path):
     assert contents(tmp_path, [], ["*.txt"]) == {"in/a.txt": b"a"}
     assert read_member(tmp_path, ["data/rows.zip"], "in/a.txt") == b"a"
     assert contents(tmp_path, ["data/rows.zip", "in/b.tar"], ["b.txt"]) == {"b.txt": b"b"}
-    with pytest.raises(UserError, match="there is no file 'in/b.tar' in it"):
+    with pytest.raises(UserError, match=r"there is no file 'in/b\.tar' in it"):
         contents(tmp_path, ["in/b.tar"], ["b.txt"])
     (tmp_path / "README").touch()
     with pytest.raises(UserError, match=r"no file in it matches '\*.txt'; it holds 3"):
