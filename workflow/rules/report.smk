@@ -105,6 +105,7 @@ rule report_tables:
     benchmark:
         f"{RESULTS}/benchmarks/report/tables.tsv"
     localrule: True
+    priority: 1  # on the longest way through the report: tables, figures, page
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -231,6 +232,7 @@ rule report_figures:
     benchmark:
         f"{RESULTS}/benchmarks/report/figures.tsv"
     localrule: True
+    priority: 1
     conda:
         "../../envs/cpu.yaml"
     params:
