@@ -13,8 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rationale_eval.corpora.instances import Instance, Word, check
-from rationale_eval.corpora.marks import asterisk_spans
-from rationale_eval.corpora.rows import RowError
 from rationale_eval.corpora.table import read
 from rationale_eval.errors import UserError
 
@@ -361,44 +359,6 @@ def test_a_test_side_without_any_rationale_is_an_error(rows_of, ending):
 def test_a_field_that_is_none_is_refused_before_any_row_is_read(rows_of):
     with pytest.raises(UserError, match=r"rationale.field: 'txt' is not in `fields`, which are text"):
         rows_of([row([0])], spec_of(field="txt"))
-
-
-@pytest.mark.parametrize(
-    ("text", "marked", "expected"),
-    [
-        ("a b", "a b", []),
-        ("a b", "*a* b", ["a"]),
-        ("a b", "*a**b*", None),
-        ("ab cd", "*ab* *cd*", ["ab", "cd"]),
-        ("ab cd", "*ab cd*", ["ab cd"]),
-        ("a *b* c", "a *b* c", []),
-        ("a *b* c", "a **b** c", ["*b*"]),
-        ("2*3 is 6", "*2*3* is 6", ["2*3"]),
-        ("a * b", "a *** b", ["*"]),
-        ("a* b", "*a** b", ["a*"]),
-        ("*a b", "**a* b", ["*a"]),
-        ("ab", "*a**b*", ["a", "b"]),
-        ("**", "**", []),
-        ("", "", []),
-    ],
-)
-def test_marks_are_told_from_the_asterisks_of_the_text(text, marked, expected):
-    if expected is None:
-        with pytest.raises(RowError, match="is not the text"):
-            asterisk_spans(text, marked, "'why'")
-    else:
-        assert [text[start:end] for start, end in asterisk_spans(text, marked, "'why'")] == expected
-
-
-def test_marks_put_into_random_texts_come_back():
-    chance = random.Random(4)
-    for _ in range(500):
-        words = ["".join(chance.choices("ab*", k=chance.randint(1, 4))) for _ in range(chance.randint(1, 6))]
-        chosen = [chance.random() < 0.4 for _ in words]
-        text = " ".join(words)
-        marked = " ".join(f"*{word}*" if mark else word for word, mark in zip(words, chosen, strict=True))
-        spans = [text[start:end] for start, end in asterisk_spans(text, marked, "'why'")]
-        assert spans == [word for word, mark in zip(words, chosen, strict=True) if mark]
 
 
 def test_random_rationales_are_the_same_in_every_kind(rows_of):
