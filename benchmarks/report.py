@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ def made_up(results: Path, count: int, words: int) -> dict[str, str]:
     spec = explorer.spec()
     shared = {"interval": report_trees.INTERVAL, "validity": report_trees.VALIDITY, "unavailable": {"none": []}}
     compared = spec | shared | {"claims": report_trees.CLAIMS, "operators": {}, "planted": False}
+    compared["attributions"] = []
     compared |= {"tasks": {explorer.CELL[0]: report_trees.PROMPT}, "level": 0.95, "tables": ["alignment", "claims"]}
     compared |= {"models": {explorer.CELL[1]: {"licence": "", "citation": ""}}}
     names = ("tables", "measure_tables", "cost", "claims", "latex", "latex_examples", "figures", "explorer", "page")
@@ -129,12 +131,13 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=30)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results: Any = args.results
-        if results is None:
-            results = Path(folder) / "results"
-            specs = made_up(results, args.instances, args.words)
-        else:
-            specs = specs_of_study(args.configfile)
+        results: Path = args.results or Path(folder) / "results"
+        # In a process of its own: a job's highest memory starts at that of the process that starts it.
+        with get_context("spawn").Pool(1) as apart:
+            if args.results is None:
+                specs = apart.apply(made_up, (results, args.instances, args.words))
+            else:
+                specs = apart.apply(specs_of_study, (args.configfile,))
         seconds, highest = 0.0, 0.0
         for stage in stages_of(specs, results, Path(folder) / "report"):
             took, held = measured(stage)
