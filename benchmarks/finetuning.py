@@ -243,16 +243,16 @@ def compare(args: argparse.Namespace) -> None:
                 runs[name].append(json.loads(out.read_text(encoding="utf-8")))
     kinds = ["seconds", "tokens/s", *(kind for kind in ("resident_gb", "gpu_gb") if kind in runs["ours"][0])]
     middle: dict[str, dict[str, float]] = {}
-    print(f"{'contestant':<12}" + "".join(f"{kind:>28}" for kind in kinds))
+    print(f"{'contestant':<12}" + "".join(f"{kind:>32}" for kind in kinds))
     for name, results in runs.items():
         for result in results:
             result["tokens/s"] = result["tokens"] / result["seconds"]
         values = {kind: [result[kind] for result in results] for kind in kinds}
         middle[name] = {kind: statistics.median(found) for kind, found in values.items()}
         cells = [f"{middle[name][kind]:.2f} ({min(found):.2f} to {max(found):.2f})" for kind, found in values.items()]
-        print(f"{name:<12}" + "".join(f"{cell:>28}" for cell in cells))
+        print(f"{name:<12}" + "".join(f"{cell:>32}" for cell in cells))
     ratios = {kind: middle["ours"][kind] / middle["trainer"][kind] for kind in kinds}
-    print(f"{'ours/trainer':<12}" + "".join(f"{ratio:>28.2f}" for ratio in ratios.values()))
+    print(f"{'ours/trainer':<12}" + "".join(f"{ratio:>32.2f}" for ratio in ratios.values()))
     curves = [runs[name][0]["losses"] for name in CONTESTANTS]
     apart = max(abs(one - other) for one, other in zip(*curves, strict=True))
     print(
