@@ -104,8 +104,8 @@ rule report_tables:
         f"{RESULTS}/logs/report/tables.log",
     benchmark:
         f"{RESULTS}/benchmarks/report/tables.tsv"
-    localrule: True
     priority: 1  # on the longest way through the report: tables, figures, page
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -231,8 +231,8 @@ rule report_figures:
         f"{RESULTS}/logs/report/figures.log",
     benchmark:
         f"{RESULTS}/benchmarks/report/figures.tsv"
-    localrule: True
     priority: 1
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
