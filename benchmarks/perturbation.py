@@ -140,7 +140,7 @@ def main() -> None:
         }
         tables = [folder / f"{method['name']}.parquet" for method in spec["methods"]]
         loaded = load(described, "float32")
-        perturb.load = lambda *_: loaded
+        perturb.load = lambda *_, **__: loaded
         command = ["--spec", json.dumps(spec), "--test", str(folder / "test.parquet"), "--model", str(described)]
         command += ["--memo", str(folder / "memo"), "--rationales", *map(str, tables)]
         command += ["--batch-tokens", str(config["compute"]["batch_tokens"])]
@@ -151,11 +151,14 @@ def main() -> None:
         rows = read_table(folder / "out.parquet", PERTURBATIONS)
 
         by_id = {instance.id: instance for instance in instances}
-        wanted = perturbed_inputs(spec, tables, by_id)
+        place = {instance.id: number for number, instance in enumerate(instances)}
+        wanted = sorted(perturbed_inputs(spec, tables, by_id), key=lambda one: place[one[0]["id"]])  # as the stage
     encoder = encoder_of(spec, load_task(prompts), loaded, [])
     apart, asked, different = 0.0, 0, set()
     begin, processor = time.perf_counter(), time.process_time()
     for row, (request, masked) in zip(rows, wanted, strict=True):
+        if any(row[key] != request[key] for key in PERTURBATIONS.key):
+            raise SystemExit("the stage and the loop do not ask for the same inputs")
         if masked is None:
             continue
         instance = by_id[request["id"]]

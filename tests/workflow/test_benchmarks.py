@@ -1,0 +1,61 @@
+"""The benchmarks run to their end on tiny models and made-up rows, and their contestants agree. No ratio is tested."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_models
+from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def printed(name: str, *arguments: str | Path) -> str:
+    command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # tiny models only lose by sharing their work
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_stage_of_the_report_is_timed() -> None:
+    timed = dict(re.findall(r"^(\w+) +([\d.]+) s +\d+ MB", printed("report", "--instances", "60"), re.MULTILINE))
+    stages = ["tables", "measure_tables", "cost", "claims", "latex", "latex_examples", "figures", "explorer", "page"]
+    assert list(timed) == [*stages, "all"]
+
+
+def test_perturbed_inputs_are_scored_as_by_a_loop_of_whole_passes(tmp_path: Path) -> None:
+    text = {"text": "A film with great acting and no plot."}
+    words = whitespace_words(text.values())
+    marks = tuple(place == 3 for place in range(len(words)))
+    write_instances(tmp_path / "test.parquet", [Instance(name, "positive", text, words, marks) for name in "ba"], {})
+    model = tiny_models.make_tiny_llama(tmp_path / "tiny")
+    found = printed("perturbation", "--model", model, "--test", tmp_path / "test.parquet")
+    assert float(re.search(r"largest disagreement, .*: (\S+)", found)[1]) < 1e-4
+    assert re.search(r"^2 rows, \d{3} inputs asked for", found, re.MULTILINE)
+
+
+def test_attributions_are_those_of_other_libraries() -> None:
+    pytest.importorskip("inseq")
+    found = printed("attribution", "--instances", "2", "--repeats", "1")
+    apart = [float(end) for end in re.findall(r"^.*(?:captum|inseq) .* (\d\.\de[-+]\d\d)$", found, re.MULTILINE)]
+    assert len(apart) == 6
+    assert max(apart) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("generation", (), r"equal in all"),
+        ("finetuning", (), r"curves apart by at most \d\.\de-(0[6-9]|1\d)"),
+        ("memory", ("--tokens", "512"), r"^ +512 +\d+ +\d+ +\d+ +0\.\d\d$"),
+        ("api", ("--requests", "40", "--concurrency", "8", "--latency", "0.05"), r"at most 8 of 8 under way at a time"),
+    ],
+)
+def test_other_benchmarks_find_what_they_measure(name: str, arguments: tuple[str, ...], said: str) -> None:
+    assert re.search(said, printed(name, *arguments), re.MULTILINE)
