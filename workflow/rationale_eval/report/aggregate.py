@@ -33,7 +33,7 @@ def status_counts(frame: pd.DataFrame) -> Row:
 def instance_means(frame: pd.DataFrame, measure: str, columns: Sequence[str]) -> pd.DataFrame:
     """Means over samples of ``columns``, one row per instance that has ``measure``."""
     computed = frame[frame[measure].notna()]
-    if computed["id"].is_unique:  # one sample each: nothing to average, and grouping is most of a table's time
+    if computed["id"].is_unique:  # one sample each: grouping takes long, and has nothing to average
         return computed.set_index("id")[list(columns)].astype(float)
     return computed.groupby("id", sort=False)[list(columns)].mean().astype(float)
 
