@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.schema import rationale_row
-from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
@@ -15,6 +14,7 @@ from rationale_eval.report.course_figures import trajectory_figure
 from rationale_eval.report.examples import shown_methods
 from rationale_eval.report.html_tables import alignment_table, prompting_table
 from rationale_eval.report.layout import Cell, epoch_and_seed, family, one_row_each
+from rationale_eval.report.measured import Measured
 from rationale_eval.report.method_figures import matched_figure
 from rationale_eval.report.prompting import prompting_row
 from rationale_eval.report.table_files import write

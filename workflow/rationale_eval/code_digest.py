@@ -75,6 +75,7 @@ _CELLS = (
     *_INSTANCES,
 )
 
+_FLAGS = ("report/completeness", "report/flags", "report/method_flags", "report/usability")
 _INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -209,8 +210,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "curves": ("faithfulness/curve_stage", "faithfulness/curves", *_ANSWERS),
     "tables": (
         "report/aggregate",
-        "report/completeness",
         "report/label_spread",
+        "report/measured",
         "report/prompting",
         "report/table_files",
         "report/tables",
@@ -218,6 +219,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/validity",
         "report/word_agreement",
         "statistics/comparison",
+        *_FLAGS,
         *_INTERVALS,
         *_CELLS,
     ),
@@ -230,9 +232,12 @@ STAGES: dict[str, tuple[str, ...]] = {
         "claims/stage",
         "claims/verdicts",
         "report/aggregate",
+        "report/measured",
         "report/table_files",
         "report/validity",
+        "report/wording",
         "statistics/comparison",
+        *_FLAGS,
         *_INTERVALS,
         *_CELLS,
     ),
@@ -242,6 +247,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/table_files",
         "report/validity",
         "statistics/comparison",
+        *_FLAGS,
         *_INTERVALS,
         *_CELLS,
     ),
@@ -252,6 +258,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/table_files",
         "report/validity",
         "statistics/comparison",
+        *_FLAGS,
         *_INTERVALS,
         *_CELLS,
     ),

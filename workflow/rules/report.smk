@@ -24,7 +24,6 @@ REPORT_FIGURES = {
     "collapse": "flip rate against accuracy and collapse",
 }
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
-INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
 REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
@@ -36,12 +35,7 @@ rule report_tables:
         rationales=RATIONALES,
         replies=REPLIES,
         readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
-        integrated=[
-            f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
-            for cell in plan.cells
-            for method in INTEGRATED
-            if plan.available(method, cell.model)
-        ],
+        flags=flag_tables(),
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:
@@ -155,6 +149,7 @@ rule report_calibration:
 rule claims:
     input:
         predictions=cells("predictions.parquet"),
+        flags=flag_tables(),
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:

@@ -27,7 +27,17 @@ from rationale_eval.report.latex_grids import (
     shown,
 )
 from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
-from rationale_eval.report.wording import claim_p, level_text, n_text, number, percent, share_of, two_digits
+from rationale_eval.report.wording import (
+    count_text,
+    level_text,
+    n_text,
+    number,
+    p_text,
+    percent,
+    row_title,
+    share_of,
+    two_digits,
+)
 
 Row = dict[str, Any]
 Spec = Mapping[str, Any]
@@ -225,26 +235,30 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
 
 
 def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
-    """The claims in words with their pooled estimates and verdicts; ``found`` is what the stage ``claims`` wrote."""
+    """The claims in words with the numbers that each verdict rests on; ``found`` is what the stage ``claims`` wrote."""
     rows = []
     for claim in found["claims"]:
-        row = claim["pooled"] or {}
+        row = claim["decisive"] or {}
         texts = dict.fromkeys(("estimate", "p", "n"), escape(number(None)))
         if row.get("estimate") is not None:
-            form = POINTS if claim["measure"] == "flip" and claim["unit"] != "Kendall's tau-b" else NUMBER
+            form = POINTS if claim["measure"].startswith("flip") and claim["unit"] != "Kendall's tau-b" else NUMBER
             values = {"x": row["estimate"], "x_low": row["low"], "x_high": row["high"], "n": row["n"]}
             texts = {
                 "estimate": shown(values, Measure("x", "", form, "n")),
-                "p": escape(claim_p(claim, row)),
-                "n": str(row["n"]),
+                "p": escape(p_text(row["p_corrected"])),
+                "n": escape(count_text(row)),
             }
-        rows.append({"claim": f"\\raggedright {escape(claim['text'])}", **texts, "verdict": escape(claim["verdict"])})
+        where = f" (in {row_title(row)})" if "corpus" in row else ""
+        rows.append(
+            {"claim": f"\\raggedright {escape(claim['text'] + where)}", **texts, "verdict": escape(claim["verdict"])}
+        )
     if not rows:
         return []
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
     caption = (
-        f"Claims of Fayyaz et al. (2024), pooled over corpora and models: estimate with {level} interval (F1 above "
-        f"chance, points of the flip rate, or Kendall's tau-b), p after Holm's correction (level {alpha:g}), verdict."
+        f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
+        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's correction over "
+        f"all claims (level {alpha:g}), n with that of the texts in which the words could differ, verdict."
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
     return [floating("tab:claims", escape(caption), inside)]

@@ -22,11 +22,11 @@ from rationale_eval.errors import UserError
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
-from rationale_eval.report.aggregate import Measured, read_measured
 from rationale_eval.report.asking_tables import agreement_table, labels_table
 from rationale_eval.report.calibration_html import TABLES as CALIBRATION_TABLES
 from rationale_eval.report.calibration_html import calibration_sections
 from rationale_eval.report.cards import corpus_card
+from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
@@ -60,6 +60,7 @@ from rationale_eval.report.layout import (
     read_summary,
 )
 from rationale_eval.report.measure_html import measure_sections
+from rationale_eval.report.measured import Measured, measured
 from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.validity import collapse_text
 from rationale_eval.report.wording import (
@@ -214,7 +215,14 @@ def context(
             raise UserError(f"{table_folder / 'accuracy.parquet'}: has no row of {cell.title}; make the tables again")
     interval = read_provenance(table_folder / "alignment.parquet")["spec"]["interval"]
     methods = spec["methods"]
-    by_instance = {cell: read_measured(cell, results, methods) for cell in cells}
+    by_instance = {
+        cell: measured(
+            read_predictions(cell, results),
+            read_alignment(cell, results, methods),
+            read_faithfulness(cell, results, methods),
+        )
+        for cell in cells
+    }
     tested = read_claims(claims_file)
     collapsed = {cell: fallen(cell.rows(tables["accuracy"]).iloc[0]) for cell in cells}
     flips = {cell: cell.rows(tables["faithfulness"]).to_dict("records") for cell in cells}

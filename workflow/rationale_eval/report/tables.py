@@ -22,19 +22,16 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import (
-    Measured,
     Row,
     correctness,
     instance_means,
     means,
-    measured,
+    n_informative,
     status_counts,
     with_interval,
 )
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
-    attributions_path,
-    rationales_path,
     read_alignment,
     read_faithfulness,
     read_integrated,
@@ -46,11 +43,15 @@ from rationale_eval.report.cells import (
     replies_path,
 )
 from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
+from rationale_eval.report.flags import Flags, flag_of
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
+from rationale_eval.report.measured import Measured, measured
+from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
+from rationale_eval.report.usability import usable_ids
 from rationale_eval.report.validity import (
     MARGINS,
     groups,
@@ -74,19 +75,20 @@ _OUTCOMES = ("n_correct", "n_wrong")
 
 # Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from. `margin_q…`
 # are quantiles of the difference of the two highest label probabilities. `collapsed`: see `validity.is_collapsed`; the
-# other tables repeat it.
+# other tables repeat it. `flag` in these: why a method's values say nothing of its words, see `flags`; null if they do.
 ACCURACY_COLUMNS = (
     *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
     *(*MARGINS, "collapsed"),
 )
+# `n_informative`: those of the n instances in which the words could have been others, see `aggregate.can_differ`.
 # `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
 # the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that. `…_correct` and `…_wrong`: over
 # instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
-    *(*_METHOD, "instances", "n", "selected", "n_short", "precision", "recall", *_estimate("f1")),
+    *(*_METHOD, "instances", "n", "n_informative", "selected", "n_short", "precision", "recall", *_estimate("f1")),
     *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
-    "collapsed",
+    *("collapsed", "flag"),
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
@@ -96,16 +98,24 @@ ALIGNMENT_COLUMNS = (
 # the rows of the cell; the cell's flip rates of all and of people's words; and what the accuracy table says of it.
 _BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
-    *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
+    *(
+        *_METHOD,
+        "instances",
+        "n",
+        "n_informative",
+        "selected",
+        *_estimate("flip_rate"),
+        *_estimate("comprehensiveness"),
+    ),
     *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
     *("n_random", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
     *("beyond_random_effect", "beyond_random_p", "beyond_random_p_corrected"),
-    *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE),
+    *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE, "flag"),
 )
 # By `split` (outcome, label, length) the instances of each `group`, at the main budget and for sets as given.
 SPLIT_COLUMNS = (
     *(*_METHOD, "split", "group", "n_f1", *_estimate("f1_corrected"), "n_flip_rate", *_estimate("flip_rate")),
-    "collapsed",
+    *("collapsed", "flag"),
 )
 COLUMNS = {
     "accuracy": ACCURACY_COLUMNS,
@@ -164,6 +174,7 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
     return {
         **status_counts(frame),
         "n": len(values),
+        "n_informative": n_informative(frame, "f1"),
         "n_short": int(frame.loc[frame["short"].eq(True), "id"].nunique()),
         **means(values),
         **with_interval("f1", values["f1"], interval),
@@ -185,6 +196,7 @@ def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[
     return {
         **status_counts(frame),
         "n": len(masked),
+        "n_informative": n_informative(frame, "flip"),
         **means(masked),
         **with_interval("flip_rate", masked["flip_rate"], interval),
         **with_interval("comprehensiveness", masked["comprehensiveness"], interval, DIFFERENCE),
@@ -231,6 +243,10 @@ def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row,
                 yield names, groups[method, budget]
 
 
+def _flag(row: Row, flags: Flags, spec: Mapping[str, Any]) -> Row:
+    return {"flag": flag_of(row["method"], row["budget"], flags, spec["budgets"])}
+
+
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> dict[str, list[Row]]:
     """The rows of each table by its name. Raises ``UserError`` for tables that are missing or lack a method."""
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
@@ -242,7 +258,11 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         alignment = read_alignment(cell, results, spec["methods"])
         faithfulness = read_faithfulness(cell, results, spec["methods"])
         correct = correctness(predictions)
-        by_instance[cell] = measured(predictions, alignment, faithfulness)
+        asked = prompted(spec["methods"])
+        rationales = {method: read_rationales(cell, results, method) for method in asked}
+        usable = {method: usable_ids(found) for method, found in rationales.items()}
+        flags = read_flags(cell, results, spec, usable)
+        by_instance[cell] = measured(predictions, alignment, faithfulness, usable, flags)
         accuracy = accuracy_row(predictions, interval, spec["validity"])
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
@@ -250,24 +270,25 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             row = alignment_row(frame, correct, interval)
             if group["kind"] == "human":  # 1 by construction, not by what was seen
                 row |= {"f1_low": None, "f1_high": None}
-            rows["alignment"].append(names | group | row | flagged)
+            rows["alignment"].append(names | group | row | flagged | _flag(group, flags, spec))
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         masked = []
         for group, frame in _groups(faithfulness, spec):
             row = faithfulness_row(frame, correct, interval) | random_flips(frame, spec)
-            masked.append(names | group | row | beside)
+            masked.append(names | group | row | beside | _flag(group, flags, spec))
         for row, corrected in zip(masked, holm([row["beyond_random_p"] for row in masked]), strict=True):
             row["beyond_random_p_corrected"] = corrected
         rows["faithfulness"] += masked
-        rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
+        rows["splits"] += [
+            names | row | flagged | _flag(row, flags, spec)
+            for row in split_rows(predictions, alignment, faithfulness, spec)
+        ]
         rows["labels"] += [names | row for row in label_rows(predictions)]
-        asked = prompted(spec["methods"])
-        rationales = {method: read_rationales(cell, results, method) for method in asked}
         readings = {method: read_readings(cell, results, method) for method in asked}
         for method in asked:
             replies = read_replies(cell, results, method)
             row = prompting_row(rationales[method], readings[method], replies, predictions)
-            rows["prompting"].append(names | {"method": method} | row | flagged)
+            rows["prompting"].append(names | {"method": method} | row | flagged | {"flag": flags.get(method)})
         rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
         for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
             row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
@@ -281,11 +302,9 @@ def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, P
     methods = spec["methods"]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
     for method in prompted(methods):
-        found[f"rationales of {method}"] = rationales_path(cell, results, method)
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
-    for method in integrated(methods, spec["unavailable"][cell.model]):
-        found[f"attributions of {method}"] = attributions_path(cell, results, method)
+    found |= flag_inputs(cell, results, spec)
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 
@@ -297,7 +316,8 @@ def main(argv: list[str]) -> None:
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
         '"unavailable": {model: [method]}, '
-        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
+        '"main_budget": name, "interval": {"resamples", "seed", "level"}, '
+        '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")

@@ -33,7 +33,7 @@ class Comparison:
     high: float
     effect: float | None
     p: float
-    p_equivalent: float | None
+    p_not_above: float | None
 
 
 def _t_quantities(strata: Sequence[Array]) -> tuple[float, float, float]:
@@ -57,20 +57,13 @@ def difference_p(strata: Sequence[Array]) -> float:
     return min(1.0, 2 * 0.5 ** sum(map(len, strata))) if signs in ({1.0}, {-1.0}) else 1.0
 
 
-def equivalence_p(strata: Sequence[Array], margin: float) -> float:
-    """The p value of two one-sided t tests (Schuirmann 1987): small if the mean lies within -margin and margin.
-
-    Where no value varies: the chance to see none, if just so many instances differed as would bring the mean to the
-    margin (differences lie between -1 and 1).
-    """
+def non_superiority_p(strata, margin):
     value, error, freedom = _t_quantities(strata)
     if error > 0:
-        above = stats.t.sf((value + margin) / error, freedom)
-        return float(max(above, stats.t.cdf((value - margin) / error, freedom)))
-    if abs(value) >= margin:
+        return float(stats.t.cdf((value - margin) / error, freedom))
+    if value >= margin:
         return 1.0
-    differing = min((margin - value) / (1 - value), (margin + value) / (1 + value))
-    return float((1 - differing) ** sum(map(len, strata)))
+    return float((1 - (margin - value) / (1 - value)) ** sum(map(len, strata)))
 
 
 def compare(strata: Sequence[Array], interval: Mapping[str, Any], margin: float | None = None) -> Comparison | None:
@@ -85,7 +78,7 @@ def compare(strata: Sequence[Array], interval: Mapping[str, Any], margin: float 
     else:
         low, high = stratified_interval(strata, interval)
         effect = value / math.sqrt(float(np.mean([stratum.var(ddof=1) for stratum in strata])))
-    equivalent = None if margin is None else equivalence_p(strata, margin)
+    equivalent = None if margin is None else non_superiority_p(strata, margin)
     return Comparison(n, value, low, high, effect, difference_p(strata), equivalent)
 
 
