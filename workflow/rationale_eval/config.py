@@ -111,6 +111,18 @@ class Validity(Strict):
         le=1,
         description="Where a smaller share of a prompted method's replies names a word of the text, it is flagged.",
     )
+    min_label_mass: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="The page warns of cells where all labels together have less probability than this, in the median.",
+    )
+    max_completeness_error: float = Field(
+        default=0.1,
+        gt=0,
+        description="Integrated gradients whose mean completeness error is a larger share of the mean change of the "
+        "target are incomplete.",
+    )
 
 
 class Margins(Strict):

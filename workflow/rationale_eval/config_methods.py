@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from rationale_eval.config_corpora import Name, Seed, Strict
 from rationale_eval.models.task import RANKED, SCORED
@@ -17,8 +17,11 @@ Target = Annotated[
     ),
 ]
 Scale = Annotated[
-    Literal["log_probability", "probability", "logit"],
-    Field(description="What of the label: of its whole verbaliser, summed over tokens, or their product."),
+    Literal["log_odds", "log_probability", "probability", "logit"],
+    Field(
+        description="What of the label: log_odds against the other labels, which is the decision; or, whatever the "
+        "others do, its whole verbaliser's log-probability, probability or summed logits."
+    ),
 ]
 
 
@@ -35,7 +38,7 @@ class GradientMethod(Strict):
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
 
 
 class AttentionMethod(Strict):
@@ -57,14 +60,23 @@ class GradientAttentionMethod(Strict):
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
 
 
 class IntegratedGradientsMethod(Strict):
     """Gradients averaged along a line from a baseline to the input (Sundararajan et al. 2017)."""
 
     kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
-    steps: int = Field(default=20, ge=2, description="Nodes of the sum: forward and backward passes for each instance.")
+    steps: int = Field(
+        default=20, ge=2, description="Nodes of the first sum: forward and backward passes for each instance."
+    )
+    tolerance: float = Field(
+        default=0.05,
+        gt=0,
+        description="Of an instance whose completeness error is a larger share of the target's change than this, the "
+        "sum is made again, with twice as many nodes.",
+    )
+    max_steps: int = Field(default=320, ge=2, description="No sum has more nodes.")
     baseline: Literal["pad", "zero", "mean"] = Field(
         default="pad", description="What stands for no token: the padding token, zeros, or the mean embedding."
     )
@@ -73,7 +85,21 @@ class IntegratedGradientsMethod(Strict):
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of an instance that needs them all."""
+        sums, nodes = 0, self.steps
+        while nodes <= self.max_steps:
+            sums, nodes = sums + nodes, 2 * nodes
+        return sums
+
+    @model_validator(mode="after")
+    def _some_sum(self) -> IntegratedGradientsMethod:
+        if self.max_steps < self.steps:
+            raise ValueError(f"`max_steps` ({self.max_steps}) is less than `steps` ({self.steps})")
+        return self
 
 
 class AblationMethod(Strict):
@@ -83,7 +109,7 @@ class AblationMethod(Strict):
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
     mask: str = Field(default="___", min_length=1, description="What stands for the word.")
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
 
 
 class RandomMethod(Strict):

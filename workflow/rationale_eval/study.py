@@ -214,7 +214,7 @@ class StudyPlan:
         entry = self.config.methods[method]
         if isinstance(entry, IntegratedGradientsMethod | AblationMethod):
             return method
-        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_probability"):
+        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_odds"):
             return None  # comes with the predictions
         if isinstance(entry, GradientMethod | GradientAttentionMethod):
             return f"{entry.kind}@{entry.target}-{entry.of}"

@@ -87,6 +87,12 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
                 "margin, median (10 to 90 % of texts)": (
                     f"{number(row['margin_q50'])} ({number(row['margin_q10'])} to {number(row['margin_q90'])})"
                 ),
+                "label mass, median (10 to 90 % of texts)": (
+                    MISSING
+                    if pd.isna(row["label_mass_q50"])
+                    else f"{two_digits(row['label_mass_q50'])} ({two_digits(row['label_mass_q10'])} to "
+                    f"{two_digits(row['label_mass_q90'])})"
+                ),
             }
         )
     return render(rows, name, "cell")
@@ -256,13 +262,17 @@ def completeness_table(table: pd.DataFrame, name: str) -> Markup:
                 "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
                 "method": row["method"],
                 "baseline": row["baseline"],
-                "steps": str(row["steps"]),
                 "n": str(row["n"]),
                 **left_out,
+                "steps, mean": number(row["steps_mean"]),
+                "most": MISSING if pd.isna(row["steps_max"]) else str(int(row["steps_max"])),
+                "tolerance": percent(row["tolerance"], row["n"]),
+                "texts within it": percent(row["share_within"], row["n"]),
                 "change of the target": two_digits(row["change"]),
                 "error, mean": two_digits(row["error_mean"]),
                 "error, largest": two_digits(row["error_max"]),
-                "mean error in percent of the change": percent(row["error_share"], row["n"]),
+                "mean error in percent of the change": percent(row["error_share"], row["n"])
+                + (", incomplete" if row["incomplete"] else ""),
             }
         )
     return render(rows, name, "method", "cell")

@@ -102,12 +102,14 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
                     "macro-F1": escape(number(row["macro_f1"])),
                     "most predicted label": escape(majority),
                     "entropy": escape(number(row["predicted_entropy"])),
+                    "label mass": escape(two_digits(row["label_mass_q50"])),
                 }
             )
     dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
-        f"Accuracy with {level_text(spec['level'])} interval, and the spread of predicted labels (entropy in bits). "
-        f"{TIES}, for each corpus.{dagger}"
+        f"Accuracy with {level_text(spec['level'])} interval, the spread of predicted labels (entropy in bits), and "
+        f"the probability that the answer begins with any label (label mass, median over texts). {TIES}, for each "
+        f"corpus.{dagger}"
     )
     return _plain("accuracy", rows, caption + _one_model(table), bold)
 
@@ -220,17 +222,21 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
             **names,
             "method": escape(row["method"]),
             "baseline": escape(row["baseline"]),
-            "steps": str(row["steps"]),
             "n": str(row["n"]),
+            "steps, mean": escape(number(row["steps_mean"])),
+            "within tolerance": escape(percent(row["share_within"], row["n"])),
             "change": escape(two_digits(row["change"])),
             "mean error": escape(two_digits(row["error_mean"])),
             "largest": escape(two_digits(row["error_max"])),
+            "share of change": escape(percent(row["error_share"], row["n"]) + "*" * bool(row["incomplete"])),
         }
         for row, names in _cells(table)
     ]
     caption = (
         "Completeness of integrated gradients: how far attributions are from adding up to the change of the target."
     )
+    if table["incomplete"].any():
+        caption += " *: incomplete, the approximation is too poor to stand for the method."
     return _plain("completeness", rows, caption + _one_model(table), texts=["method", "baseline"])
 
 
@@ -257,8 +263,8 @@ def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
     caption = (
         f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
-        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's correction over "
-        f"all claims (level {alpha:g}), n with that of the texts in which the words could differ, verdict."
+        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
+        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, verdict."
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
     return [floating("tab:claims", escape(caption), inside)]

@@ -62,7 +62,7 @@ from rationale_eval.report.layout import (
 from rationale_eval.report.measure_html import measure_sections
 from rationale_eval.report.measured import Measured, measured
 from rationale_eval.report.record import Record, differences, records
-from rationale_eval.report.validity import collapse_text
+from rationale_eval.report.validity import collapse_text, has_low_mass
 from rationale_eval.report.wording import (
     budget_text,
     level_text,
@@ -213,7 +213,8 @@ def context(
     for cell in cells:
         if cell.rows(tables["accuracy"]).empty:
             raise UserError(f"{table_folder / 'accuracy.parquet'}: has no row of {cell.title}; make the tables again")
-    interval = read_provenance(table_folder / "alignment.parquet")["spec"]["interval"]
+    made = read_provenance(table_folder / "alignment.parquet")["spec"]
+    interval, validity = made["interval"], made["validity"]
     methods = spec["methods"]
     by_instance = {
         cell: measured(
@@ -274,6 +275,9 @@ def context(
         "heads": {cell: flagged(cell.title, bool(collapsed[cell])) for cell in cells},
         "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "low_mass": [cell.title for cell in cells if has_low_mass(cell.rows(tables["accuracy"]).iloc[0], validity)],
+        "min_label_mass": validity["min_label_mass"],
+        "max_completeness_error": validity["max_completeness_error"],
         "labels": labels_table(tables["labels"], "labels"),
         "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
         "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),

@@ -53,9 +53,11 @@ from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
 from rationale_eval.report.usability import usable_ids
 from rationale_eval.report.validity import (
+    LABEL_MASS,
     MARGINS,
     groups,
     is_collapsed,
+    label_mass_quantiles,
     margin_quantiles,
     random_flips,
     reference_flips,
@@ -74,12 +76,13 @@ _METHOD = (*CELL, "method", "kind", "budget")
 _OUTCOMES = ("n_correct", "n_wrong")
 
 # Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from. `margin_q…`
-# are quantiles of the difference of the two highest label probabilities. `collapsed`: see `validity.is_collapsed`; the
-# other tables repeat it. `flag` in these: why a method's values say nothing of its words, see `flags`; null if they do.
+# are quantiles of the difference of the two highest label probabilities, `label_mass_q…` of the probability that the
+# answer begins with any verbaliser. `collapsed`: see `validity.is_collapsed`; the other tables repeat it. `flag` in
+# these: why a method's values say nothing of its words, see `flags`; null if they do.
 ACCURACY_COLUMNS = (
     *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
-    *(*MARGINS, "collapsed"),
+    *(*MARGINS, *LABEL_MASS, "collapsed"),
 )
 # `n_informative`: those of the n instances in which the words could have been others, see `aggregate.can_differ`.
 # `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
@@ -162,6 +165,7 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validit
         "majority_gold_share": majority_gold_share,
         "predicted_entropy": entropy(labels),
         **margin_quantiles(predictions),
+        **label_mass_quantiles(predictions),
         "collapsed": is_collapsed(majority_predicted_share, validity),
     }
 
@@ -291,7 +295,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             rows["prompting"].append(names | {"method": method} | row | flagged | {"flag": flags.get(method)})
         rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
         for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
-            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
+            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method], spec["validity"])
             rows["completeness"].append(names | {"method": method} | row)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
@@ -316,8 +320,7 @@ def main(argv: list[str]) -> None:
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
         '"unavailable": {model: [method]}, '
-        '"main_budget": name, "interval": {"resamples", "seed", "level"}, '
-        '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}}',
+        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": that section}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")

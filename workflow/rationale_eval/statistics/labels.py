@@ -43,3 +43,11 @@ def margins(probabilities: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]
         return np.empty(0)
     highest = np.sort(np.asarray(probabilities, dtype=float), axis=1)
     return np.asarray(highest[:, -1] - highest[:, -2], dtype=float)
+
+
+def label_mass(scores: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:
+    """The sum over labels of exp(score) of each instance: the probability that the answer begins with a verbaliser.
+
+    Where one verbaliser begins another, answers that begin with the longer count for both, and the sum may exceed 1.
+    """
+    return np.array([np.exp(np.asarray(row, dtype=float)).sum() for row in scores])
