@@ -56,6 +56,7 @@ TAKEN = {
             "prompt",
             "random",
             "first_words",
+            "last_words",
             "human",
             "all_words",
             "external",
