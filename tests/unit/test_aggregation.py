@@ -90,7 +90,7 @@ def test_a_word_that_is_punctuation_alone_keeps_its_tokens(aggregation, expected
 
 
 def test_a_token_counts_by_its_characters_inside_the_word():
-    """The token `!a` of "so!a bad" cut into the words `so!` and `a`: punctuation for the first, a letter for the second."""
+    """The token `!a` covers the words `so!` and `a`: it is punctuation in the first, a letter in the second."""
     words, places = (Word(0, 0, 3), Word(0, 3, 4)), [(0, 0, 2), (0, 2, 4)]
     assert words_from_tokens(words, places, [1.0, 8.0], "max", "it", texts=["so!a"]) == [1.0, 8.0]
     # Under sum half of the token is the share of the first word, which is lost.
@@ -108,7 +108,9 @@ def test_what_is_punctuation(text):
     assert is_punctuation(text)
 
 
-@pytest.mark.parametrize("text", ["a", "7", "n't", "\u00e9", "\U0001f600", "\u2764\ufe0f", "$", "+", ".5", "\u4e2d", "a."])
+@pytest.mark.parametrize(
+    "text", ["a", "7", "n't", "\u00e9", "\U0001f600", "\u2764\ufe0f", "$", "+", ".5", "\u4e2d", "a."]
+)
 def test_letters_digits_symbols_and_pictographs_are_not(text):
     assert not is_punctuation(text)
 

@@ -236,7 +236,9 @@ class StudyPlan:
 
     def attributions(self, corpus: str, model: str, table: str) -> str:
         """Slice of a table of attributions: not how words are chosen by them."""
-        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation", "punctuation"})
+        settings = self.config.methods[self.attributed[table]].model_dump(
+            exclude={"statistic", "aggregation", "punctuation"}
+        )
         return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:

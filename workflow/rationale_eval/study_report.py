@@ -46,7 +46,7 @@ class ReportSlices:
             model: [method for method in self._plan.study.methods if not self._plan.available(method, model)]
             for model in self._plan.study.models
         }
-        return canonical(compared | {"unavailable": unavailable})
+        return canonical(compared | {"unavailable": unavailable, "evaluated": self._plan.evaluated()})
 
     def claims(self) -> str:
         """Slice of the claims."""

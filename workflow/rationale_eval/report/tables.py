@@ -34,7 +34,6 @@ from rationale_eval.report.aggregate import (
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
     attributions_path,
-    rationales_path,
     read_alignment,
     read_faithfulness,
     read_integrated,
@@ -48,6 +47,7 @@ from rationale_eval.report.cells import (
 from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
+from rationale_eval.report.positions import POSITION_COLUMNS, position_inputs, position_row, read_positions
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
@@ -116,6 +116,7 @@ COLUMNS = {
     "prompting": PROMPTING_COLUMNS,
     "agreement": AGREEMENT_COLUMNS,
     "completeness": COMPLETENESS_COLUMNS,
+    "positions": POSITION_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
 
@@ -260,6 +261,8 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             row["beyond_random_p_corrected"] = corrected
         rows["faithfulness"] += masked
         rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
+        for group, frame in _groups(read_positions(cell, results, spec), spec):
+            rows["positions"].append(names | group | position_row(frame, group["kind"], interval) | flagged)
         rows["labels"] += [names | row for row in label_rows(predictions)]
         asked = prompted(spec["methods"])
         rationales = {method: read_rationales(cell, results, method) for method in asked}
@@ -280,8 +283,8 @@ def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, P
     """The tables of one cell that are read, by what they are."""
     methods = spec["methods"]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
+    found |= position_inputs(cell, results, spec)
     for method in prompted(methods):
-        found[f"rationales of {method}"] = rationales_path(cell, results, method)
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
     for method in integrated(methods, spec["unavailable"][cell.model]):
@@ -296,7 +299,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"unavailable": {model: [method]}, '
+        '"evaluated": [{"name", "budgets"}], "unavailable": {model: [method]}, '
         '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
