@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.corpora.instances import Word
+from rationale_eval.corpora.instances import Instance, Word
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.aggregation import is_punctuation, words_from_tokens
+from rationale_eval.rationales.stage import from_evidence
 
 # "un|happy" is a word of two tokens, "film" of one.
 WORDS = (Word(0, 0, 7), Word(0, 8, 12))
@@ -113,6 +114,17 @@ def test_what_is_punctuation(text):
 )
 def test_letters_digits_symbols_and_pictographs_are_not(text):
     assert not is_punctuation(text)
+
+
+@pytest.mark.parametrize(("how", "expected"), [("keep", [5.0, 9.0]), ("drop", [1.0, 2.0])])
+def test_a_methods_entry_says_whether_punctuation_counts(how, expected):
+    row = {"id": "it", "status": "ok", "token_field": [1] * 4, "last": [5.0, 1.0, 2.0, 9.0]}
+    row |= {"token_start": [place[1] for place in MARKED_PLACES], "token_end": [place[2] for place in MARKED_PLACES]}
+    words = tuple(Word(1, word.start, word.end) for word in MARKED_WORDS)
+    instance = Instance("it", "yes", {"claim": "((((((((((", "text": MARKED}, words, None)
+    method = {"statistic": "last", "aggregation": "max", "punctuation": how}
+    (found,) = from_evidence([instance], [row], method)
+    assert found["scores"] == expected
 
 
 def test_a_word_that_nothing_covers_is_an_error_with_texts_too():

@@ -41,7 +41,7 @@ class GradientMethod(Strict):
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
-    punctuation: Punctuation = "keep"
+    punctuation: Punctuation = "drop"
     target: Target = "auto"
     of: Scale = "log_probability"
 
@@ -54,7 +54,7 @@ class AttentionMethod(Strict):
         description="Of the last layer, the mean over layers, or attention rollout."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
-    punctuation: Punctuation = "keep"
+    punctuation: Punctuation = "drop"
 
 
 class GradientAttentionMethod(Strict):
@@ -65,7 +65,7 @@ class GradientAttentionMethod(Strict):
         default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
-    punctuation: Punctuation = "keep"
+    punctuation: Punctuation = "drop"
     target: Target = "auto"
     of: Scale = "log_probability"
 
@@ -82,7 +82,7 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
-    punctuation: Punctuation = "keep"
+    punctuation: Punctuation = "keep"  # so that words add up as tokens do
     target: Target = "auto"
     of: Scale = "log_probability"
 
