@@ -225,6 +225,7 @@ def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERA
         "interval": INTERVAL | {"resamples": 50},
         "validity": VALIDITY,
         "unavailable": {"m": []},
+        "evaluated": [{"name": name, "budgets": budgets_of(name, budgets)} for name in methods],
     }
     for stage in (tables, measure_tables):
         stage.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])

@@ -30,7 +30,7 @@ from report_trees import (
     write_cell,
 )
 
-TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory")
+TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "positions", "trajectory")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 
 

@@ -251,6 +251,7 @@ def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
     spec = json.loads(StudyPlan(parse(raw)).alignment())
     budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}
     assert budgets["saliency_l2"] == {"top_var", "top_ratio_20", "matched_unbound", "matched_guided"}
+    assert budgets["first_words"] == budgets["last_words"] == budgets["saliency_l2"]
     assert budgets["random"] == {"top_var"}
     assert budgets["human"] == budgets["all_words"] == budgets["prompt_unbound"] == {"as_given"}
     # it is asked for as many words as people marked, and names them in an order
@@ -294,7 +295,21 @@ def test_methods_that_differ_in_the_reduction_alone_share_a_table(raw: dict[str,
     }
     spec = json.loads(plan.attributions("movie_reviews", "smollm2-135m-instruct", tables["gold_l2"]))
     assert (spec["kind"], spec["target"], spec["of"]) == ("gradients", "gold", "log_probability")
-    assert not {"statistic", "aggregation"} & set(spec)
+    assert not {"statistic", "aggregation", "punctuation"} & set(spec)
+
+
+def test_dropping_punctuation_changes_the_rationales_and_nothing_before_them(raw: dict[str, Any]) -> None:
+    corpus, model = "movie_reviews", "smollm2-135m-instruct"
+    before = StudyPlan(parse(raw))
+    other = {"keep": "drop", "drop": "keep"}[before.config.methods["attention_last"].punctuation]
+    raw["methods"]["attention_last"] = raw["methods"]["attention_last"] | {"punctuation": other}
+    after = StudyPlan(parse(raw))
+    assert after.method("attention_last", model) != before.method("attention_last", model)
+    assert after.evidence(corpus, model) == before.evidence(corpus, model)
+    for name in ("first_words", "last_words", "saliency_l2"):
+        assert after.method(name, model) == before.method(name, model)
+    # Both orders of position have curves, as every order of words has.
+    assert {"first_words", "last_words"} <= set(before.masking.curved(model))
 
 
 def test_the_study_of_config_yaml_needs_no_attributions_of_their_own(raw: dict[str, Any]) -> None:

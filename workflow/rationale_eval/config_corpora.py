@@ -212,6 +212,11 @@ class TableCorpus(SplitFiles):
         default=None, description="From the values in the label column to labels; null: as they are."
     )
     id: str | None = Field(default=None, description="The column of the id; null: numbers are given.")
+    group: str | None = Field(
+        default=None,
+        description="The column of what a row is from, such as its article or author; null: not known. All rows of a "
+        "group are on one side of the split.",
+    )
     rationale: MarkedWords = Field(description="Where and how the marked words are given.")
     annotators: str | None = Field(
         default=None, description="Column with a list of such rationales, one for each annotator; null: there is none."

@@ -23,6 +23,13 @@ Scale = Annotated[
         "others do, its whole verbaliser's log-probability, probability or summed logits."
     ),
 ]
+Punctuation = Annotated[
+    Literal["keep", "drop"],
+    Field(
+        description="Tokens of a word that are punctuation alone: they count like others, or do not count if the word "
+        "has others."
+    ),
+]
 
 
 class GradientMethod(Strict):
@@ -37,6 +44,7 @@ class GradientMethod(Strict):
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "drop"
     target: Target = "auto"
     of: Scale = "log_odds"
 
@@ -49,6 +57,7 @@ class AttentionMethod(Strict):
         description="Of the last layer, the mean over layers, or attention rollout."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "drop"
 
 
 class GradientAttentionMethod(Strict):
@@ -59,6 +68,7 @@ class GradientAttentionMethod(Strict):
         default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "drop"
     target: Target = "auto"
     of: Scale = "log_odds"
 
@@ -84,6 +94,7 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "keep"  # so that words add up as tokens do
     target: Target = "auto"
     of: Scale = "log_odds"
 
@@ -176,9 +187,14 @@ class PromptMethod(Strict):
 class FixedMethod(Strict):
     """Reference row that needs neither evidence nor settings."""
 
-    kind: Literal["first_words", "human", "all_words"] = Field(
-        description="The first words; the words that people marked; all words."
+    kind: Literal["first_words", "last_words", "human", "all_words"] = Field(
+        description="The first words; the last words; the words that people marked; all words."
     )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether budgets cut what the method gives: an order of the words. Else it gives a set of words."""
+        return self.kind in ("first_words", "last_words")
 
 
 class ExternalMethod(Strict):
@@ -209,7 +225,7 @@ METHODS: dict[str, type[Strict]] = {
     "prompt": PromptMethod,
     "random": RandomMethod,
     "external": ExternalMethod,
-    **dict.fromkeys(("first_words", "human", "all_words"), FixedMethod),
+    **dict.fromkeys(("first_words", "last_words", "human", "all_words"), FixedMethod),
 }
 
 

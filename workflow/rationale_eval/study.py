@@ -236,7 +236,9 @@ class StudyPlan:
 
     def attributions(self, corpus: str, model: str, table: str) -> str:
         """Slice of a table of attributions: not how words are chosen by them."""
-        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation"})
+        settings = self.config.methods[self.attributed[table]].model_dump(
+            exclude={"statistic", "aggregation", "punctuation"}
+        )
         return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:
@@ -308,7 +310,7 @@ class StudyPlan:
         """
         entry = self.config.methods[method]
         budgets = self.budgets()
-        if isinstance(entry, FixedMethod) and entry.kind != "first_words":
+        if isinstance(entry, FixedMethod) and not entry.is_cut:
             return AS_GIVEN
         if isinstance(entry, ExternalMethod) and entry.gives == "selected":
             return AS_GIVEN

@@ -48,7 +48,7 @@ class ReportSlices:
 
     def tables(self) -> str:
         """Slice of the report's tables."""
-        return canonical(self._compared(*FLAGGED, "main_budget"))
+        return canonical(self._compared(*FLAGGED, "main_budget") | {"evaluated": self._plan.evaluated()})
 
     def claims(self) -> str:
         """Slice of the claims."""

@@ -9,6 +9,7 @@ REPORT_TABLES = [
     "prompting",
     "agreement",
     "completeness",
+    "positions",
     "trajectory",
 ]
 # Where the study has a planted corpus.
@@ -38,6 +39,7 @@ rule report_tables:
         flags=flag_tables(),
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
+        tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
     output:
         parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=REPORT_TABLES),
         accuracy=report(
@@ -87,6 +89,12 @@ rule report_tables:
             caption="../report/completeness_table.rst",
             category="Tables",
             labels={"table": "completeness of integrated gradients"},
+        ),
+        positions=report(
+            f"{REPORT}/tables/positions.csv",
+            caption="../report/positions_table.rst",
+            category="Tables",
+            labels={"table": "positions of chosen words"},
         ),
         trajectory=report(
             f"{REPORT}/tables/trajectory.csv",

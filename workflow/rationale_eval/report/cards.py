@@ -58,7 +58,7 @@ def corpus_card(name: str, results: Path, task: Task, made: Iterable[Record]) ->
         facts=facts(card),
         models=list(answers),
         labels=label_rows(card, task.verbalisers, answers),
-        caveats=card.get("caveats") or [],
+        caveats=[*(card.get("caveats") or []), *_sharing_caveat(card)],
         annotation=card.get("annotation") or "",
         terms=terms(card),
         ceiling=ceiling(card),
@@ -107,6 +107,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
         ("Human rationale", card.get("annotation") or unknown),
         ("Rows", _rows(card)),
         ("Left out", _left_out(card)),
+        ("Documents", sharing(card)),
         ("Words", _words(card)),
         ("Marked", _marked(card)),
         *_annotators(card),
@@ -123,6 +124,28 @@ def _rows(card: Card) -> str:
     if card["train_annotated"] < card["train_rows"]:
         text += f"; {card['train_annotated']} of the train rows have marks"
     return text
+
+
+def sharing(card: Card) -> str | None:
+    """How many test rows are from a document that train rows are from too; None for made-up sentences.
+
+    A document is whatever the reader of the format takes for the group of a row, such as an article or a photograph.
+    """
+    if card.get("format") == "planted":
+        return None
+    shared, known, rows = card["test_rows_sharing"], card["test_rows_grouped"], card["test_rows"]
+    if shared is None:
+        return "the source does not say which rows are from the same document, so train and test rows may share some"
+    of = f"the {rows} test rows" if known == rows else f"the {known} test rows (of {rows}) whose document is known"
+    return f"{shared or 'none'} of {of} share{'s' if shared < 2 else ''} a document with train rows"
+
+
+def _sharing_caveat(card: Card) -> list[str]:
+    """The same as a caveat, unless it is known that no row does."""
+    text = sharing(card)
+    if text is None or (card["test_rows_sharing"] == 0 and card["test_rows_grouped"] == card["test_rows"]):
+        return []
+    return [f"{text[0].upper()}{text[1:]}: accuracy after fine-tuning may be too high."]
 
 
 def _left_out(card: Card) -> str:

@@ -115,8 +115,8 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
             sides = sides_text(claim, row)
             where = f"in {row_title(row)}: " if "corpus" in row else ""
             p = "" if row["p_corrected"] is None else f", p {p_text(row['p_corrected'])}"
-            count = f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
-            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {count}{p}"
+            texts = f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
+            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {texts}{p}"
             notes = "".join(f"; {note}" for note in scope_notes(claim, row))
             verdict = f"{claim['verdict']} in this study"
             found.append(f"“{claim['text']}” ({claim['version']}): {verdict}; {values}; {claim['reason']}{notes}.")

@@ -37,7 +37,7 @@ BOLD = (
 class Measure:
     """A column of a report table as a table of its own: ``count`` names the column with its number of instances.
 
-    ``better`` is 1 where more is better, -1 where less is.
+    ``better`` is 1 where more is better, -1 where less is, 0 where neither is.
     """
 
     column: str
@@ -80,6 +80,10 @@ GRIDS: dict[str, tuple[Measure, ...]] = {
             "n_kept",
             -1,
         ),
+    ),
+    "positions": (
+        Measure("first", "Texts in which the first word is in the rationale", SHARE, "n", 0),
+        Measure("last", "Texts in which the last word is in the rationale", SHARE, "n", 0),
     ),
     "faithfulness_curves": (
         Measure(
@@ -133,9 +137,12 @@ def shown(row: Mapping[str, Any], measure: Measure) -> str:
 def best(rows: Sequence[Mapping[str, Any]], measure: Measure) -> set[int]:
     """The positions in ``rows`` of the best value of a measure and of all whose interval overlaps with its.
 
-    Nothing where fewer than two compete, and in a collapsed cell. Rows with ``competes`` false are left aside.
+    Nothing where fewer than two compete, in a collapsed cell, and where no value is better than another. Rows with
+    ``competes`` false are left aside.
     """
     column, better = measure.column, measure.better
+    if not better:
+        return set()
     tried: list[dict[str, Any]] = []
     for position, row in enumerate(rows):
         if row.get("competes", True) and not row.get("collapsed", False) and pd.notna(row[column]):
@@ -255,9 +262,10 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
     for measure in GRIDS[name]:
         for model, columns in cell_columns(table, spec):
             for part, chosen in enumerate(chunks(columns), start=1):
+                bold = f" {BOLD}." if measure.better else ""
                 caption = (
                     f"{measure.words}{budget}. Model {model}; mean with {level_text(spec['level'])} interval, "
-                    f"{counts(chosen, measure.count)}. {BOLD}.{collapsed_note(chosen)}"
+                    f"{counts(chosen, measure.count)}.{bold}{collapsed_note(chosen)}"
                 )
                 label = f"tab:{name}:{measure.column}:{model}:{part}"
                 floats.append(floating(label, escape(caption), grid(chosen, measure)))

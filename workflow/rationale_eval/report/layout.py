@@ -17,7 +17,7 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 
 CELL = ["corpus", "model", "checkpoint"]
 REFERENCE, PROMPTING = "reference", "prompting"
-REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
+REFERENCE_KINDS = frozenset({"random", "first_words", "last_words", "human", "all_words"})
 PROMPT = "prompt"
 # The family of kinds that are named otherwise.
 EVIDENCE_OF = {"integrated_gradients": "gradients", "gradient_x_attention": "attention"}

@@ -61,6 +61,7 @@ from rationale_eval.report.layout import (
 )
 from rationale_eval.report.measure_html import measure_sections
 from rationale_eval.report.measured import Measured, measured
+from rationale_eval.report.positions_html import positions_table
 from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.validity import collapse_text, has_low_mass
 from rationale_eval.report.wording import (
@@ -76,7 +77,7 @@ from rationale_eval.tables import read_provenance, write_text
 
 TABLES = (
     *("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"),
-    *("trajectory", "cost"),
+    *("positions", "trajectory", "cost"),
 )
 # The last only where the study has other operators than the main one.
 MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
@@ -139,6 +140,8 @@ def tables_of(
                 found[key] = faithfulness_table(rows, f"{key}-{position}")
     splits = cell.rows(tables["splits"])
     found["splits"] = splits_table(splits, f"splits-{position}") if len(splits) else None
+    positions = main_rows(cell.rows(tables["positions"]), spec["methods"], budget)
+    found["positions"] = positions_table(positions, f"positions-{position}") if len(positions) else None
     return found
 
 

@@ -48,6 +48,7 @@ from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, ordered, prompted
 from rationale_eval.report.measured import Measured, measured
 from rationale_eval.report.method_flags import flag_inputs, read_flags
+from rationale_eval.report.positions import POSITION_COLUMNS, position_inputs, position_row, read_positions
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
@@ -129,6 +130,7 @@ COLUMNS = {
     "prompting": PROMPTING_COLUMNS,
     "agreement": AGREEMENT_COLUMNS,
     "completeness": COMPLETENESS_COLUMNS,
+    "positions": POSITION_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
 
@@ -287,6 +289,10 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             names | row | flagged | _flag(row, flags, spec)
             for row in split_rows(predictions, alignment, faithfulness, spec)
         ]
+        for group, frame in _groups(read_positions(cell, results, spec), spec):
+            rows["positions"].append(
+                names | group | position_row(frame, group["kind"], interval) | flagged | _flag(group, flags, spec)
+            )
         rows["labels"] += [names | row for row in label_rows(predictions)]
         readings = {method: read_readings(cell, results, method) for method in asked}
         for method in asked:
@@ -305,6 +311,7 @@ def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, P
     """The tables of one cell that are read, by what they are."""
     methods = spec["methods"]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
+    found |= position_inputs(cell, results, spec)
     for method in prompted(methods):
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
@@ -319,7 +326,7 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"unavailable": {model: [method]}, '
+        '"evaluated": [{"name", "budgets"}], "unavailable": {model: [method]}, '
         '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": that section}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
