@@ -115,7 +115,7 @@ class CorpusEntry(Strict):
     annotation: str = Field(default="", description="Who marked the rationales and how; shown wherever they are used.")
     marked_by: Literal["people", "proxy", "construction"] = Field(
         default="people",
-        description="Who marked: people who read the texts; a proxy, where nobody did; the construction of made-up texts.",
+        description="Who marked words: people who read the texts; a proxy, where nobody did; or made-up texts do.",
     )
     licence: str = Field(default="", description="Licence of the corpus; shown wherever its text is.")
     privacy: str = Field(default="", description="What to mind about the people in the texts; shown with them.")
@@ -233,7 +233,9 @@ class Planted(CorpusEntry):
     """Made-up sentences whose label is decided by marked words, by construction: a known truth."""
 
     format: Literal["planted"] = Field(description="Which reader takes the source: a grammar (YAML).")
-    marked_by: Literal["construction"] = Field(default="construction", description="The grammar that makes the texts marks.")
+    marked_by: Literal["construction"] = Field(
+        default="construction", description="The grammar of the texts marks them."
+    )
     variant: Literal["plain", "conjunction", "negation", "decoy"] = Field(
         description="One cue; two that decide together; a cue that may be negated; a cue beside another that is not."
     )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 PEOPLE, PROXY, CONSTRUCTION = "people", "proxy", "construction"
 
 
@@ -15,41 +17,46 @@ PEOPLE, PROXY, CONSTRUCTION = "people", "proxy", "construction"
 class Marked:
     """The words for one kind of marks, or for several.
 
-    ``words`` are the marked words; ``agreement`` is with whom a method agrees; ``by`` stands after a word or a number
-    of words that are marked; ``row`` is the reference row of a table or figure; ``rationale`` is what a card calls them.
+    ``words`` are the marked words; ``agreement`` is with whom a method agrees; ``by`` stands after a marked word, and
+    ``note`` after the name of the reference row that is the marked words; ``rationale`` is what a card calls them.
     """
 
     words: str
     agreement: str
     by: str
-    row: str
+    note: str
     rationale: str
 
 
 MARKED = {
-    PEOPLE: Marked("the words that people marked", "people", "marked by people", "human", "Human rationale"),
+    PEOPLE: Marked("the words that people marked", "people", "marked by people", "", "Human rationale"),
     PROXY: Marked(
         "the words of a proxy for people",
         "the proxy for people’s words",
         "marked by a proxy",
-        "human (proxy)",
+        " (proxy)",
         "Proxy for a human rationale",
     ),
     CONSTRUCTION: Marked(
         "the words marked by construction",
         "the words marked by construction",
         "marked by construction",
-        "human (by construction)",
+        " (by construction)",
         "Rationale by construction",
     ),
 }
-SEVERAL = Marked("the marked words", "the marked words", "marked", "human", "Marked words")
+SEVERAL = Marked("the marked words", "the marked words", "marked", "", "Marked words")
 
 
 def said_of(kinds: Iterable[str]) -> Marked:
     """The words for corpora of these ``kinds``: neutral ones where the kinds differ."""
     found = set(kinds)
     return MARKED[found.pop()] if len(found) == 1 else SEVERAL
+
+
+def with_notes(rows: pd.DataFrame, marked: Marked) -> pd.DataFrame:
+    """``rows`` of a report table (``method``, ``kind``), the row of the marked words named with its note."""
+    return rows.assign(method=rows["method"].mask(rows["kind"] == "human", rows["method"] + marked.note))
 
 
 def listed(names: Iterable[str]) -> str:
@@ -59,7 +66,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def who_marked(kinds: Mapping[str, str]) -> str:
-    """Sentences that say of which corpora the words were not marked by people (``kinds`` by corpus); empty if all were."""
+    """Sentences on the corpora (``kinds`` by name) whose words people did not mark; empty where there is none."""
     by_kind = {kind: [name for name, one in kinds.items() if one == kind] for kind in (PEOPLE, PROXY, CONSTRUCTION)}
     if not by_kind[PROXY] and not by_kind[CONSTRUCTION]:
         return ""
