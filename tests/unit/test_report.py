@@ -12,6 +12,7 @@ from rationale_eval.report.examples import choose, pieces
 from rationale_eval.report.findings import accuracy_finding, alignment_finding, clear_of, faithfulness_finding
 from rationale_eval.report.html_tables import alignment_table, render
 from rationale_eval.report.layout import ordered
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import (
     number,
     percent,
@@ -21,6 +22,8 @@ from rationale_eval.report.wording import (
     visible,
 )
 from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, VALIDITY, Elements, estimate
+
+PEOPLE = MARKED["people"]
 
 # Rows of the tables
 
@@ -122,21 +125,21 @@ def test_controls_are_spelled_out():
 def test_a_finding_names_the_best_and_those_that_overlap_with_it():
     rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.45, 0.35, 0.55), estimate("c", 0.2, 0.1, 0.3)]
     rows.append(estimate("everything", 0.9, 0.8, 1.0, kind="all_words"))
-    text = alignment_finding(pd.DataFrame(rows), "top_var")
+    text = alignment_finding(pd.DataFrame(rows), "top_var", PEOPLE)
     assert "is that of a: F1 0.50 [0.40, 0.60]" in text
     assert "above random sets of the same size by 0.40 [0.30, 0.50]" in text
     assert "do not set it apart from 1 of 2 others: b." in text
 
 
 def test_a_finding_hedges_what_chance_explains():
-    text = alignment_finding(pd.DataFrame([estimate("a", 0.12, 0.05, 0.2)]), "top_var")
+    text = alignment_finding(pd.DataFrame([estimate("a", 0.12, 0.05, 0.2)]), "top_var", PEOPLE)
     assert "cannot be told from random sets of the same size" in text
     assert "No other method was run" in text
 
 
 def test_a_finding_names_all_that_are_equally_good():
     rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.5, 0.45, 0.6), estimate("c", 0.1, 0.05, 0.2)]
-    text = alignment_finding(pd.DataFrame(rows), "top_var")
+    text = alignment_finding(pd.DataFrame(rows), "top_var", PEOPLE)
     assert "a and b (equal)" in text
     assert "set it apart from every other method" in text
 
@@ -153,14 +156,14 @@ def test_a_finding_names_all_that_are_equally_good():
     ],
 )
 def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, verdict):
-    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05)
+    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05, PEOPLE)
     assert "As many random words flip 20\N{NO-BREAK SPACE}% of the same texts" in text
     assert verdict in text
 
 
 def test_what_is_said_of_a_collapsed_cell_begins_with_that():
     rows = pd.DataFrame([estimate("a", 0.5, 0.4, 0.6) | {"collapsed": True}])
-    for text in (alignment_finding(rows, "top_var"), faithfulness_finding(rows, "top_var", 0.05)):
+    for text in (alignment_finding(rows, "top_var", PEOPLE), faithfulness_finding(rows, "top_var", 0.05, PEOPLE)):
         assert text.startswith("Inconclusive, since the model has collapsed")
 
 

@@ -28,6 +28,7 @@ KNOWN = {
 }
 CARD = {
     "name": "films",
+    "marked_by": "people",
     "train_rows": 100,
     "train_annotated": 100,
     "train_labels": {"no": 25, "yes": 75},

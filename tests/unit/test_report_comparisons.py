@@ -14,6 +14,7 @@ from rationale_eval.report.course_figures import trajectory_figure
 from rationale_eval.report.examples import shown_methods
 from rationale_eval.report.html_tables import alignment_table, prompting_table
 from rationale_eval.report.layout import Cell, epoch_and_seed, family, one_row_each
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.measured import Measured
 from rationale_eval.report.method_figures import matched_figure
 from rationale_eval.report.prompting import prompting_row
@@ -230,7 +231,7 @@ def table_by_epoch(epochs, seeds):
 
 @pytest.mark.parametrize(("seeds", "bands", "said"), [(1, 0, "one seed"), (3, 2, "3 seeds")])
 def test_the_trajectory_has_a_band_only_over_several_seeds(seeds, bands, said):
-    figure = trajectory_figure(table_by_epoch([0, 1, 3], seeds), SCORED, "top_var")
+    figure = trajectory_figure(table_by_epoch([0, 1, 3], seeds), SCORED, "top_var", MARKED["people"])
     answers, alignment, _ = figure.axes
     assert len(alignment.collections) == len(answers.collections) == bands
     assert alignment.get_title(loc="left").startswith(said)
@@ -238,7 +239,7 @@ def test_the_trajectory_has_a_band_only_over_several_seeds(seeds, bands, said):
 
 
 def test_the_trajectory_of_the_base_alone_is_words():
-    figure = trajectory_figure(table_by_epoch([0], 1), SCORED, "top_var")
+    figure = trajectory_figure(table_by_epoch([0], 1), SCORED, "top_var", MARKED["people"])
     assert "no checkpoint but the base model" in figure.texts[0].get_text()
 
 

@@ -38,7 +38,7 @@ from rationale_eval.study_report import ReportSlices
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
-ABOUT = {"description", "annotation", "licence", "privacy", "caveats", "citation", "format"}
+ABOUT = {"description", "annotation", "marked_by", "licence", "privacy", "caveats", "citation", "format"}
 # The budget of sets of words, by the name that it has in tables.
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 

@@ -76,6 +76,8 @@ class ReportSlices:
         """Slice of the report's ``tables`` as LaTeX."""
         kinds = {name: {"kind": self._plan.config.methods[name].kind} for name in self._plan.study.methods}
         chosen = {"tables": list(tables), "methods": kinds, "level": self._plan.config.interval.level}
+        corpora = self._plan.config.corpora
+        chosen["marked_by"] = {name: corpora[name].marked_by for name in self._plan.study.corpora}
         return canonical(chosen | self._main_budget())
 
     def latex_examples(self) -> str:

@@ -106,7 +106,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help="JSON: name, format, description, annotation, licence, privacy, caveats (a list) and citation",
+        help="JSON: name, format, description, annotation, marked_by, licence, privacy, caveats (a list) and citation",
     )
     parser.add_argument("--train", type=Path, required=True, help="the train instances (Parquet)")
     parser.add_argument("--test", type=Path, required=True, help="the test instances (Parquet)")

@@ -129,7 +129,8 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
 def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any]) -> list[str]:
     """What the last epoch changed of the accuracy, for ``cells`` of one corpus and model; paired by instance.
 
-    Seeds are averaged within an instance; the interval covers the choice of instances, not of seeds.
+    Seeds are averaged within an instance; the interval covers the choice of instances, not of seeds. So one seed shows
+    no rise or fall, and several do only where all of them have it.
     """
     by_epoch: dict[int, list[Measured]] = {}
     for cell, values in cells.items():
@@ -138,16 +139,21 @@ def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any])
     if not last or 0 not in by_epoch:
         return []
     base, runs = by_epoch[0][0].correct, [run.correct for run in by_epoch[last]]
-    seeds = "one seed, so no trend is claimed" if len(runs) == 1 else f"mean of {len(runs)} seeds"
     pairs = pd.concat([base, pd.concat(runs, axis=1).mean(axis=1)], axis=1, join="inner").dropna()
     change = compare([(pairs.iloc[:, 1] - pairs.iloc[:, 0]).to_numpy(dtype=float)], interval)
     if change is None:
         return []
-    verdict = "a rise" if change.low > 0 else "a fall" if change.high < 0 else "not told from no change"
+    ends = [float(run.reindex(pairs.index).mean()) - float(pairs.iloc[:, 0].mean()) for run in runs]
     before, now = (percent(float(pairs.iloc[:, place].mean()), change.n) for place in (0, 1))
     points = points_with_interval(change.value, change.low, change.high, change.n)
     after = f"after {last} {'epoch' if last == 1 else 'epochs'} of fine-tuning"
-    return [f"Accuracy {after} ({seeds}): {now} instead of {before} ({points}, {n_text(change.n)}): {verdict}."]
+    found = f"{now} instead of {before} ({points}, {n_text(change.n)})"
+    if len(runs) == 1:
+        apart = "" if change.low > 0 or change.high < 0 else ", which these texts do not tell from no change"
+        return [f"Accuracy {after}, with one seed: {found}{apart}. One seed cannot tell what another run would do."]
+    rise, fall = change.low > 0 and min(ends) > 0, change.high < 0 and max(ends) < 0
+    verdict = "a rise, with each seed" if rise else "a fall, with each seed" if fall else "not told from no change"
+    return [f"Accuracy {after}, mean of {len(runs)} seeds: {found}: {verdict}."]
 
 
 def by_course(cells: Mapping[Cell, Measured]) -> dict[str, dict[Cell, Measured]]:

@@ -47,7 +47,7 @@ def has_flag(flag: Any) -> bool:
     return isinstance(flag, str) and flag in FLAGS
 
 
-def marked(text: str, flag: Any) -> str:
+def signed(text: str, flag: Any) -> str:
     """``text`` with the sign of its flag, if it has one."""
     return f"{text}\N{NO-BREAK SPACE}{FLAGS[flag][0]}" if has_flag(flag) else text
 

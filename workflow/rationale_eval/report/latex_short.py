@@ -7,20 +7,17 @@ from typing import Any
 
 import pandas as pd
 
+from rationale_eval.report.bold import BOLD, Measure, best, competing
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
-    BOLD,
     NUMBER,
     POINTS,
     SHARE,
     Column,
-    Measure,
-    best,
     checkpoint_names,
     chunks,
     collapsed_note,
-    competing,
     counts,
     grid,
     method_rows,

@@ -131,6 +131,19 @@ def read_claims(path: Path) -> dict[str, Any]:
     return found
 
 
+# Measures that are constants of a reference row by construction, whatever was seen: an interval would say nothing.
+_BY_DEFINITION = {
+    "human": {"precision", "recall", "f1", "iou"},  # 1: the marked words against themselves
+    # As many random words are all words too, and nothing is masked where all words are kept.
+    "all_words": {"recall", "f1_corrected", "sufficiency", "flip_when_kept"},
+}
+
+
+def by_definition(kind: str, measure: str) -> bool:
+    """Whether ``measure`` has the same value for every instance and model, by what a method of ``kind`` is."""
+    return measure in _BY_DEFINITION.get(kind, ())
+
+
 def flagged(text: str, collapsed: bool) -> str:
     """``text`` with a dagger if it names a collapsed cell, whose values are inconclusive."""
     return f"{text}\N{NO-BREAK SPACE}\N{DAGGER}" if collapsed else text

@@ -45,7 +45,7 @@ from rationale_eval.report.cells import (
 from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
 from rationale_eval.report.flags import Flags, flag_of
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
-from rationale_eval.report.layout import CELL, Cell, ordered, prompted
+from rationale_eval.report.layout import CELL, Cell, by_definition, ordered, prompted
 from rationale_eval.report.measured import Measured, measured
 from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.positions import POSITION_COLUMNS, position_inputs, position_row, read_positions
@@ -66,7 +66,7 @@ from rationale_eval.report.validity import (
 from rationale_eval.report.word_agreement import AGREEMENT_COLUMNS, agreement_rows
 from rationale_eval.statistics.comparison import holm
 from rationale_eval.statistics.intervals import DIFFERENCE, proportion_interval
-from rationale_eval.statistics.labels import entropy, macro_f1, majority
+from rationale_eval.statistics.labels import entropy, macro_f1, macro_f1_interval, majority
 
 
 def _estimate(name: str) -> tuple[str, str, str]:
@@ -76,12 +76,17 @@ def _estimate(name: str) -> tuple[str, str, str]:
 _METHOD = (*CELL, "method", "kind", "budget")
 _OUTCOMES = ("n_correct", "n_wrong")
 
+
+def _outcomes(name: str) -> tuple[str, ...]:
+    return (*_estimate(f"{name}_correct"), *_estimate(f"{name}_wrong"), *_OUTCOMES)
+
+
 # Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from. `margin_q…`
 # are quantiles of the difference of the two highest label probabilities, `label_mass_q…` of the probability that the
 # answer begins with any verbaliser. `collapsed`: see `validity.is_collapsed`; the other tables repeat it. `flag` in
 # these: why a method's values say nothing of its words, see `flags`; null if they do.
 ACCURACY_COLUMNS = (
-    *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
+    *(*CELL, "instances", "n", *_estimate("accuracy"), *_estimate("macro_f1"), "labels"),
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
     *(*MARGINS, *LABEL_MASS, "collapsed"),
 )
@@ -90,9 +95,10 @@ ACCURACY_COLUMNS = (
 # the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that. `…_correct` and `…_wrong`: over
 # instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
-    *(*_METHOD, "instances", "n", "n_informative", "selected", "n_short", "precision", "recall", *_estimate("f1")),
-    *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
-    *("collapsed", "flag"),
+    *(*_METHOD, "instances", "n", "n_informative", "selected", "n_short"),
+    *(*_estimate("precision"), *_estimate("recall")),
+    *(*_estimate("f1"), "f1_chance", *_estimate("f1_corrected"), *_estimate("iou"), "auprc", "auprc_chance"),
+    *(*_outcomes("f1"), "collapsed", "flag"),
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
@@ -102,16 +108,9 @@ ALIGNMENT_COLUMNS = (
 # the rows of the cell; the cell's flip rates of all and of people's words; and what the accuracy table says of it.
 _BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
-    *(
-        *_METHOD,
-        "instances",
-        "n",
-        "n_informative",
-        "selected",
-        *_estimate("flip_rate"),
-        *_estimate("comprehensiveness"),
-    ),
-    *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
+    *(*_METHOD, "instances", "n", "n_informative", "selected"),
+    *(*_estimate("flip_rate"), *_estimate("comprehensiveness")),
+    *("n_kept", *_estimate("sufficiency"), *_estimate("flip_when_kept"), *_outcomes("flip_rate")),
     *("n_random", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
     *("beyond_random_effect", "beyond_random_p", "beyond_random_p_corrected"),
     *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE, "flag"),
@@ -135,15 +134,21 @@ COLUMNS = {
 }
 
 
-def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
+def _by_outcome(name: str, values: pd.Series, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
     outcome = correct.reindex(values.index)
-    right, wrong = values[outcome == 1.0], values[outcome == 0.0]
-    return {
-        f"{name}_correct": float(right.mean()) if len(right) else None,
-        "n_correct": len(right),
-        f"{name}_wrong": float(wrong.mean()) if len(wrong) else None,
-        "n_wrong": len(wrong),
-    }
+    row: Row = {}
+    for side, right in (("correct", 1.0), ("wrong", 0.0)):
+        mine = values[outcome == right]
+        row |= {f"{name}_{side}": float(mine.mean()) if len(mine) else None, f"n_{side}": len(mine)}
+        row |= with_interval(f"{name}_{side}", mine, interval)
+    return row
+
+
+def _without_constants(row: Row, kind: str) -> Row:
+    """``row`` without the bounds of what is a constant by definition, not by what was seen."""
+    names = {name.removesuffix("_low").removesuffix("_high") for name in row}
+    constant = [name for name in names if by_definition(kind, name)]
+    return row | {f"{name}{end}": None for name in constant for end in ("_low", "_high")}
 
 
 def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validity: Mapping[str, Any]) -> Row:
@@ -160,6 +165,7 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validit
         "accuracy_low": low,
         "accuracy_high": high,
         "macro_f1": macro_f1(gold, labels),
+        **dict(zip(("macro_f1_low", "macro_f1_high"), macro_f1_interval(gold, labels, interval), strict=True)),
         "labels": len({label for labels in predictions["labels"] for label in labels}),
         "majority_predicted": majority_predicted,
         "majority_predicted_share": majority_predicted_share,
@@ -183,14 +189,18 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
         "n_informative": n_informative(frame, "f1"),
         "n_short": int(frame.loc[frame["short"].eq(True), "id"].nunique()),
         **means(values),
-        **with_interval("f1", values["f1"], interval),
+        **{
+            name: bound
+            for measure in ("precision", "recall", "f1", "iou")
+            for name, bound in with_interval(measure, values[measure], interval).items()
+        },
         **with_interval("f1_corrected", values["f1_corrected"], interval, DIFFERENCE),
         **{
             name: bound
             for metric in metrics
             for name, bound in with_interval(metric, values[metric], interval, None).items()
         },
-        **_by_outcome("f1", values["f1"], correct),
+        **_by_outcome("f1", values["f1"], correct, interval),
     }
 
 
@@ -209,7 +219,8 @@ def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[
         "n_kept": len(kept),
         **means(kept),
         **with_interval("sufficiency", kept["sufficiency"], interval, DIFFERENCE),
-        **_by_outcome("flip_rate", masked["flip_rate"], correct),
+        **with_interval("flip_when_kept", kept["flip_when_kept"], interval),
+        **_by_outcome("flip_rate", masked["flip_rate"], correct, interval),
     }
 
 
@@ -229,7 +240,7 @@ def split_rows(
             flips = instance_means(masked[method, budget], "flip", ("flip",))["flip"]
             for split, group, ids in parts:
                 mine, flipped = f1[f1.index.isin(ids)], flips[flips.index.isin(ids)]
-                yield {
+                row = {
                     **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
                     **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
                     "f1_corrected": float(mine.mean()) if len(mine) else None,
@@ -237,6 +248,7 @@ def split_rows(
                     "flip_rate": float(flipped.mean()) if len(flipped) else None,
                     **with_interval("flip_rate", flipped, spec["interval"]),
                 }
+                yield _without_constants(row, row["kind"])
 
 
 def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row, pd.DataFrame]]:
@@ -273,14 +285,13 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
         for group, frame in _groups(alignment, spec):
-            row = alignment_row(frame, correct, interval)
-            if group["kind"] == "human":  # 1 by construction, not by what was seen
-                row |= {"f1_low": None, "f1_high": None}
+            row = _without_constants(alignment_row(frame, correct, interval), group["kind"])
             rows["alignment"].append(names | group | row | flagged | _flag(group, flags, spec))
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         masked = []
         for group, frame in _groups(faithfulness, spec):
-            row = faithfulness_row(frame, correct, interval) | random_flips(frame, spec)
+            row = _without_constants(faithfulness_row(frame, correct, interval), group["kind"])
+            row |= random_flips(frame, spec)
             masked.append(names | group | row | beside | _flag(group, flags, spec))
         for row, corrected in zip(masked, holm([row["beyond_random_p"] for row in masked]), strict=True):
             row["beyond_random_p_corrected"] = corrected

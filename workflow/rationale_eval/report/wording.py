@@ -123,7 +123,7 @@ def settings(entry: Mapping[str, Any]) -> str:
 def budget_text(budget: Mapping[str, Any]) -> str:
     """A budget in words."""
     if budget["kind"] == "top_var":
-        return "as many words as people marked in the text"
+        return "as many words as are marked in the text"
     if budget["kind"] == "top_ratio":
         return f"{100 * budget['ratio']:g}\N{NO-BREAK SPACE}% of the words of the text, rounded up"
     if budget["kind"] == "matched":
