@@ -330,7 +330,6 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/page",
         "report/prompting",
         "report/record",
-        "report/validity",
         "report/wording",
         "statistics/comparison",
         *_INTERVALS,
