@@ -43,8 +43,8 @@ def test_several_kinds_have_neutral_words_and_are_told_apart_by_name():
     assert said_of(["proxy", "people"]).words == "the marked words"
     assert who_marked({"a": "people", "b": "people"}) == ""
     assert who_marked({"a": "proxy", "b": "people", "c": "construction", "d": "proxy"}) == (
-        "Nobody marked words in a and d: a proxy stands for people there. In c the construction of the texts says which "
-        "words are marked. People marked the words of b."
+        "Nobody marked words in a and d: a proxy stands for people there. In c the construction of the texts says "
+        "which words are marked. People marked the words of b."
     )
     assert listed(["a", "b", "c"]) == "a, b and c"
 
