@@ -8,6 +8,7 @@ from rationale_eval.alignment import MEASURES
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.report import tables
 from rationale_eval.report.aggregate import status_counts
+from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.examples import choose, pieces
 from rationale_eval.report.findings import accuracy_finding, alignment_finding, clear_of, faithfulness_finding
 from rationale_eval.report.html_tables import alignment_table, render
@@ -216,9 +217,18 @@ def test_a_table_escapes_cells_heads_and_groups():
     assert not {tag for tag, _ in elements.started} - {"table", "thead", "tbody", "tr", "th", "td"}
 
 
-def test_only_a_method_apart_from_all_others_is_bold():
-    rest = dict.fromkeys(("selected", "iou", "auprc", "f1_correct", "f1_wrong"), 0.1) | {"n_correct": 1, "n_wrong": 1}
-    apart = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.2, 0.1, 0.3) | rest]
-    tied = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.45, 0.35, 0.55) | rest]
-    assert alignment_table(pd.DataFrame(apart), "t", True).count("bold") == 1
-    assert alignment_table(pd.DataFrame(tied), "t", True).count("bold") == 0
+def bold_rows(html):
+    return [row.split("</th>")[0].split(">")[-1] for row in html.split("<tr>") if "bold" in row]
+
+
+def test_bold_is_the_best_with_all_that_overlap_on_the_page_and_in_latex():
+    rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.45, 0.35, 0.55), estimate("c", 0.2, 0.1, 0.3)]
+    rows += [estimate("d", 0.1, 0.0, 0.2, budget="half"), estimate("e", 0.3, 0.25, 0.35, budget="half")]
+    rows += [estimate("all", 0.9, 0.8, 1.0, kind="all_words"), estimate("few", 0.8, 0.7, 0.9) | {"n": 29}]
+    rest = {"selected": 2, "auprc": 0.1, "n_correct": 1, "n_wrong": 1}
+    rest |= {f"{name}{end}": 0.1 for name in ("iou", "f1_correct", "f1_wrong") for end in ("", "_low", "_high")}
+    table = pd.DataFrame([row | rest for row in rows])
+    assert bold_rows(alignment_table(table, "t", True)) == ["a", "b", "e"]
+    f1 = Measure("f1", "", "", "n")
+    main = table[table["budget"] == "top_var"]
+    assert {main.iloc[place]["method"] for place in best(competing(main, f1), f1)} == {"a", "b"}

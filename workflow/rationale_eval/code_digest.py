@@ -339,7 +339,6 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/positions_html",
         "report/prompting",
         "report/record",
-        "report/validity",
         "report/wording",
         "statistics/comparison",
         *_INTERVALS,

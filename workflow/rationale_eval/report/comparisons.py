@@ -151,8 +151,12 @@ def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any])
     if len(runs) == 1:
         apart = "" if change.low > 0 or change.high < 0 else ", which these texts do not tell from no change"
         return [f"Accuracy {after}, with one seed: {found}{apart}. One seed cannot tell what another run would do."]
-    rise, fall = change.low > 0 and min(ends) > 0, change.high < 0 and max(ends) < 0
-    verdict = "a rise, with each seed" if rise else "a fall, with each seed" if fall else "not told from no change"
+    if change.low <= 0 <= change.high:
+        verdict = "not told from no change"
+    elif min(ends) > 0 or max(ends) < 0:
+        verdict = f"a {'rise' if change.value > 0 else 'fall'} with each seed"
+    else:
+        verdict = "not in the same direction with each seed"
     return [f"Accuracy {after}, mean of {len(runs)} seeds: {found}: {verdict}."]
 
 

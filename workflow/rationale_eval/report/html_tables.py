@@ -84,8 +84,8 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
                 "most predicted label": share_of(row["majority_predicted"], row["majority_predicted_share"], n),
                 "most frequent gold label": share_of(row["majority_gold"], row["majority_gold_share"], n),
                 "entropy of predictions (bits)": number(row["predicted_entropy"]),
-                "margin, median (10 to 90 % of texts)": (
-                    f"{number(row['margin_q50'])} ({number(row['margin_q10'])} to {number(row['margin_q90'])})"
+                "margin, median (10 % and 90 % quantile)": (
+                    f"{number(row['margin_q50'])} ({number(row['margin_q10'])} and {number(row['margin_q90'])})"
                 ),
                 "label mass, median (10 to 90 % of texts)": (
                     MISSING

@@ -133,7 +133,7 @@ def read_claims(path: Path) -> dict[str, Any]:
 
 # Measures that are constants of a reference row by construction, whatever was seen: an interval would say nothing.
 _BY_DEFINITION = {
-    "human": {"precision", "recall", "f1", "iou"},  # 1: the marked words against themselves
+    "human": {"precision", "recall", "f1", "f1_correct", "f1_wrong", "iou"},  # 1: the marked words against themselves
     # As many random words are all words too, and nothing is masked where all words are kept.
     "all_words": {"recall", "f1_corrected", "sufficiency", "flip_when_kept"},
 }

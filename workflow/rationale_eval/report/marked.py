@@ -34,14 +34,14 @@ MARKED = {
         "the words of a proxy for people",
         "the proxy for people’s words",
         "marked by a proxy",
-        " (proxy)",
+        ", proxy",
         "Proxy for a human rationale",
     ),
     CONSTRUCTION: Marked(
         "the words marked by construction",
         "the words marked by construction",
         "marked by construction",
-        " (by construction)",
+        ", by construction",
         "Rationale by construction",
     ),
 }

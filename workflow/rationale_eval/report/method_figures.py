@@ -61,10 +61,9 @@ def alignment_figure(
         # The panel's n can be fewer: texts without a marked word, or that a model could not take, are in no mean.
         said = MARKED[card["marked_by"]]
         marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words {said.by}"
-        marked = f"{marked}, over all {card['test_rows']} texts"
+        lines = [collapsed_panel(axes, titles[cell], mine), count_text(mine), f"{card['test_rows']} texts: {marked}"]
         below = f"token F1 with {said.agreement}, mean over instances with {level_text(level)} interval"
-        title = collapsed_panel(axes, titles[cell], mine)
-        inscribe(axes, columns_of(cells), [title, f"{count_text(mine)}; {marked}"], below)
+        inscribe(axes, columns_of(cells), lines, below)
 
     figure = panels(cells, names, draw, from_zero=True)
     chance = Line2D([], [], color="black", marker="|", markersize=10, markeredgewidth=1.6, linestyle="none")

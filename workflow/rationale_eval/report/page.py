@@ -186,8 +186,8 @@ def beside(row: Mapping[str, Any], marked: Marked) -> str:
         f"accuracy {percent(row['accuracy'], n)}",
         f"most predicted label {percent(row['majority_predicted_share'], n)} of texts",
         f"entropy of predictions {number(row['predicted_entropy'])} bits",
-        f"margin of the predicted label {number(row['margin_q50'])} in the median, {number(row['margin_q10'])} to "
-        f"{number(row['margin_q90'])} in 10 to 90 % of texts",
+        f"margin of the predicted label {number(row['margin_q50'])} in the median, {number(row['margin_q10'])} and "
+        f"{number(row['margin_q90'])} at the 10 % and 90 % quantiles",
         *flips,
     ]
     return f"To be read beside: {'; '.join(parts)}."
