@@ -259,6 +259,7 @@ def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
 
 
 TARGETED = {
+    "of_peers": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max", "of": "log_probability"},
     "gold_l2": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max", "target": "gold"},
     "gold_dot": {"kind": "gradients", "statistic": "gxi_dot", "aggregation": "sum", "target": "gold"},
     "gold_p": {
@@ -280,13 +281,14 @@ def test_methods_that_differ_in_the_reduction_alone_share_a_table(raw: dict[str,
     tables = {name: plan.attribution_table(name) for name in ("saliency_l2", "attention_last", "human", *TARGETED)}
     assert tables == {
         "saliency_l2": None,  # comes with the predictions
+        "of_peers": "gradients@auto-log_probability",
         "attention_last": None,
         "human": None,
-        "gold_l2": "gradients@gold-log_probability",
-        "gold_dot": "gradients@gold-log_probability",
+        "gold_l2": "gradients@gold-log_odds",
+        "gold_dot": "gradients@gold-log_odds",
         "gold_p": "gradients@gold-probability",
-        "gxa": "gradient_x_attention@auto-log_probability",
-        "gxa_last": "gradient_x_attention@auto-log_probability",
+        "gxa": "gradient_x_attention@auto-log_odds",
+        "gxa_last": "gradient_x_attention@auto-log_odds",
         "ig": "ig",
     }
     assert set(plan.attributed) == {table for table in tables.values() if table} | {
@@ -294,7 +296,7 @@ def test_methods_that_differ_in_the_reduction_alone_share_a_table(raw: dict[str,
         "leave_one_out",
     }
     spec = json.loads(plan.attributions("movie_reviews", "smollm2-135m-instruct", tables["gold_l2"]))
-    assert (spec["kind"], spec["target"], spec["of"]) == ("gradients", "gold", "log_probability")
+    assert (spec["kind"], spec["target"], spec["of"]) == ("gradients", "gold", "log_odds")
     assert not {"statistic", "aggregation", "punctuation"} & set(spec)
 
 
