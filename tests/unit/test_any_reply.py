@@ -9,8 +9,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rationale_eval.corpora.instances import Instance, whitespace_words
+from rationale_eval.rationales.echoes import Labels
 from rationale_eval.rationales.matching import Words
 from rationale_eval.rationales.replies import OUTCOMES, parse_reply
+
+LABELS = Labels(["positive", "negative"])
 
 
 def instance(*texts):
@@ -52,7 +55,7 @@ def test_any_subset_in_any_form_is_read_back(form, words, data):
     # Case mappings that lengthen or merge words may make two of them, or parts of them, alike.
     assume(all(Words(row).occurrences(word.upper()) == [(n, n + 1)] for n, word in enumerate(words)))
     chosen = data.draw(st.lists(st.sampled_from(range(len(words))), unique=True, min_size=1))
-    parsed = parse_reply(FORMS[form]([words[index] for index in chosen]), row, True)
+    parsed = parse_reply(FORMS[form]([words[index] for index in chosen]), row, LABELS, True)
     assert list(parsed.order) == chosen
     assert (parsed.outcome, parsed.hallucinated) == ("ok", ())
 
@@ -68,8 +71,8 @@ MESSY = st.lists(
 @given(reply=MESSY, texts=st.lists(MESSY, min_size=1, max_size=2), finished=st.booleans())
 def test_any_reply_is_read_and_always_alike(reply, texts, finished):
     row = instance(*texts)
-    parsed = parse_reply(reply, row, finished)
-    assert parsed == parse_reply(reply, row, finished)
+    parsed = parse_reply(reply, row, LABELS, finished)
+    assert parsed == parse_reply(reply, row, LABELS, finished)
     assert parsed.outcome in OUTCOMES
     assert len(set(parsed.order)) == len(parsed.order)
     assert set(parsed.order) <= set(range(len(row.words)))
@@ -83,7 +86,7 @@ def test_the_text_itself_is_a_copy(text):
     text = " ".join(text.split())
     row = instance(text)
     assume(Words(row).lettered)
-    parsed = parse_reply(text, row, True)
+    parsed = parse_reply(text, row, LABELS, True)
     assert set(parsed.order) >= Words(row).lettered or len(text.split()) <= 3
 
 
@@ -95,8 +98,8 @@ def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
     row = instance(" ".join(words))
     reply = FORMS[form](data.draw(st.permutations([*words, *listed])))
     cut = reply[: data.draw(st.integers(0, len(reply)))]
-    whole = set(parse_reply(reply, row, True).order)
-    extra = set(parse_reply(cut, row, False).order) - whole
+    whole = set(parse_reply(reply, row, LABELS, True).order)
+    extra = set(parse_reply(cut, row, LABELS, False).order) - whole
     ending = cut.rstrip("*\"' ,").casefold()
     assert all(ending.endswith(words[index].casefold()) for index in extra)
 
@@ -131,11 +134,11 @@ def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
 def test_long_replies_are_read_in_linear_time(part):
     start = time.monotonic()
     for finished in (True, False):
-        parse_reply(part * (60_000 // len(part)), MOVIE, finished)
+        parse_reply(part * (60_000 // len(part)), MOVIE, LABELS, finished)
     assert time.monotonic() - start < 3, "a scan in quadratic time takes a minute"
 
 
 def test_a_megabyte_is_read_in_seconds():
     start = time.monotonic()
-    parse_reply('- "fun": the cast, "great"\n' * 40_000, MOVIE, True)
+    parse_reply('- "fun": the cast, "great"\n' * 40_000, MOVIE, LABELS, True)
     assert time.monotonic() - start < 20

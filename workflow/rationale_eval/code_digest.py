@@ -144,6 +144,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "prompted": (
         "evidence/reply_schema",
+        "rationales/echoes",
         "rationales/prompted",
         "rationales/matching",
         "rationales/replies",
