@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rationale_eval.corpora.instances import Instance, whitespace_words
-from rationale_eval.rationales.echoes import Labels
+from rationale_eval.rationales.echoes import FORM_ONLY, LABEL_ONLY, Labels
 from rationale_eval.rationales.matching import Words
 from rationale_eval.rationales.replies import OUTCOMES, parse_reply
+from rationale_eval.rationales.scored_replies import parse_scored_reply
 
 LABELS = Labels(["positive", "negative"])
 
@@ -79,6 +80,45 @@ def test_any_reply_is_read_and_always_alike(reply, texts, finished):
     assert len(parsed.hallucinated) <= parsed.mentioned
     assert all(parsed.hallucinated)
     assert (parsed.outcome == "ok") <= (bool(parsed.order) and not parsed.hallucinated)
+    if parsed.outcome in (LABEL_ONLY, FORM_ONLY):
+        assert (parsed.order, parsed.mentioned, parsed.hallucinated, parsed.copied) == ((), 0, (), False)
+
+
+@given(reply=MESSY, texts=st.lists(MESSY, min_size=1, max_size=2), labels=st.lists(MESSY, max_size=3), data=st.data())
+def test_any_string_may_be_a_label(reply, texts, labels, data):
+    row, finished = instance(*texts), data.draw(st.booleans())
+    parsed = parse_reply(reply, row, Labels(labels), finished)
+    assert parsed.outcome in OUTCOMES
+    scored, scores = parse_scored_reply(reply, row, Labels(labels), finished)
+    assert scored.outcome in OUTCOMES
+    if scored.outcome in (LABEL_ONLY, FORM_ONLY):
+        assert not any(scores)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=25)
+@given(words=WORDS, labels=st.lists(WORD, min_size=1, max_size=3), data=st.data(), finished=st.booleans())
+def test_labels_alone_in_any_form_name_nothing(form, words, labels, data, finished):
+    """Though all of them are words of the text."""
+    row = instance(" ".join(data.draw(st.permutations([*words, *labels]))))
+    reply = FORMS[form](data.draw(st.lists(st.sampled_from(labels), min_size=1, max_size=6)))
+    for read in (parse_reply, lambda *arguments: parse_scored_reply(*arguments)[0]):
+        parsed = read(reply, row, Labels([*labels, "positive"]), finished)
+        assert (parsed.order, parsed.hallucinated) == ((), ())
+        assert parsed.outcome in (LABEL_ONLY, "truncated", "nothing_matched")
+    assert parse_reply(reply, row, Labels([*labels, "positive"]), finished).outcome == LABEL_ONLY
+
+
+MARKS = st.sampled_from(["...", "…", "-", "___", "—", "*", '"..."', "[...]", "1.", "2.", "- ...", "1. ...", "-- --"])
+
+
+@given(runs=st.lists(MARKS, min_size=1, max_size=8), words=WORDS, parts=st.sampled_from([" ", "\n", "\n\n"]))
+def test_marks_alone_name_nothing_though_the_text_holds_them(runs, words, parts):
+    runs = [run for run in runs if run != "2." or "1." in runs[0]] or ["..."]
+    row = instance(" ".join([*runs, *words]))
+    for finished in (True, False):
+        parsed = parse_reply(parts.join(runs), row, LABELS, finished)
+        assert (parsed.outcome, parsed.order, parsed.hallucinated) == (FORM_ONLY, (), ())
 
 
 @given(text=MESSY)
@@ -129,6 +169,13 @@ def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
         "word: ",
         "- word: ",
         "- a: ",
+        "positive ",
+        "positive: ",
+        "- positive\n",
+        "**positive** ",
+        '"positive": the\n',
+        "... ",
+        "- ...\n",
     ],
 )
 def test_long_replies_are_read_in_linear_time(part):

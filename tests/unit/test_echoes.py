@@ -61,6 +61,7 @@ def read(reply, text=TEXT, labels=SENTIMENT, finished=True, field="text"):
         *("- word: positive", "Words: positive", "- Word 1: positive\n- Word 2: positive", "positive\n- ..."),
         # A sentence that lists nothing does not make a list of the label.
         *("Positive. The writer uses vivid language.", "Positive.\nIt is a text about a film that they liked."),
+        *('The word "positive" made me decide.', "I chose “positive”."),
     ],
 )
 def test_a_label_alone_names_nothing(reply, finished):
@@ -80,7 +81,7 @@ def test_a_label_alone_names_nothing(reply, finished):
         ("positive: great, dull", ["great", "dull"]),
         ("- Positive: great", ["great"]),
         ("**Positive** - great", ["great"]),
-        ('The text is "positive". great, dull', ["great", "dull"]),
+        ("**Positive:** great, dull", ["great", "dull"]),
         ("positive (great)", ["great"]),
         ('{"positive": ["great", "dull"]}', ["great", "dull"]),
         ("- great (positive)\n- dull (negative)", ["great", "dull"]),
@@ -97,7 +98,6 @@ def test_a_label_among_words_of_the_text_is_a_list(reply, words):
         ("- awful: negative\n- dull: negative", "partly_matched", ["dull"], ("awful",)),
         ('{"awful": "negative", "dull": "negative"}', "partly_matched", ["dull"], ("awful",)),
         ("- positive\n- boring", "partly_matched", ["positive"], ("boring",)),
-        ('The word "positive" made me decide.', "nothing_matched", [], ()),
         ("positively", "nothing_matched", [], ("positively",)),
         ("I cannot say, but it is positive", "refusal", [], ()),
     ],

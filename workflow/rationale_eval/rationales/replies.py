@@ -6,7 +6,7 @@ The first of these rules that gives items wins:
 2. JSON, strict or not (single quotes, trailing commas, cut off): the strings of the first array or object; of objects
    the values, and only those under a key such as `word` where there is one, or the keys if all are passages.
 3. Lines with a bullet, number or letter in front, or one line with `1. … 2. …`: each a list item.
-4. Quoted, emphasised or `code` strings within prose, unless all are labels.
+4. Quoted, emphasised or `code` strings within prose, unless these are labels at the head of what is listed.
 5. Otherwise each line, or sentence of it, by itself: a comma list of short pieces is a list; a line of up to three
    words is an item; a passage of the instance counts, and so does a sentence that has words of the instance only. Any
    other sentence lists nothing. Neither does a refusal.
@@ -225,10 +225,10 @@ class _Reader:
 
     def _quotations(self, text: str) -> Iterator[Item]:
         quoted = list(quotations(text))
-        # `**Positive**: great, fun` lists what stands behind, and a sentence about the "positive" tone lists nothing.
-        if not self._echo.all_labels(quoted):
-            for one in quoted:
-                yield from self._piece(one)
+        # `**Positive**: great, fun` lists what stands behind.
+        heads = self._echo.all_labels(quoted) and any(self._behind_label(line) != line for line in text.split("\n"))
+        for one in () if heads else quoted:
+            yield from self._piece(one)
 
     def _lines(self, text: str) -> Iterator[Item]:
         if refuses(text):
