@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rationale_eval.corpora.instances import Instance
-from rationale_eval.rationales.echoes import FORM_ONLY, LABEL_ONLY, Echo, Labels, is_marks
+from rationale_eval.rationales.echoes import FORM_ONLY, LABEL_ONLY, Echo, Labels, is_form, is_marks
 from rationale_eval.rationales.matching import Selection, Words, letters, normalised, with_all_fields
 from rationale_eval.rationales.reply_syntax import (
     EDGES,
@@ -184,6 +184,8 @@ class _Reader:
 
     def items(self, text: str) -> list[Item]:
         """The items of a reply, by the first rule that gives any; JSON leaves nothing to others, keys least of all."""
+        if is_form(text):
+            return []
         rules: tuple[Callable[[str], Iterator[Item]], ...] = (self._whole, self._bullets, self._quotations, self._lines)
         if json_strings(text) is not None:
             rules = (self._whole, self._structure)
