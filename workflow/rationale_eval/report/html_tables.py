@@ -233,6 +233,7 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "method": row["method"],
                 "replies": str(n),
                 **left_out,
+                "name a word": percent(row["usable"], n),
                 **{outcome.replace("_", " "): percent(row[f"share_{outcome}"], n) for outcome in OUTCOMES},
                 "things listed": number(row["listed"]),
                 "of these not in the text": number(row["hallucinated"]),

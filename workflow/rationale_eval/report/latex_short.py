@@ -171,9 +171,12 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
             **{
                 words: escape(percent(row[column], row["n"]))
                 for words, column in {
+                    "usable": "usable",
                     "read": "share_ok",
                     "in part": "share_partly_matched",
                     "nothing": "share_nothing_matched",
+                    "label": "share_label_only",
+                    "form": "share_form_only",
                     "refusal": "share_refusal",
                     "empty": "share_empty",
                     "cut off": "share_truncated",
@@ -185,8 +188,9 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
         for row, names in _cells(table)
     ]
     caption = (
-        "Replies to prompts for a rationale: how they were read (all that is listed is in the text, a part, nothing; "
-        "refusals; empty and truncated replies), how many copy the text, and the mean number of words named in it."
+        "Replies to prompts for a rationale: how many name a word of the text (usable); how they were read (all that "
+        "is listed is in the text, a part, nothing; the label or the form of the question alone; refusals; empty and "
+        "truncated replies); how many copy the text, and the mean number of words named in it."
     )
     return _plain("prompting", rows, caption + _one_model(table), texts=["method"])
 
