@@ -256,7 +256,7 @@ def test_prompting_is_a_family_with_one_row_each():
 
 
 def test_sets_of_different_sizes_are_not_bold():
-    rest = dict.fromkeys(("selected", "iou", "auprc", "f1_correct", "f1_wrong", "precision", "recall"), 0.1)
+    rest = dict.fromkeys(("selected", "iou", "f1_correct", "f1_wrong", "precision", "recall"), 0.1)
     rows = [estimate("a", 0.5, 0.4, 0.6, "prompt", "as_given"), estimate("b", 0.2, 0.1, 0.3, "prompt", "as_given")]
     table = pd.DataFrame([row | rest | {"n_correct": 1, "n_wrong": 1} for row in rows])
     assert alignment_table(table, "t", False).count("bold") == 0

@@ -75,7 +75,7 @@ _CELLS = (
     *_INSTANCES,
 )
 
-_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/resampling")
+_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/rare", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),

@@ -29,6 +29,7 @@ from rationale_eval.report.aggregate import (
     means,
     measured,
     status_counts,
+    with_corrected_interval,
     with_interval,
 )
 from rationale_eval.report.cells import (
@@ -81,11 +82,13 @@ ACCURACY_COLUMNS = (
     *(*MARGINS, "collapsed"),
 )
 # `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
-# the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that. `…_correct` and `…_wrong`: over
+# the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that; `auprc_chance`: the expected AUPRC of
+# random orders. `…_correct` and `…_wrong`: over
 # instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
     *(*_METHOD, "instances", "n", "selected", "n_short", "precision", "recall", *_estimate("f1")),
-    *("f1_chance", *_estimate("f1_corrected"), "iou", "auprc", "auprc_chance", "f1_correct", "f1_wrong", *_OUTCOMES),
+    *("f1_chance", *_estimate("f1_corrected"), "iou", *_estimate("auprc"), "auprc_chance"),
+    *("f1_correct", "f1_wrong", *_OUTCOMES),
     "collapsed",
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
@@ -167,7 +170,8 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
         "n_short": int(frame.loc[frame["short"].eq(True), "id"].nunique()),
         **means(values),
         **with_interval("f1", values["f1"], interval),
-        **with_interval("f1_corrected", values["f1_corrected"], interval, DIFFERENCE),
+        **with_corrected_interval("f1_corrected", values, interval),
+        **with_interval("auprc", values["auprc"], interval),
         **{
             name: bound
             for metric in metrics
@@ -207,15 +211,15 @@ def split_rows(
         for budget in budgets:
             if (method, budget) not in aligned:
                 continue
-            f1 = instance_means(aligned[method, budget], "f1", ("f1_corrected",))["f1_corrected"]
+            f1 = instance_means(aligned[method, budget], "f1", ("f1", "f1_chance", "f1_corrected"))
             flips = instance_means(masked[method, budget], "flip", ("flip",))["flip"]
             for split, group, ids in parts:
                 mine, flipped = f1[f1.index.isin(ids)], flips[flips.index.isin(ids)]
                 yield {
                     **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
                     **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
-                    "f1_corrected": float(mine.mean()) if len(mine) else None,
-                    **with_interval("f1_corrected", mine, spec["interval"], DIFFERENCE),
+                    "f1_corrected": float(mine["f1_corrected"].mean()) if len(mine) else None,
+                    **with_corrected_interval("f1_corrected", mine, spec["interval"]),
                     "flip_rate": float(flipped.mean()) if len(flipped) else None,
                     **with_interval("flip_rate", flipped, spec["interval"]),
                 }
