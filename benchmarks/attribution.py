@@ -130,7 +130,8 @@ class Ours(Contestant):
 
         attention = method == "attention"
         questions = [self.questions[index] for index in self.slices(method)]
-        return [row[name] for row in measure(self.loaded, self.prefix, questions, not attention, attention)]
+        found = measure(self.loaded, self.prefix, questions, not attention, attention, of="log_probability")
+        return [row[name] for row in found]
 
     def input_x_gradient(self) -> list[Any]:
         return self._measure("input_x_gradient", "gxi_dot")
@@ -146,12 +147,12 @@ class Ours(Contestant):
 
         questions = [self.questions[index] for index in self.slices("integrated_gradients")]
         baseline = baseline_embedding(self.loaded, "pad")
-        return [row["ig_dot"] for row in integrate(self.loaded, self.prefix, questions, self.args.steps, baseline)]
+        found = integrate(self.loaded, self.prefix, questions, self.args.steps, baseline, of="log_probability")
+        return [row["ig_dot"] for row in found]
 
     def ablation(self) -> list[Any]:
         from rationale_eval.corpora.instances import whitespace_words
         from rationale_eval.evidence.attributions import word_scores
-        from rationale_eval.evidence.targets import LOG_PROBABILITY
         from rationale_eval.faithfulness.masking import mask_words
         from rationale_eval.models.variants import score_variants
 
@@ -166,7 +167,7 @@ class Ours(Contestant):
             stage = argparse.Namespace(memo=Path(memo), batch_tokens=2048, batch_rows=16)
             scores = iter(score_variants("ablation", self.encoder.encode(given), self.loaded, stage))
             return [
-                word_scores(question, [next(scores) for _ in range(len(text.split()) + 1)], LOG_PROBABILITY)
+                word_scores(question, [next(scores) for _ in range(len(text.split()) + 1)], "log_probability")
                 for question, text in ((self.questions[index], self.texts[index]) for index in chosen)
             ]
 

@@ -62,7 +62,8 @@ def rationales(config: dict[str, Any], study: dict[str, Any], instances: list[An
                 rows.append(rationale_row(instance.id, selected=list(marks)))
             else:
                 for sample, _ in enumerate(entry.get("seeds", [0])):
-                    values = [-place if name == "first_words" else chance.random() for place in range(count)]
+                    signs = {"first_words": -1, "last_words": 1}
+                    values = [signs[name] * place if name in signs else chance.random() for place in range(count)]
                     rows.append(rationale_row(instance.id, sample, scores=[float(value) for value in values]))
         write_table(folder / f"{name}.parquet", rows, RATIONALES, {})
         if sets or entry["kind"] == "prompt":

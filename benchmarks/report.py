@@ -69,7 +69,7 @@ def specs_of_study(configfiles: list[Path]) -> dict[str, str]:
     names += ["calibration"] if plan.planted_cells else []
     specs = {name: getattr(plan.report, name)() for name in names}
     known = ["accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"]
-    known += ["trajectory", "faithfulness_curves", "faithfulness_normalised", "cost", "claims"]
+    known += ["positions", "trajectory", "faithfulness_curves", "faithfulness_normalised", "cost", "claims"]
     return specs | {"latex": plan.report.latex(known)}
 
 

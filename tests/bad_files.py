@@ -21,6 +21,7 @@ TABLE = {
     "label": "verdict",
     "labels": None,
     "id": "key",
+    "group": None,
     "rationale": {"kind": "mask", "column": "marks", "field": None, "words": None},
     "annotators": None,
     "aggregation": "majority",

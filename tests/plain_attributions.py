@@ -51,26 +51,45 @@ def label_scores(model: Any, prompt: Any, of: str = "log_probability", content: 
         return [float(getattr(answer(model, prompt, label, content), of)) for label in range(len(prompt.labels))]
 
 
+def target(values: list[Any], explained: tuple[int, int | None], of: str) -> Any:
+    """The target of a label, or of one against another, from ``values``, what each label has on its scale.
+
+    The scale of log-odds is that of log-probabilities, and their target the logit of the share among the labels.
+    """
+    label, other = explained
+    if other is not None:
+        return values[label] - values[other]
+    if of == "log_odds":
+        share = torch.stack([torch.as_tensor(value) for value in values]).double().softmax(0)[label]
+        return (share / (1 - share)).log()
+    return values[label]
+
+
+def scale(of: str) -> str:
+    """What each label is to have for a target on the scale ``of``."""
+    return "log_probability" if of == "log_odds" else of
+
+
 def statistics(
-    model: Any, prompt: Any, explained: tuple[int, int | None], of: str = "log_probability"
+    model: Any, prompt: Any, explained: tuple[int, int | None], of: str = "log_odds"
 ) -> dict[str, dict[str, Any]]:
-    """By evidence its statistics, each (content tokens,), of a label or of a label minus another.
+    """By evidence its statistics, each (content tokens,), of a label or of a label against another.
 
     ``model`` has the eager kernel, which gives the attention weights of each head.
     """
     length, places = len(prompt.tokens), [token.position for token in prompt.content]
+    answers = [answer(model, prompt, label) for label in range(len(prompt.labels))]
+    inputs = [tensor for found in answers for tensor in (found.embeddings, *found.attentions)]
+    value = target([getattr(found, scale(of)) for found in answers], explained, of)
+    # Of a contrast other labels are no part.
+    slope = iter(torch.autograd.grad(value, inputs, allow_unused=True, materialize_grads=True))
     gradient: Any = 0
     slopes: Any = 0
-    for label, sign in zip(explained, (1, -1), strict=True):
-        if label is None:
-            continue
-        found = answer(model, prompt, label)
-        value = sign * getattr(found, of)
-        first, *others = torch.autograd.grad(value, [found.embeddings, *found.attentions])
-        gradient = gradient + first[0, :length]
-        slopes = slopes + torch.stack([other[0, :, :length, :length] for other in others])
-        attentions = torch.stack([weights[0, :, :length, :length] for weights in found.attentions]).detach()
-        embedded = found.embeddings[0, :length].detach()
+    for found in answers:
+        gradient = gradient + next(slope)[0, :length]
+        slopes = slopes + torch.stack([next(slope)[0, :, :length, :length] for _ in found.attentions])
+    attentions = torch.stack([weights[0, :, :length, :length] for weights in answers[0].attentions]).detach()
+    embedded = answers[0].embeddings[0, :length].detach()
     product = gradient * embedded
     weights = attentions.mean(1)
     relevance = (slopes * attentions).clamp(min=0).mean(1)

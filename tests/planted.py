@@ -7,14 +7,14 @@ import pandas as pd
 from rationale_eval.claims.contrasts import Contrast
 from rationale_eval.claims.estimates import cell_row
 from rationale_eval.claims.verdicts import judge
-from rationale_eval.report.aggregate import Measured
+from rationale_eval.report.measured import Measured
 from rationale_eval.statistics.comparison import compare
 from rationale_eval.statistics.intervals import mean_interval
 from rationale_eval.statistics.resampling import hierarchical_interval
 
 SETTINGS = {"alpha": 0.05, "margins": {"f1_corrected": 0.02}, "min_instances": 30, "same_ranking": 0.8}
 FEW = {"resamples": 400, "seed": 0, "level": 0.95}
-SPEC = {"interval": FEW, "claims": SETTINGS, "validity": {"max_majority_share": 0.95}}
+SPEC = {"interval": FEW, "claims": SETTINGS, "validity": {"max_majority_share": 0.95, "min_usable_replies": 0.5}}
 METHODS = {
     "att": {"kind": "attention", "statistic": "last", "aggregation": "max"},
     "sal": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max"},
@@ -169,12 +169,13 @@ def cell(rng, n, effect=0.0, rise=0.0, correct=0.7, majority=0.6):
     """
     ids = [str(i) for i in range(n)]
     hard = rng.normal(0.0, 0.1, n)
-    tables = {"f1_corrected": {}, "flip": {}}
+    tables = {"f1_corrected": {}, "flip": {}, "flip_beyond_random": {}}
     pairs = [(name, budget) for name in ("att", "sal", "ixg") for budget in BUDGETS] + [("said", "as_given")]
     for method, budget in pairs:
         level = np.clip(0.3 + rise + hard + (effect if method == "said" else 0.0) + rng.normal(0, 0.15, n), 0, 1)
         tables["f1_corrected"][method, budget] = level
         tables["flip"][method, budget] = (rng.random(n) < level).astype(float)
+        tables["flip_beyond_random"][method, budget] = tables["flip"][method, budget] - rng.binomial(3, 0.1, n) / 3
     values = {
         measure: pd.concat(
             {key: pd.Series(one, index=ids) for key, one in found.items()}, names=["method", "budget", "id"]
@@ -182,7 +183,7 @@ def cell(rng, n, effect=0.0, rise=0.0, correct=0.7, majority=0.6):
         for measure, found in tables.items()
     }
     right = pd.Series((rng.random(n) < correct).astype(float), index=ids)
-    return Measured(right, values | {"f1": values["f1_corrected"]}, majority)
+    return Measured(right, values | {"f1": values["f1_corrected"]}, majority, gold_share=0.5)
 
 
 def in_cells(draw):

@@ -27,7 +27,7 @@ from rationale_eval.report import (
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
-VALIDITY = {"max_majority_share": 0.95}
+VALIDITY = {"max_majority_share": 0.95, "min_label_mass": 0.1, "max_completeness_error": 0.1}
 CLAIMS = {"alpha": 0.05, "margins": {"f1_corrected": 0.05, "flip": 0.05}, "min_instances": 2, "same_ranking": 0.8}
 SCRIPT, IMAGE, BIDI = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\u202egnol\u2066"
 HOSTILE = f"{SCRIPT} {IMAGE} {BIDI} $x_ & {{{{ 7 * 7 }}}}"
@@ -81,7 +81,7 @@ def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
     return row | {f"flip_rate{end}": row[f"f1{end}"] for end in ("", "_low", "_high")}
 
 
-def write_corpus(results, corpus, label, text):
+def write_corpus(results, corpus, label, text, marked_by="people"):
     """Four instances with two marked words each, the card of their corpus and that of the model."""
     instances = []
     for i in range(4):
@@ -94,7 +94,7 @@ def write_corpus(results, corpus, label, text):
     for side in ("train", "test"):
         write_instances(folder / f"{side}.parquet", instances, made)
     about = dict.fromkeys(("description", "annotation", "licence", "privacy", "citation"), HOSTILE)
-    spec = json.dumps(about | {"name": corpus, "caveats": [HOSTILE]})
+    spec = json.dumps(about | {"name": corpus, "caveats": [HOSTILE], "marked_by": marked_by})
     tables_of_both = ["--train", str(folder / "train.parquet"), "--test", str(folder / "test.parquet")]
     card.main(["--spec", spec, *tables_of_both, "--card", str(folder / "card.json")])
     model = {"source": {"path": HOSTILE}, "architecture": "A", "layers": 1, "hidden_size": 2}
@@ -146,13 +146,13 @@ def order_measures(rationale, number):
     return found | {"flips": number == 1, "words_to_flip": 0.25 if number == 1 else None}
 
 
-def write_cell(results, corpus, label, text, versions, checkpoint="base"):
+def write_cell(results, corpus, label, text, versions, checkpoint="base", marked_by="people"):
     """A cell of four instances, the last one without a prediction.
 
     Each has an F1 of 0.5 and a tenth of its id more; masking flips instance 1 alone. A fine-tuned checkpoint has 0.1
     more, and predicts "no" for instance 1 too.
     """
-    instances = write_corpus(results, corpus, label, text)
+    instances = write_corpus(results, corpus, label, text, marked_by)
     trained = checkpoint != "base"
     made = {"stage": "test", "spec": {"note": HOSTILE}, "versions": versions, "example_prompt": HOSTILE, "inputs": {}}
     made["verbaliser_tokens"] = {"no": {"text": "no", "tokens": 1}, HOSTILE: {"text": IMAGE, "tokens": 7}}
@@ -226,6 +226,7 @@ def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERA
         "interval": INTERVAL | {"resamples": 50},
         "validity": VALIDITY,
         "unavailable": {"m": []},
+        "evaluated": [{"name": name, "budgets": budgets_of(name, budgets)} for name in methods],
     }
     for stage in (tables, measure_tables):
         stage.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])
@@ -237,7 +238,9 @@ def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERA
     judged = json.dumps(compared | {"claims": CLAIMS})
     claims.main(["--spec", judged, *reads_tables, "--output", str(report / "claims.json")])
     names = [path.stem for path in sorted((report / "tables").glob("*.parquet"))]
-    typeset = json.dumps(compared | {"tables": names, "level": 0.95})
+    cards = {corpus: json.loads((results / "corpora" / corpus / "card.json").read_text()) for corpus, _ in cells}
+    marked_by = {corpus: found["marked_by"] for corpus, found in cards.items()}
+    typeset = json.dumps(compared | {"tables": names, "level": 0.95, "marked_by": marked_by})
     judging = ["--tables", str(report / "tables"), "--claims", str(report / "claims.json")]
     latex_tables.main(["--spec", typeset, *judging, "--output", str(report / "tables")])
     latex_examples.main(["--spec", typeset, *reads_tables, "--output", str(report / "examples.tex")])

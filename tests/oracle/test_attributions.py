@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import plain_attributions
 import pytest
 import torch
-from plain_attributions import label_scores
+from plain_attributions import label_scores, scale
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence import attributions, integrated
 from rationale_eval.evidence.attribution_schema import SCHEMAS
@@ -62,8 +63,9 @@ def plain_score(model, prompt, label, content):
 @pytest.mark.parametrize("verbalisers", VERBALISERS)
 @pytest.mark.parametrize("contrast", [None, (2, 0)])
 @pytest.mark.parametrize("behind_prefix", [True, False])
+@pytest.mark.parametrize("of", ["log_odds", "log_probability"])
 def test_integrated_gradients_are_captums(
-    architecture, verbalisers, contrast, behind_prefix, tiny_card, questions_for, assert_close
+    architecture, verbalisers, contrast, behind_prefix, of, tiny_card, questions_for, assert_close
 ):
     from captum.attr import IntegratedGradients
 
@@ -72,7 +74,7 @@ def test_integrated_gradients_are_captums(
     shared = shared_prefix([question.prompt for question in questions], before_content=True)
     prefix = Prefix(loaded, shared if behind_prefix else ())
     baseline = baseline_embedding(loaded, "pad")
-    found = integrate(loaded, prefix, questions, STEPS, baseline)
+    found = integrate(loaded, prefix, questions, STEPS, baseline, of)
     for question, row in zip(questions, found, strict=True):
         prompt = question.prompt
         content = sorted({token.position for token in prompt.content})
@@ -82,9 +84,9 @@ def test_integrated_gradients_are_captums(
             predicted = int(np.argmax([float(score(embedded)) for score, _ in scores]))
         against = question.against(predicted)
 
-        def target(embeddings, scores=scores, predicted=predicted, against=against):
-            other = 0.0 if against is None else scores[against][0](embeddings)
-            return scores[predicted][0](embeddings) - other
+        def target(embeddings, scores=scores, explained=(predicted, against)):
+            values = [score(embeddings) for score, _ in scores]
+            return plain_attributions.target(values, explained, of).float()
 
         start = baseline.expand_as(embedded)
         expected = (
@@ -157,10 +159,14 @@ def test_baselines_are_the_padding_token_zeros_and_the_mean_embedding(tiny_loade
     # scores of three labels for the whole text (the last is predicted), without the first and without the second word
     [(None, [2.0, 0.0]), ((2, 0), [3.0, -1.0]), ((1, 2), [2.5, 0.5])],
 )
-def test_the_score_of_a_word_is_how_far_the_target_falls_without_it(contrast, expected):
+@pytest.mark.parametrize("of", ["log_odds", "log_probability"])
+def test_the_score_of_a_word_is_how_far_the_target_falls_without_it(contrast, expected, of):
     question = Question(prompt=None, contrast=contrast)
     scores = [np.array([-3.0, -2.0, -1.0]), np.array([-2.0, -1.5, -3.0]), np.array([-4.0, -1.5, -1.0])]
-    assert word_scores(question, scores, "log_probability") == pytest.approx(expected)
+    if contrast is None and of == "log_odds":  # the other labels have less, more and less of the odds
+        others = np.log([np.exp(one[:2]).sum() for one in scores])
+        expected = [2.0 - others[0] + others[1], 0.0 - others[0] + others[2]]
+    assert word_scores(question, scores, of) == pytest.approx(expected)
 
 
 MASKED = ["___ lovely film", "A ___ film", "A lovely ___"]
@@ -177,7 +183,7 @@ def stage(tmp_path, tiny_card, prompt_file):
         part = task_slice(prompt_file(verbalisers=VERBALISERS["several"]), None, ())
         asking = {"dtype": "float32", "system_prompt": None, "prompt_style": "auto"}
         spec = {"asking": asking, "task": part, "shots": {"count": 0, "seed": 0}, "kind": kind}
-        spec |= {"target": "auto", "of": "log_probability"} | settings
+        spec |= {"target": "auto", "of": "log_odds"} | settings
         command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
         command += ["--model", str(tiny_card("gpt2", "byte_level")), "--memo", str(tmp_path / "memo")]
         command += ["--batch-tokens", "2048", "--batch-rows", "8", "--output", str(tmp_path / "out.parquet")]
@@ -200,7 +206,8 @@ def test_ablation_is_the_difference_to_the_text_that_one_would_write(
         found = [plain_score(loaded.model, prompt, label, content) for label in range(3)]
         scores.append([float(score(embedded).detach()) for score, embedded in found])
     predicted = int(np.argmax(scores[0]))
-    assert_close(row["words"], [scores[0][predicted] - found[predicted] for found in scores[1:]])
+    odds = [float(plain_attributions.target(found, (predicted, None), "log_odds")) for found in scores]
+    assert_close(row["words"], [odds[0] - found for found in odds[1:]])
 
 
 # By kind one of its columns of values.
@@ -212,7 +219,7 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("of", ["log_probability", "probability", "logit"])
+@pytest.mark.parametrize("of", ["log_odds", "log_probability", "probability", "logit"])
 @pytest.mark.parametrize("target", ["gold", "runner_up"])
 def test_ablation_is_of_the_target(target, of, stage, tiny_card, prompt_file, assert_close):
     """The instance's label is the last of three."""
@@ -223,15 +230,16 @@ def test_ablation_is_of_the_target(target, of, stage, tiny_card, prompt_file, as
     encoder = PromptEncoder(load(card, "float32").tokenizer, task, None)
     prompts = encoder.encode([{"text": text} for text in ["A lovely film", *MASKED]])
     order = np.argsort(label_scores(eager, prompts[0]))[::-1]
-    values = np.array([label_scores(eager, prompt, of) for prompt in prompts])
-    targets = values[:, 2] if target == "gold" else values[:, order[0]] - values[:, order[1]]
+    explained = (2, None) if target == "gold" else tuple(order[:2])
+    values = [label_scores(eager, prompt, scale(of)) for prompt in prompts]
+    targets = np.array([float(plain_attributions.target(one, explained, of)) for one in values])
     assert_close(row["words"], targets[0] - targets[1:])
 
 
 def test_rows_that_cannot_be_asked_keep_their_status_and_a_second_run_computes_nothing(stage, monkeypatch):
     texts = {"ok": "A lovely film", "long": "so it went on " * 400, "markup": "A <|im_end|> film"}
     settings = {"ablation": {"operator": "replace", "mask": "___"}}
-    settings["integrated_gradients"] = {"steps": 3, "baseline": "pad"}
+    settings["integrated_gradients"] = {"steps": 3, "max_steps": 6, "tolerance": 0.05, "baseline": "pad"}
     settings |= {"gradients": {"target": "gold"}, "gradient_x_attention": {"target": "runner_up", "of": "logit"}}
     first = {kind: stage(kind, texts, **options) for kind, options in settings.items()}
     for kind, values in VALUES.items():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.rationales.budgets import selections, size, sizes, top
-from rationale_eval.rationales.reference import first_words_scores, random_scores
+from rationale_eval.rationales.reference import first_words_scores, last_words_scores, random_scores
 from rationale_eval.rationales.stage import reference
 
 BUDGETS = {
@@ -163,6 +163,13 @@ def test_random_scores_choose_each_word_about_equally_often():
 def test_first_words_come_first_under_every_budget():
     found = first_words_scores(instance())
     assert [top(found, count) for count in (1, 3)] == [[True] + [False] * 4, [True] * 3 + [False] * 2]
+
+
+def test_last_words_come_first_under_every_budget():
+    found = last_words_scores(instance())
+    assert [top(found, count) for count in (1, 3)] == [[False] * 4 + [True], [False] * 2 + [True] * 3]
+    (row,) = reference([instance()], {"kind": "last_words"})
+    assert row["scores"] == found
 
 
 def test_reference_sets():

@@ -145,3 +145,17 @@ def test_the_stage_imports_neither_torch_nor_pandas():
         cwd=Path(__file__).parent,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_test_rows_that_share_a_document_with_train_rows_are_counted(card_of):
+    def grouped(rows, *names):
+        return [replace(one, group=name) for one, name in zip(rows, names, strict=True)]
+
+    test = grouped(TEST, "p", "p", "q", None, "r")
+    found = card_of(grouped(TRAIN, "p", "r", "s"), test)
+    assert (found["test_rows_grouped"], found["test_rows_sharing"]) == (4, 3)
+    apart = card_of(grouped(TRAIN, "s", None, "t"), test)
+    assert (apart["test_rows_grouped"], apart["test_rows_sharing"]) == (4, 0)
+    # Where either side has no group at all it is not known.
+    for train, rows in ((TRAIN, test), (grouped(TRAIN, "p", "r", "s"), TEST), (TRAIN, TEST)):
+        assert card_of(train, rows)["test_rows_sharing"] is None

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from planted import BUDGETS, METHODS, PLANTED, SETTINGS, SPEC, cell, contrast, moved, verdicts_of
 from rationale_eval.claims.association import association_row, kendall_interval
-from rationale_eval.claims.contrasts import Contrast, NotTestedError, Weighted, contrasts, resolve
+from rationale_eval.claims.contrasts import Contrast, NotTestedError, Weighted, contrasts, of_method, resolve
 from rationale_eval.claims.estimates import cell_row, pooled_row
-from rationale_eval.claims.ranking import Ranked, kendall, ranking_row, reversals
+from rationale_eval.claims.ranking import Ranked, kendall, of_ranking, ranking_row, reversal_p, reversals
 from rationale_eval.claims.registry import BASE, CLAIMS, contrast_words
 from rationale_eval.claims.stage import POOLED, table_rows, verdicts
 from rationale_eval.claims.verdicts import (
@@ -21,11 +21,12 @@ from rationale_eval.claims.verdicts import (
     INCONCLUSIVE,
     NOT_TESTED,
     SUPPORTED,
+    existence_p,
     judge,
     of_existence,
 )
-from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import Cell
+from rationale_eval.report.measured import Measured
 from scipy import stats
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
@@ -76,20 +77,20 @@ def test_without_a_difference_each_side_is_claimed_in_no_more_than_half_of_alpha
     assert none[CONTRADICTED] <= at_most(0.025)
 
 
-def test_equivalence_is_found_with_enough_instances_and_a_change_contradicts_it():
+def test_a_fall_is_no_rise_and_a_rise_beyond_the_margin_contradicts_it():
     name = "tuning_prompting_alignment"
-    assert counts_of(name, "no difference", 300, 200)[SUPPORTED] >= 180
-    assert counts_of(name, "no difference")[CONTRADICTED] == 0
+    assert counts_of(name, "0.15 lower", simulations=200)[SUPPORTED] >= 180
+    assert counts_of(name, "0.15 higher", simulations=200)[CONTRADICTED] >= 180
     at_margin = counts_of(name, "as much as the margin")
-    assert at_margin[SUPPORTED] <= at_most(0.05)
+    assert at_margin[SUPPORTED] <= at_most(0.025)
     assert at_margin[CONTRADICTED] <= at_most(0.025)
-    for what in ("0.15 higher", "0.15 lower"):
-        assert counts_of(name, what, simulations=200)[CONTRADICTED] >= 180
+    assert counts_of(name, "no difference")[CONTRADICTED] <= at_most(0.025)
 
 
 def existence(draw, simulations):
     claim = BY_NAME["alignment_not_always"]
-    return Counter(of_existence(rows)[0] for rows in verdicts_of(claim, draw, 100, simulations, cells=4))
+    found = verdicts_of(claim, draw, 100, simulations, cells=4)
+    return Counter(of_existence(claim, rows, existence_p(claim, rows), SETTINGS["alpha"])[0] for rows in found)
 
 
 def test_one_cell_of_four_is_enough_for_an_existence_claim():
@@ -116,9 +117,26 @@ def test_a_collapsed_cell_is_inconclusive_whatever_its_values():
     assert (row["verdict"], row["reason"], row["p_corrected"]) == (INCONCLUSIVE, "collapsed: base", None)
 
 
-def test_prompts_that_change_nothing_are_equivalent_only_with_enough_instances():
-    assert judged("tuning_prompting_alignment", np.zeros(100))["verdict"] == SUPPORTED
+def test_prompts_that_change_nothing_do_not_rise_only_with_enough_instances():
+    assert judged("tuning_prompting_alignment", np.zeros(300))["verdict"] == SUPPORTED
     assert judged("tuning_prompting_alignment", np.zeros(40))["verdict"] == INCONCLUSIVE
+
+
+def test_what_was_at_chance_before_cannot_show_that_nothing_is_gained():
+    claim, ids = BY_NAME["tuning_prompting_alignment"], range(100)
+
+    def verdict(base):
+        fall = pd.Series(np.tile([-0.1, -0.2], 50), index=ids)
+        one = Contrast("c", "m", fall.to_frame(0), base + fall, base, 0)
+        row = pooled_row([one], claim, SPEC)
+        judge([(claim, row)], SETTINGS)
+        return row["verdict"], row["reason"]
+
+    at_chance = pd.Series(np.tile([0.2, -0.2, 0.1, -0.1], 25), index=ids)
+    assert verdict(at_chance + 0.3) == (SUPPORTED, "the interval lies wholly below the margin of 0.02")
+    floor = verdict(at_chance)
+    assert floor[0] == INCONCLUSIVE
+    assert floor[1].startswith("before fine-tuning it is not told from chance (0.00 [")
 
 
 def test_pooling_gives_corpora_equal_weight_and_averages_models_and_seeds_within_an_instance():
@@ -166,6 +184,7 @@ def test_a_planted_gap_reaches_the_claims(effect, better, lower):
     found = by_name(study(effect))
     assert found["alignment_prompting_better"]["verdict"] == better
     assert found["alignment_not_always"]["verdict"] == lower
+    assert found["alignment_not_always"]["pooled"]["verdict"] is None
     assert found["faithfulness_prompting_lower"]["verdict"] == lower
     row = found["alignment_prompting_better"]["pooled"]
     assert row["first"] - row["second"] == pytest.approx(row["estimate"], abs=1e-9)
@@ -208,6 +227,7 @@ def test_a_study_that_lacks_something_says_what():
     assert by_name(cells, cut)["alignment_not_always"]["reason"] == "the study has no budget matched to said"
     rows = table_rows(list(found.values()))
     assert {row["verdict"] for row in rows if row["claim"] == "tuning_prompting_alignment"} == {NOT_TESTED}
+    assert Counter(row["claim"] for row in rows if row["decides"]) == Counter(claim.name for claim in CLAIMS)
     assert all(set(row) == set(rows[0]) for row in rows)
     assert sum(row["corpus"] == POOLED for row in rows) == len(CLAIMS)
 
@@ -289,6 +309,111 @@ def test_contrasts_in_words():
     assert words == "prompting (tuned) - prompting (base), each at its own size"
 
 
+# What a verdict rests on
+
+
+def test_an_existence_claim_shows_the_cell_that_carries_it_and_not_the_pool():
+    cells = study(0.0)
+    low = Cell("b", "m", "base")
+    cells[low] = cell(np.random.default_rng(9), 150, -0.2)
+    cells[BASE_A] = cell(np.random.default_rng(9), 150, 0.25)
+    found = by_name(cells)["alignment_not_always"]
+    assert found["verdict"] == SUPPORTED
+    carrier, pooled = found["decisive"], found["pooled"]
+    assert (carrier["corpus"], carrier["n"]) == ("b", 150)
+    assert carrier["estimate"] == pytest.approx(-0.2, abs=0.05)
+    assert carrier["high"] < 0 < pooled["estimate"]
+    assert (pooled["p_corrected"], pooled["verdict"]) == (None, None)
+    (row,) = [row for row in table_rows([found]) if row["decides"]]
+    assert (row["corpus"], row["estimate"], row["p_corrected"]) == ("b", carrier["estimate"], carrier["p_corrected"])
+    assert row["p_corrected"] < 0.05
+
+
+def test_one_correction_runs_over_all_claims():
+    found = by_name(study(0.2, rise=0.1, seeds=2))
+    family = [
+        row["decisive"]["p_corrected"] for row in found.values() if row["kind"] == "difference" and row["decisive"]
+    ]
+    raw = [row["decisive"]["p"] for row in found.values() if row["kind"] == "difference" and row["decisive"]]
+    tested = sum(row["decisive"] is not None for row in found.values())
+    smallest = raw.index(min(p for p in raw if p is not None))
+    assert family[smallest] >= min(
+        1.0, raw[smallest] * (tested - 3)
+    )  # existence and ranking have p values of their own
+    assert tested > len(raw)
+
+
+def test_sets_that_shrink_are_no_loss_of_faithfulness():
+    # After fine-tuning nine replies of ten name nothing: raw flips fall with the sets, flips beyond random do not.
+    cells, empty = study(), np.arange(150) >= 15
+    for name, here in cells.items():
+        if name.checkpoint != "base":
+            said = here.values["flip"].index.get_level_values("method") == "said"
+            for measure in ("flip", "flip_beyond_random", "f1_corrected"):
+                here.values[measure][said] = np.where(empty, 0.0, here.values[measure][said])
+            usable = pd.Series(~empty, index=[str(place) for place in range(150)])
+        else:
+            usable = pd.Series(True, index=[str(place) for place in range(150)])
+        cells[name] = replace(here, usable={"said": usable})
+    found = by_name(cells)["tuning_prompting_faithfulness"]
+    assert found["measure"] == "flip_beyond_random"
+    assert found["verdict"] == INCONCLUSIVE
+    assert found["reason"] == (
+        "too few replies name a word of the text (15 of 150 of said at epoch-03-seed-0; at least 50\N{NO-BREAK SPACE}% "
+        "are needed)"
+    )
+    # What is left is told of the texts whose replies name a word at both checkpoints: 15 in each corpus.
+    pooled = found["pooled"]
+    ids = [str(place) for place in range(15)]
+    values = {name: of_method(here.values["flip_beyond_random"], "said", "as_given") for name, here in cells.items()}
+    changes = [
+        (values[Cell(corpus, "m", "epoch-03-seed-0")] - values[Cell(corpus, "m", "base")])[ids].mean()
+        for corpus in "ab"
+    ]
+    assert (pooled["usable_n"], pooled["estimate"]) == (30, None)
+    assert pooled["usable_estimate"] == pytest.approx(np.mean(changes))
+    assert found["cells"][0]["usable_n"] == 15
+    assert by_name(cells)["tuning_attribution_faithfulness"]["pooled"]["usable_n"] is None
+
+
+def test_instances_whose_words_cannot_differ_do_not_count_towards_a_verdict():
+    cells = study(0.2)
+    for name, here in cells.items():
+        informative = {}
+        for measure, series in here.values.items():
+            place = series.index.get_level_values("id").astype(int)
+            informative[measure] = pd.Series(place < 20, index=series.index)
+        cells[name] = replace(here, informative=informative)
+    found = by_name(cells)["alignment_prompting_better"]
+    assert found["verdict"] == INCONCLUSIVE
+    assert found["cells"][0]["n_informative"] == 20
+    why = "too few instances: 20 of at least 30 (of 150: in the others the words could not differ)"
+    assert found["cells"][0]["reason"] == why
+
+
+def test_a_margin_is_no_larger_than_what_the_study_calls_a_rise():
+    settings = SETTINGS | {"margins": {"f1_corrected": 0.3}}
+    found = by_name(study(rise=0.15, n=400), STUDY | {"claims": settings})
+    assert found["tuning_attribution_alignment"]["verdict"] == SUPPORTED
+    claim = found["tuning_prompting_alignment"]
+    assert claim["verdict"] == INCONCLUSIVE
+    assert claim["reason"].startswith("the margin of 0.3 is no smaller than a change that this study calls a rise (")
+
+
+def test_alignment_where_accuracy_is_poor_is_tested_on_such_cells_alone():
+    cells = study(0.0, correct=0.9) | {Cell("poor", "m", "base"): cell(np.random.default_rng(4), 200, correct=0.5)}
+    found = by_name(cells)
+    for name in ("alignment_poor_accuracy_attribution", "alignment_poor_accuracy_prompting"):
+        assert (found[name]["verdict"], found[name]["version"]) == (SUPPORTED, "v1")
+        assert [row["corpus"] for row in found[name]["cells"]] == ["poor"]
+    good = by_name(study(0.0, correct=0.9))["alignment_poor_accuracy_attribution"]
+    assert (good["verdict"], good["reason"]) == (NOT_TESTED, "the study has no cell of poor accuracy")
+    # A collapsed cell is what the claim is about.
+    flat = cells[Cell("poor", "m", "base")]
+    cells[Cell("poor", "m", "base")] = replace(flat, majority_share=1.0)
+    assert by_name(cells)["alignment_poor_accuracy_attribution"]["verdict"] == SUPPORTED
+
+
 # Association and ranking
 
 
@@ -329,7 +454,11 @@ def ranked(rng, right, wrong, n=200):
     correct = np.arange(n) % 2 == 0
     rates = np.where(correct[:, None], right, wrong)
     flips = pd.DataFrame((rng.random((n, 3)) < rates).astype(float), columns=["x", "y", "z"])
-    return Ranked("c", flips, pd.Series(correct))
+    return Ranked("c", flips, pd.Series(correct), "here")
+
+
+def ranking_verdict(row):
+    return of_ranking(row, reversal_p(row), SETTINGS)
 
 
 def test_tau_b_is_scipys():
@@ -341,27 +470,45 @@ def test_tau_b_is_scipys():
 
 def test_a_ranking_that_misclassified_instances_turn_round_is_found():
     rng = np.random.default_rng(2)
-    row = ranking_row([ranked(rng, (0.2, 0.5, 0.6), (1.0, 0.1, 0.6))], STUDY)
-    assert (row["verdict"], row["reason"]) == (SUPPORTED, "the order is reversed of x and y")
+    cell = ranked(rng, (0.2, 0.5, 0.6), (1.0, 0.1, 0.6))
+    row = ranking_row([cell], STUDY)
     assert row["left_out"] == 100
+    pair, (verdict, reason) = row["reversal"], ranking_verdict(row)
+    gap = cell.flips["x"] - cell.flips["y"]
+    assert (pair["over_all"], pair["n"]) == pytest.approx((gap.mean(), 200))
+    assert (pair["among_correct"], pair["n_correct"]) == pytest.approx((gap[cell.correct].mean(), 100))
+    assert pair["p"] == pytest.approx(
+        3 * max(stats.ttest_1samp(gap, 0).pvalue, stats.ttest_1samp(gap[cell.correct], 0).pvalue)
+    )
+    assert verdict == SUPPORTED
+    assert reason.startswith("the order of x and y is reversed (here): +")
+    assert "points over the 100 classified correctly" in reason
+    assert (row["p"], row["p_corrected"]) == (None, None)  # tau has an interval and no p
 
 
 def test_a_ranking_that_stays_is_told_from_one_that_cannot_be_told():
     rng = np.random.default_rng(2)
     apart = ranking_row([ranked(rng, (0.1, 0.5, 0.9), (0.1, 0.5, 0.9))], STUDY)
-    assert (apart["verdict"], apart["estimate"]) == (CONTRADICTED, 1.0)
+    assert (ranking_verdict(apart)[0], apart["estimate"]) == (CONTRADICTED, 1.0)
     alike = ranking_row([ranked(rng, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))], STUDY)
-    assert alike["verdict"] == INCONCLUSIVE
+    assert ranking_verdict(alike)[0] == INCONCLUSIVE
     assert alike["low"] < 0.8
     none = ranking_row([ranked(rng, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))], STUDY)
-    assert (none["verdict"], none["reason"]) == (INCONCLUSIVE, "all methods flip alike, so there is no ranking")
+    assert ranking_verdict(none) == (INCONCLUSIVE, "all methods flip alike, so there is no ranking")
+
+
+def test_a_ranking_counts_a_text_once_however_many_models_read_it():
+    rng = np.random.default_rng(2)
+    cells = [ranked(rng, (0.1, 0.5, 0.9), (0.1, 0.5, 0.9)) for _ in range(3)]
+    row = ranking_row([*cells[:2], replace(cells[2], corpus="other")], STUDY)
+    assert (row["n"], row["left_out"]) == (400, 200)
 
 
 def test_without_a_difference_a_reversal_is_rarely_found():
     rng, found = np.random.default_rng(5), 0
     for _ in range(SIMULATIONS):
         one = ranked(rng, (0.3, 0.3, 0.3), (0.3, 0.3, 0.3), 100)
-        found += min(1, sum(p < 0.05 / 3 for p in reversals(one).values()))
+        found += min(1, sum(pair.p < 0.05 / 3 for pair in reversals(one)))
     assert found <= at_most(0.05)
 
 

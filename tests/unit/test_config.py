@@ -95,7 +95,13 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         "methods.saliency_l2.target: foil is for contrastive corpora; 'movie_reviews' of the study is none",
     ),
     (["methods", "leave_one_out", "target"], "runnerup", "methods.leave_one_out.target: input should be 'auto'"),
-    (["methods", "leave_one_out", "of"], "logits", "methods.leave_one_out.of: input should be 'log_probability'"),
+    (["methods", "leave_one_out", "of"], "logits", "methods.leave_one_out.of: input should be 'log_odds'"),
+    (
+        ["methods", "integrated_gradients", "max_steps"],
+        30,
+        "methods.integrated_gradients: `max_steps` (30) is less than `steps` (40)",
+    ),
+    (["validity", "min_label_mass"], 2, "validity.min_label_mass: input should be less than or equal to 1"),
     (
         ["budgets", "b"],
         {"kind": "top_ratio", "ratio": "0.2"},

@@ -6,6 +6,7 @@ import hashlib
 import json
 import weakref
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -122,9 +123,9 @@ def test_a_text_that_is_twice_or_on_both_sides_is_counted(publisher):
 
 
 def test_no_text_is_in_both_also_where_only_some_test_rows_are_taken(publisher):
-    train = {stage.group_of(instance) for instance in read_instances(publisher("train"))}
+    train = {stage.text_hash(instance) for instance in read_instances(publisher("train"))}
     for rows in (1, 5, None):
-        test = [stage.group_of(instance) for instance in read_instances(publisher("test", rows=rows))]
+        test = [stage.text_hash(instance) for instance in read_instances(publisher("test", rows=rows))]
         assert len(test) == len(set(test)) == (rows or 10)
         assert not train & set(test)
 
@@ -239,3 +240,22 @@ def test_a_source_is_recorded_by_the_checksum_of_what_is_read(tmp_path):
     assert stage.checksum(folder, [one, two]) == stage.checksum(folder, [two, one]) == whole
     two.write_text("3")
     assert stage.checksum(folder, [])["sha256"] != whole["sha256"]
+
+
+def test_a_text_of_documents_on_both_sides_is_in_the_test_side_alone(tmp_path, monkeypatch):
+    """Twenty documents with a sentence of their own and one that stands in all of them."""
+    rows = [replace(row(f"{k}", f"sentence {k}"), group=f"{k}") for k in range(20)]
+    rows += [replace(row(f"{k}-same", "All rights reserved"), group=f"{k}") for k in range(20)]
+    monkeypatch.setattr(stage, "reader_of", lambda name, plugins: lambda *_: iter(rows))
+    (tmp_path / "source").write_text("")
+    made = {}
+    for side in ("train", "test"):
+        made[side] = run(tmp_path / "source", tmp_path / "out", side, SPEC | {"test_share": 0.5})
+    train, test = (read_instances(made[side]) for side in ("train", "test"))
+    assert not {one.group for one in train} & {one.group for one in test}
+    assert len(train) > 5
+    same = [one for one in (*train, *test) if one.id.endswith("-same")]
+    assert same == [one for one in test if one.id.endswith("-same")]
+    assert len(same) == 1
+    assert read_provenance(made["train"])["left_out"] == {stage.IN_TEST: len(train)}
+    assert read_provenance(made["test"])["left_out"] == {stage.REPEATED: len(test) - 2}

@@ -373,3 +373,21 @@ def test_shortened_real_rows_keep_all_their_evidence():
     for instance in found:
         assert len(instance.words) <= 120
         assert marked(instance) == marked(whole[instance.id])
+
+
+def test_the_document_is_the_group_of_a_row_that_has_one(corpus):
+    both = row(2, docids=["River", "Town"])
+    unnamed = row(3, docids=None)
+    found, _ = instances(corpus([row(), both, unnamed]))
+    assert [instance.group for instance in found] == ["River", None, "River"]
+
+
+def test_real_rows_are_grouped_by_document_and_no_document_is_on_both_sides(raw):
+    rows, _ = raw
+    sides = {}
+    for side in ("train", "test"):
+        found, _ = instances(REAL, side)
+        assert [[instance.group] for instance in found] == [line["docids"] for line in rows[f"{side}.jsonl"]]
+        sides[side] = {instance.group for instance in found}
+    assert len(sides["test"]) == 243
+    assert not sides["train"] & sides["test"]

@@ -287,3 +287,27 @@ def test_the_publishers_rows_under_the_other_aggregations(real, how):
     for row in found:
         columns = list(zip(*row.annotators, strict=True))
         assert row.rationale == tuple(any(column) if how == "union" else column[0] for column in columns)
+
+
+@pytest.mark.parametrize(
+    ("pair", "group"),
+    [
+        ("2407214681.jpg#2r1n", "2407214681.jpg"),
+        ("2407214681.jpg#4r1e", "2407214681.jpg"),
+        ("vg_len63r1n", "vg_len63"),
+        ("vg_verb5r2c", "vg_verb5"),
+        ("17", None),
+    ],
+)
+def test_the_group_of_a_pair_is_the_photograph_or_the_caption(read_rows, pair, group):
+    ((found,), _) = read_rows([ROW | {"pairID": pair}])
+    assert (found.id, found.group) == (pair, group)
+
+
+def test_the_publishers_groups_are_the_photographs_and_no_test_row_shares_one(real):
+    found, _ = real("test")
+    train, _ = real("train")
+    assert all(row.group is not None and row.id.startswith(row.group) for row in (*found, *train))
+    photographs = {row.id.split("#")[0] for row in found}
+    assert {row.group for row in found} == photographs
+    assert not photographs & {row.group for row in train}

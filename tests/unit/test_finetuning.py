@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -71,6 +72,14 @@ def test_rows_with_the_same_text_stay_together_whatever_their_case_and_spacing()
         assert {row.id for row in given[:3]} <= {row.id for row in train} or {row.id for row in given[:3]} <= {
             row.id for row in validation
         }
+
+
+def test_rows_of_one_document_are_held_out_together_or_not_at_all():
+    given = [replace(row, group=f"article {place // 4}") for place, row in enumerate(rows(40))]
+    for held in (4, 9, 20, 39):
+        train, validation = split(given, held)
+        assert len(validation) == 4 * (held // 4)
+        assert not {row.group for row in train} & {row.group for row in validation}
 
 
 def test_the_split_depends_on_the_texts_alone():

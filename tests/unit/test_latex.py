@@ -12,10 +12,11 @@ import pytest
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.errors import UserError
 from rationale_eval.report import latex_tables
+from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.latex import comment, escape, tabular
 from rationale_eval.report.latex import estimate as typeset
 from rationale_eval.report.latex_examples import MOST_CHARACTERS, fill, sentence
-from rationale_eval.report.latex_grids import NUMBER, Measure, best, competing, grids
+from rationale_eval.report.latex_grids import NUMBER, grids
 from rationale_eval.report.latex_short import SHORT
 from report_trees import BIDI, HOSTILE, IMAGE, METHODS, SCRIPT, estimate, run_tables, write_cell
 
@@ -24,6 +25,7 @@ BREAKING = r"\input{/etc/passwd} }{ 100% & a_b^c #1 $x$ ~ \\ [2pt] *" + '\n\\end
 FOREIGN = "naïve Ŵ “x” … € 😀 日本 Ω ế \u0301 \x00 \u2028 \ud7ff \U0010ffff"
 F1 = Measure("f1", "F1", NUMBER, "n")
 SPEC = {"methods": METHODS, "budgets": {"top_var": {"kind": "top_var"}}, "main_budget": "top_var", "level": 0.95}
+SPEC["marked_by"] = dict.fromkeys("abcde", "people")
 
 
 @pytest.fixture(scope="module")

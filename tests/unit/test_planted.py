@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from rationale_eval.corpora.planted import VARIANTS, load_grammar, read
-from rationale_eval.corpora.stage import group_of
+from rationale_eval.corpora.stage import text_hash
 from rationale_eval.errors import UserError
 
 GRAMMAR = Path(__file__).parents[2] / "workflow" / "planted" / "notes.yaml"
@@ -90,7 +90,7 @@ def test_words_that_are_not_marked_say_nothing_of_the_label(variant):
 def test_sentences_depend_on_seed_and_number_alone(variant):
     few, many = sentences(variant, 50), sentences(variant, 100)
     assert [row.fields for row in few] == [row.fields for row in many[:50]]
-    assert {group_of(row) for row in sentences(variant, 50, seed=14)} != {group_of(row) for row in few}
+    assert {text_hash(row) for row in sentences(variant, 50, seed=14)} != {text_hash(row) for row in few}
 
 
 @pytest.mark.parametrize(

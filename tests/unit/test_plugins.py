@@ -247,6 +247,7 @@ GOOD = "Instance('one', 'yes', {'text': 'a b'}, (Word(0, 0, 1), Word(0, 2, 3)), 
         (f"yield {GOOD.replace('2, 3)', '2, 30)')}", r"row 'one': word .* lies outside its text"),
         (f"yield {GOOD[:-1]}, ((1, 0),))", r"whose masks are no tuples of bool"),
         (f"yield {GOOD[:-1]}, None, 7)", r"whose foil is 7 \(int\), not a text"),
+        (f"yield {GOOD[:-1]}, None, None, 7)", r"whose group is 7 \(int\), not a text"),
         (f"yield {GOOD[:-1]}, (True, False))", r"whose annotators are no tuple of masks"),
     ],
 )

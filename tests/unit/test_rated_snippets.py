@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from rationale_eval.corpora.instances import Word
 from rationale_eval.corpora.rated_snippets import read, word_rating
-from rationale_eval.corpora.stage import group_of
+from rationale_eval.corpora.stage import text_hash
 from rationale_eval.errors import UserError
 
 SPEC = {
@@ -108,7 +108,7 @@ def test_a_rating_of_zero_is_never_explained_by_words_of_the_other_sign(rows_of)
 
 def test_rows_that_differ_in_case_and_spacing_alone_are_one_group(rows_of):
     rows = rows_of("1\t1\tGood  film\n2\t1\t good FILM \n3\t1\tgood films\n")
-    groups = [group_of(row) for row in rows]
+    groups = [text_hash(row) for row in rows]
     assert groups[0] == groups[1] != groups[2]
 
 
@@ -174,5 +174,14 @@ def test_the_smoke_corpus_is_readable_and_keeps_its_rows_when_it_grows(smoke_cor
     assert len(many) > 100
     assert {instance.label for instance in few} == {"negative", "positive"}
     assert all(any(instance.rationale) and not all(instance.rationale) for instance in few)
-    assert len({group_of(row) for row in many}) == len(many)
+    assert len({text_hash(row) for row in many}) == len(many)
     assert (tmp_path / "grown" / "lexicon.tsv").read_bytes() == (smoke_corpus / "lexicon.tsv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [("12_3", "12"), ("12", None), ("a_3", None), ("12_", None), ("12_3_4", None), ("1_1", "1")],
+)
+def test_the_document_of_a_sentence_is_what_its_id_says(rows_of, name, group):
+    (found,) = rows_of(f"{name}\t2.5\tA good film\n")
+    assert (found.id, found.group) == (name, group)

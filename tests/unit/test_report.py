@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from rationale_eval.alignment import MEASURES
 from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.report import tables
 from rationale_eval.report.aggregate import status_counts
+from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.examples import choose, pieces
 from rationale_eval.report.findings import accuracy_finding, alignment_finding, clear_of, faithfulness_finding
 from rationale_eval.report.html_tables import alignment_table, render
 from rationale_eval.report.layout import ordered
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import (
     number,
     percent,
@@ -21,6 +25,8 @@ from rationale_eval.report.wording import (
     visible,
 )
 from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, VALIDITY, Elements, estimate
+
+PEOPLE = MARKED["people"]
 
 # Rows of the tables
 
@@ -122,21 +128,21 @@ def test_controls_are_spelled_out():
 def test_a_finding_names_the_best_and_those_that_overlap_with_it():
     rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.45, 0.35, 0.55), estimate("c", 0.2, 0.1, 0.3)]
     rows.append(estimate("everything", 0.9, 0.8, 1.0, kind="all_words"))
-    text = alignment_finding(pd.DataFrame(rows), "top_var")
+    text = alignment_finding(pd.DataFrame(rows), "top_var", PEOPLE)
     assert "is that of a: F1 0.50 [0.40, 0.60]" in text
     assert "above random sets of the same size by 0.40 [0.30, 0.50]" in text
     assert "do not set it apart from 1 of 2 others: b." in text
 
 
 def test_a_finding_hedges_what_chance_explains():
-    text = alignment_finding(pd.DataFrame([estimate("a", 0.12, 0.05, 0.2)]), "top_var")
+    text = alignment_finding(pd.DataFrame([estimate("a", 0.12, 0.05, 0.2)]), "top_var", PEOPLE)
     assert "cannot be told from random sets of the same size" in text
     assert "No other method was run" in text
 
 
 def test_a_finding_names_all_that_are_equally_good():
     rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.5, 0.45, 0.6), estimate("c", 0.1, 0.05, 0.2)]
-    text = alignment_finding(pd.DataFrame(rows), "top_var")
+    text = alignment_finding(pd.DataFrame(rows), "top_var", PEOPLE)
     assert "a and b (equal)" in text
     assert "set it apart from every other method" in text
 
@@ -153,14 +159,14 @@ def test_a_finding_names_all_that_are_equally_good():
     ],
 )
 def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, verdict):
-    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05)
+    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05, PEOPLE)
     assert "As many random words flip 20\N{NO-BREAK SPACE}% of the same texts" in text
     assert verdict in text
 
 
 def test_what_is_said_of_a_collapsed_cell_begins_with_that():
     rows = pd.DataFrame([estimate("a", 0.5, 0.4, 0.6) | {"collapsed": True}])
-    for text in (alignment_finding(rows, "top_var"), faithfulness_finding(rows, "top_var", 0.05)):
+    for text in (alignment_finding(rows, "top_var", PEOPLE), faithfulness_finding(rows, "top_var", 0.05, PEOPLE)):
         assert text.startswith("Inconclusive, since the model has collapsed")
 
 
@@ -213,11 +219,21 @@ def test_a_table_escapes_cells_heads_and_groups():
     assert not {tag for tag, _ in elements.started} - {"table", "thead", "tbody", "tr", "th", "td"}
 
 
-def test_only_a_method_apart_from_all_others_is_bold():
-    rest = dict.fromkeys(("selected", "iou", "f1_correct", "f1_wrong"), 0.1) | {"n_correct": 1, "n_wrong": 1}
-    apart = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.2, 0.1, 0.3) | rest]
-    tied = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.45, 0.35, 0.55) | rest]
-    assert alignment_table(pd.DataFrame(apart), "t", True).count("bold") == 1
-    assert alignment_table(pd.DataFrame(tied), "t", True).count("bold") == 0
+def bold_rows(html):
+    return [row.split("</th>")[0].split(">")[-1] for row in html.split("<tr>") if "bold" in row]
+
+
+def test_bold_is_the_best_with_all_that_overlap_on_the_page_and_in_latex():
+    rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.45, 0.35, 0.55), estimate("c", 0.2, 0.1, 0.3)]
+    rows += [estimate("d", 0.1, 0.0, 0.2, budget="half"), estimate("e", 0.3, 0.25, 0.35, budget="half")]
+    rows += [estimate("all", 0.9, 0.8, 1.0, kind="all_words"), estimate("few", 0.8, 0.7, 0.9) | {"n": 29}]
+    rest = {"selected": 2, "n_correct": 1, "n_wrong": 1}
+    rest |= {f"{name}{end}": 0.1 for name in ("iou", "f1_correct", "f1_wrong") for end in ("", "_low", "_high")}
+    table = pd.DataFrame([row | rest for row in rows])
+    page = alignment_table(table, "t", True)
+    assert bold_rows(page) == ["a", "b", "e"]
     # AUPRC has its interval, and what random orders have stands beside it.
-    assert "0.45 [0.35, 0.55]</td><td>0.30</td>" in alignment_table(pd.DataFrame(tied), "t", True)
+    assert re.search(r"0\.45 \[0\.35, 0\.55\]</td>\s*<td[^>]*>0\.30</td>", page)
+    f1 = Measure("f1", "", "", "n")
+    main = table[table["budget"] == "top_var"]
+    assert {main.iloc[place]["method"] for place in best(competing(main, f1), f1)} == {"a", "b"}

@@ -28,6 +28,7 @@ KNOWN = {
 }
 CARD = {
     "name": "films",
+    "marked_by": "people",
     "train_rows": 100,
     "train_annotated": 100,
     "train_labels": {"no": 25, "yes": 75},
@@ -39,6 +40,8 @@ CARD = {
     "marked_per_row": 3.2,
     "share_marked": 0.159,
     "no_gold": 0,
+    "test_rows_grouped": 60,
+    "test_rows_sharing": 0,
     "annotators": KNOWN,
     "sources": [{"path": "/home/someone/data/films.tar.gz", "sha256": "0f" * 32}],
     "left_out": {"train": {}, "test": {}},
@@ -71,6 +74,19 @@ def test_terms_that_the_configuration_leaves_empty_are_not_there():
             {"left_out": {"train": {"no_label": 1, "bad_row": 2}, "test": {"no_annotation": 3}}},
             "train: bad row 2, no label 1; test: no annotation 3",
         ),
+        ("Documents", {}, "none of the 60 test rows shares a document with train rows"),
+        ("Documents", {"test_rows_sharing": 1}, "1 of the 60 test rows shares a document with train rows"),
+        (
+            "Documents",
+            {"test_rows_grouped": 50, "test_rows_sharing": 12},
+            "12 of the 50 test rows (of 60) whose document is known share a document with train rows",
+        ),
+        (
+            "Documents",
+            {"test_rows_grouped": 0, "test_rows_sharing": None},
+            "the source does not say which rows are from the same document, so train and test rows may share some",
+        ),
+        ("Documents", {"test_rows_grouped": 0, "test_rows_sharing": None, "format": "planted"}, None),
         ("Words", {}, "20.12 per test row (median 18.5, at most 40)"),
         ("Words", {"words_median": 18}, "20.12 per test row (median 18, at most 40)"),
         ("Marked", {}, "3.20 words per test row, 16\N{NO-BREAK SPACE}% of all"),
@@ -156,6 +172,32 @@ def test_labels_of_both_sides_with_the_tokens_of_each_model():
 def test_a_corpus_without_train_rows_has_no_shares():
     rows = label_rows(CARD | {"train_rows": 0, "train_labels": {}}, ANSWERS, {})
     assert [row.train for row in rows] == ["0 (–)", "0 (–)"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "caveats"),
+    [
+        ({}, []),
+        (
+            {"test_rows_sharing": 12, "caveats": ["first"]},
+            [
+                "first",
+                "12 of the 60 test rows share a document with train rows: accuracy after fine-tuning may be too high.",
+            ],
+        ),
+        (
+            {"test_rows_grouped": 0, "test_rows_sharing": None},
+            [
+                "The source does not say which rows are from the same document, so train and test rows may share some: "
+                "accuracy after fine-tuning may be too high."
+            ],
+        ),
+    ],
+)
+def test_documents_that_are_shared_or_not_known_are_a_caveat(tmp_path, changes, caveats):
+    write_json(tmp_path / "corpora" / "films" / "card.json", CARD | changes)
+    task = Task(1, ("text",), (("Film: ", None), ("", "text")), ANSWERS)
+    assert corpus_card("films", tmp_path, task, []).caveats == caveats
 
 
 def record(corpus, model, name, **made):

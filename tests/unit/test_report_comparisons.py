@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.schema import rationale_row
-from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
@@ -15,6 +14,8 @@ from rationale_eval.report.course_figures import trajectory_figure
 from rationale_eval.report.examples import shown_methods
 from rationale_eval.report.html_tables import alignment_table, prompting_table
 from rationale_eval.report.layout import Cell, epoch_and_seed, family, one_row_each
+from rationale_eval.report.marked import MARKED
+from rationale_eval.report.measured import Measured
 from rationale_eval.report.method_figures import matched_figure
 from rationale_eval.report.prompting import prompting_row
 from rationale_eval.report.table_files import write
@@ -207,14 +208,25 @@ def test_accuracy_is_compared_with_the_base_text_by_text():
     ((title, cells),) = by_course(course(1)).items()
     assert title == "c, m"
     (accuracy,) = accuracy_change(cells, INTERVAL)
-    assert accuracy.startswith("Accuracy after 2 epochs of fine-tuning (one seed, so no trend is claimed): 90")
-    assert accuracy.endswith(": a rise.")
+    assert accuracy.startswith("Accuracy after 2 epochs of fine-tuning, with one seed: 90")
+    assert "+40\N{NO-BREAK SPACE}points [" in accuracy
+    assert accuracy.endswith("One seed cannot tell what another run would do.")
+    assert "a rise" not in accuracy
 
 
 def test_seeds_are_averaged_and_said():
     ((_, cells),) = by_course(course(2)).items()
     (accuracy,) = accuracy_change(cells, INTERVAL)
-    assert "(mean of 2 seeds): 95\N{NO-BREAK SPACE}% instead of 50\N{NO-BREAK SPACE}%" in accuracy
+    assert "mean of 2 seeds: 95\N{NO-BREAK SPACE}% instead of 50\N{NO-BREAK SPACE}%" in accuracy
+    assert accuracy.endswith(": a rise with each seed.")
+
+
+def test_a_rise_of_the_mean_alone_is_none_of_the_seeds():
+    cells = course(1) | {Cell("c", "m", "epoch-02-seed-1"): measured({}, [i % 2 * (i % 5 > 0) for i in range(40)])}
+    (accuracy,) = accuracy_change(cells, INTERVAL)
+    # 90 and 40 % after 50 %: the mean is 65 %, and rises text by text; one seed falls.
+    assert "65\N{NO-BREAK SPACE}% instead of 50\N{NO-BREAK SPACE}%" in accuracy
+    assert accuracy.endswith(": not in the same direction with each seed.")
 
 
 def table_by_epoch(epochs, seeds):
@@ -230,7 +242,7 @@ def table_by_epoch(epochs, seeds):
 
 @pytest.mark.parametrize(("seeds", "bands", "said"), [(1, 0, "one seed"), (3, 2, "3 seeds")])
 def test_the_trajectory_has_a_band_only_over_several_seeds(seeds, bands, said):
-    figure = trajectory_figure(table_by_epoch([0, 1, 3], seeds), SCORED, "top_var")
+    figure = trajectory_figure(table_by_epoch([0, 1, 3], seeds), SCORED, "top_var", MARKED["people"])
     answers, alignment, _ = figure.axes
     assert len(alignment.collections) == len(answers.collections) == bands
     assert alignment.get_title(loc="left").startswith(said)
@@ -238,7 +250,7 @@ def test_the_trajectory_has_a_band_only_over_several_seeds(seeds, bands, said):
 
 
 def test_the_trajectory_of_the_base_alone_is_words():
-    figure = trajectory_figure(table_by_epoch([0], 1), SCORED, "top_var")
+    figure = trajectory_figure(table_by_epoch([0], 1), SCORED, "top_var", MARKED["people"])
     assert "no checkpoint but the base model" in figure.texts[0].get_text()
 
 
@@ -256,7 +268,8 @@ def test_prompting_is_a_family_with_one_row_each():
 
 
 def test_sets_of_different_sizes_are_not_bold():
-    rest = dict.fromkeys(("selected", "iou", "f1_correct", "f1_wrong", "precision", "recall"), 0.1)
+    means = ("iou", "f1_correct", "f1_wrong", "precision", "recall")
+    rest = {"selected": 2} | {f"{name}{end}": 0.1 for name in means for end in ("", "_low", "_high")}
     rows = [estimate("a", 0.5, 0.4, 0.6, "prompt", "as_given"), estimate("b", 0.2, 0.1, 0.3, "prompt", "as_given")]
     table = pd.DataFrame([row | rest | {"n_correct": 1, "n_wrong": 1} for row in rows])
     assert alignment_table(table, "t", False).count("bold") == 0
@@ -289,7 +302,7 @@ def test_a_study_with_an_epoch_says_what_changed(tmp_path):
     report = run(tmp_path, [("one", "base"), ("one", "epoch-01-seed-0")])
     html = (report / "index.html").read_text(encoding="utf-8")
     assert "one, m: what fine-tuning changed" in html
-    assert "Accuracy after 1 epoch of fine-tuning (one seed, so no trend is claimed)" in html
+    assert "Accuracy after 1 epoch of fine-tuning, with one seed:" in html
     assert "<strong>One seed.</strong>" in html
     assert "reply read as: partly matched; not in the text: “" in html
     prompting = pd.read_parquet(report / "tables/prompting.parquet").to_dict("records")

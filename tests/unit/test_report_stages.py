@@ -30,7 +30,7 @@ from report_trees import (
     write_cell,
 )
 
-TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "trajectory")
+TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "positions", "trajectory")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 
 
@@ -64,12 +64,17 @@ def test_a_figure_has_a_panel_for_each_cell():
     for corpus, model, checkpoint in cells[:-1]:
         row = estimate("grad", 0.3, 0.2, 0.4) | {"f1_chance": 0.1}
         rows.append({"corpus": corpus, "model": model, "checkpoint": checkpoint, **row})
-    cards = {corpus: {"marked_per_row": 2, "words_per_row": 20} for corpus in "abc"}
+    card = {"marked_per_row": 2, "words_per_row": 20, "test_rows": 70}
+    cards = {name: card | {"marked_by": kind} for name, kind in (("a", "people"), ("b", "proxy"), ("c", "people"))}
     drawn = alignment_figure(pd.DataFrame(rows), {"grad": {"kind": "gradients"}}, "top_var", 0.95, cards)
     shown = [axes for axes in drawn.axes if axes.get_visible()]
     assert len(shown) == 8
     # A row of panels is one checkpoint, although the table goes through one corpus after the other.
-    assert shown[4].get_title(loc="left").startswith("b, epoch-01\nn = 60; 2.00 of 20.00 words")
+    title = " ".join(shown[4].get_title(loc="left").split())
+    # The mean of the card is over all texts, the panel's n counts those with a value.
+    assert title == "b, epoch-01 n = 60 70 texts: 2.00 of 20.00 words marked by a proxy"
+    assert "token F1 with the proxy for people’s words" in " ".join(shown[4].get_xlabel().split())
+    assert "token F1 with people" in " ".join(shown[3].get_xlabel().split())
 
 
 def test_tables_count_what_was_left_out(report):
@@ -211,3 +216,22 @@ def test_a_missing_table_or_figure_is_named(tmp_path):
     (tmp_path / "claims.json").write_text('{"claims": [', encoding="utf-8")
     with pytest.raises(UserError, match=r"claims\.json: not whole"):
         read_claims(tmp_path / "claims.json")
+
+
+def test_the_page_says_what_was_left_out_and_how_many_examples_are_misclassified(report):
+    elements = Elements()
+    elements.feed((report / "index.html").read_text(encoding="utf-8"))
+    text = " ".join("".join(elements.text).split())
+    accuracy = text.split("All of this is over the test rows.")[1].split("Labels: how often")[0]
+    assert accuracy.count(" 3 ") + accuracy.endswith(" 3") == len({row["corpus"] for row in cells_of(report)})
+    shown = text.split("Not picked by eye")[1].split("Provenance and files")[0]
+    wrong, right = (len(re.findall(f"predicted: .{{0,200}}?, {outcome} ", shown)) for outcome in ("wrong", "right"))
+    assert f"{wrong} of the {wrong + right} shown are misclassified" in shown
+    assert "about half" not in text
+    # Each panel has its n, which the caption does not repeat with the cell's.
+    assert "texts in each cell" not in text
+    assert text.count("n: above each panel.") == 3
+
+
+def cells_of(report):
+    return pd.read_csv(report / "tables/accuracy.csv").to_dict("records")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 from rationale_eval.corpora.instances import Instance, whitespace_words
-from rationale_eval.corpora.stage import IN_TEST, REPEATED, group_of, on_side, once, take
+from rationale_eval.corpora.stage import IN_TEST, REPEATED, on_side, once, take, text_hash
 
 
 def row(number, text=None):
@@ -30,10 +31,10 @@ def ids(side):
     return [instance.id for instance in side]
 
 
-def test_the_group_of_a_text_stays_what_it_is():
+def test_the_hash_of_a_text_stays_what_it_is():
     """Another would move rows from one side to the other."""
     fields = {"premise": "  Die\u00a0STRASSE,\tdie Straße — naïve\n", "hypothesis": "Ein “Weg”  \U0001f600"}
-    found = group_of(Instance("x", "yes", fields, whitespace_words(fields.values()), None))
+    found = text_hash(Instance("x", "yes", fields, whitespace_words(fields.values()), None))
     assert found == "1f77f333200f1ce850b0485490c329f39c57c2df93b9d9c4d38b8d2dbe6ab8de"
 
 
@@ -102,7 +103,7 @@ def test_no_more_rows_than_there_are():
 def test_every_text_is_kept_once_in_order_and_what_is_not_is_counted(texts, elsewhere):
     rows = [row(place, f"text {number}") for place, number in enumerate(texts)]
     left_out = Counter()
-    kept = list(once(rows, {group_of(row(0, f"Text  {number}")) for number in elsewhere}, left_out))
+    kept = list(once(rows, {text_hash(row(0, f"Text  {number}")) for number in elsewhere}, left_out))
     assert [instance.fields["text"] for instance in kept] == [
         f"text {number}" for number in dict.fromkeys(texts) if number not in elsewhere
     ]
@@ -118,3 +119,45 @@ def test_texts_are_told_apart_by_field():
         for k, fields in enumerate((one, other))
     ]
     assert list(once(rows, set(), Counter())) == rows
+
+
+# Twelve sentences of each of 25 articles.
+ARTICLES = [replace(one, group=f"article {place // 12}") for place, one in enumerate(ROWS)]
+
+
+def groups(side):
+    return {instance.group for instance in side}
+
+
+@given(seed=st.integers(0, 5), train_rows=st.integers(0, 300), test_rows=st.integers(0, 300))
+def test_no_group_is_on_both_sides(seed, train_rows, test_rows):
+    train, test = split(ARTICLES, seed, 0.5, train_rows, test_rows)
+    assert not groups(train) & groups(test)
+
+
+def test_whole_groups_fall_on_a_side_by_their_names_alone():
+    train, test = split(ARTICLES, 3, 0.5, 300, 300)
+    assert len(train) + len(test) == 300
+    assert 6 <= len(groups(test)) <= 19
+    assert len(test) == 12 * len(groups(test))
+    # Other sentences of the same articles fall on the same sides.
+    others = [replace(row(place, f"another {place}"), group=one.group) for place, one in enumerate(ARTICLES)]
+    assert [groups(side) for side in split(others, 3, 0.5, 300, 300)] == [groups(train), groups(test)]
+
+
+@given(small=st.integers(0, 60), more=st.integers(0, 60), other=st.integers(0, 200))
+def test_with_groups_too_more_rows_extend_a_side_and_the_other_side_has_no_say(small, more, other):
+    train, test = split(ARTICLES, 3, 0.5, small, small)
+    larger = split(ARTICLES, 3, 0.5, small + more, small + more)
+    assert larger[0][:small] == train
+    assert larger[1][:small] == test
+    assert split(ARTICLES, 3, 0.5, other, small)[1] == test
+    assert split(ARTICLES, 3, 0.5, small, other)[0] == train
+
+
+def test_rows_without_a_group_stay_on_the_side_of_their_text():
+    mixed = [one if place % 2 else replace(one, group=None) for place, one in enumerate(ARTICLES)]
+    plain_train, plain_test = (set(ids(side)) for side in split(ROWS, 1, 0.5, 300, 300))
+    train, test = split(mixed, 1, 0.5, 300, 300)
+    assert {one.id for one in train if one.group is None} == {name for name in plain_train if int(name) % 2 == 0}
+    assert {one.id for one in test if one.group is None} == {name for name in plain_test if int(name) % 2 == 0}

@@ -251,6 +251,7 @@ def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
     spec = json.loads(StudyPlan(parse(raw)).alignment())
     budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}
     assert budgets["saliency_l2"] == {"top_var", "top_ratio_20", "matched_unbound", "matched_guided"}
+    assert budgets["first_words"] == budgets["last_words"] == budgets["saliency_l2"]
     assert budgets["random"] == {"top_var"}
     assert budgets["human"] == budgets["all_words"] == budgets["prompt_unbound"] == {"as_given"}
     # it is asked for as many words as people marked, and names them in an order
@@ -258,6 +259,7 @@ def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
 
 
 TARGETED = {
+    "of_peers": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max", "of": "log_probability"},
     "gold_l2": {"kind": "gradients", "statistic": "grad_l2", "aggregation": "max", "target": "gold"},
     "gold_dot": {"kind": "gradients", "statistic": "gxi_dot", "aggregation": "sum", "target": "gold"},
     "gold_p": {
@@ -279,13 +281,14 @@ def test_methods_that_differ_in_the_reduction_alone_share_a_table(raw: dict[str,
     tables = {name: plan.attribution_table(name) for name in ("saliency_l2", "attention_last", "human", *TARGETED)}
     assert tables == {
         "saliency_l2": None,  # comes with the predictions
+        "of_peers": "gradients@auto-log_probability",
         "attention_last": None,
         "human": None,
-        "gold_l2": "gradients@gold-log_probability",
-        "gold_dot": "gradients@gold-log_probability",
+        "gold_l2": "gradients@gold-log_odds",
+        "gold_dot": "gradients@gold-log_odds",
         "gold_p": "gradients@gold-probability",
-        "gxa": "gradient_x_attention@auto-log_probability",
-        "gxa_last": "gradient_x_attention@auto-log_probability",
+        "gxa": "gradient_x_attention@auto-log_odds",
+        "gxa_last": "gradient_x_attention@auto-log_odds",
         "ig": "ig",
     }
     assert set(plan.attributed) == {table for table in tables.values() if table} | {
@@ -293,8 +296,22 @@ def test_methods_that_differ_in_the_reduction_alone_share_a_table(raw: dict[str,
         "leave_one_out",
     }
     spec = json.loads(plan.attributions("movie_reviews", "smollm2-135m-instruct", tables["gold_l2"]))
-    assert (spec["kind"], spec["target"], spec["of"]) == ("gradients", "gold", "log_probability")
-    assert not {"statistic", "aggregation"} & set(spec)
+    assert (spec["kind"], spec["target"], spec["of"]) == ("gradients", "gold", "log_odds")
+    assert not {"statistic", "aggregation", "punctuation"} & set(spec)
+
+
+def test_dropping_punctuation_changes_the_rationales_and_nothing_before_them(raw: dict[str, Any]) -> None:
+    corpus, model = "movie_reviews", "smollm2-135m-instruct"
+    before = StudyPlan(parse(raw))
+    other = {"keep": "drop", "drop": "keep"}[before.config.methods["attention_last"].punctuation]
+    raw["methods"]["attention_last"] = raw["methods"]["attention_last"] | {"punctuation": other}
+    after = StudyPlan(parse(raw))
+    assert after.method("attention_last", model) != before.method("attention_last", model)
+    assert after.evidence(corpus, model) == before.evidence(corpus, model)
+    for name in ("first_words", "last_words", "saliency_l2"):
+        assert after.method(name, model) == before.method(name, model)
+    # Both orders of position have curves, as every order of words has.
+    assert {"first_words", "last_words"} <= set(before.masking.curved(model))
 
 
 def test_the_study_of_config_yaml_needs_no_attributions_of_their_own(raw: dict[str, Any]) -> None:

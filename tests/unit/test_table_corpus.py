@@ -39,6 +39,7 @@ def spec_of(kind="word_indices", field=None, words=None, **changes):
         "label": "verdict",
         "labels": None,
         "id": None,
+        "group": None,
         "rationale": {"kind": kind, "column": "why", "field": field, "words": words},
         "annotators": None,
         "aggregation": "majority",
@@ -384,3 +385,22 @@ def test_random_rationales_are_the_same_in_every_kind(rows_of):
         for one in found:
             check(one, kind)
         assert [one.rationale for one in found] == masks
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_column_may_say_what_each_row_is_from(rows_of, ending):
+    names = ["The Daily", "The Daily", "", None] if ending != "csv" else ["The Daily", "The Daily", "", "  "]
+    rows = [row(json.dumps([3]), paper=name) for name in names]
+    found = rows_of(rows, spec_of(group="paper"), ending)
+    assert [one.group for one in found] == ["The Daily", "The Daily", None, None]
+    assert [one.group for one in rows_of(rows, spec_of(), ending)] == [None] * 4
+
+
+def test_a_group_may_be_a_number_but_nothing_else(rows_of):
+    (found,) = rows_of([row([3], paper=7)], spec_of(group="paper"))
+    assert found.group == "7"
+    for value in (True, 1.5, ["a"]):
+        with pytest.raises(UserError, match=r"row 1: 'paper' is .*; a group is a text or a whole number"):
+            rows_of([row([3], paper=value)], spec_of(group="paper"))
+    with pytest.raises(UserError, match=r"there is no 'paper'"):
+        rows_of([row([3])], spec_of(group="paper"))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from rationale_eval.report import tables
 from rationale_eval.report.course_figures import collapse_figure, trajectory_figure
+from rationale_eval.report.findings import collapse_note
 from rationale_eval.report.html_tables import accuracy_table, faithfulness_table
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.method_figures import faithfulness_figure
 from rationale_eval.report.validity import groups, is_collapsed, random_flips, reference_flips
 from report_trees import INTERVAL, METHODS, VALIDITY, estimate, run, write_cell
@@ -147,21 +151,44 @@ def test_every_table_flags_the_collapsed_cell(report):
 def test_the_page_marks_it_in_words(report):
     html = (report / "index.html").read_text(encoding="utf-8")
     assert "<h3>one, m, base\N{NO-BREAK SPACE}\N{DAGGER}</h3>" in html
-    assert html.count("<strong>\N{DAGGER} Collapsed, so inconclusive:</strong>") == 1
+    assert html.count("<strong>\N{DAGGER} Collapsed, so inconclusive.</strong>") == 1
     assert "Inconclusive, since the model has collapsed" in html
+    box = re.search(r"Collapsed, so inconclusive\.</strong> (.*?)</p>", html, re.S)[1].replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    assert box.startswith("The model answers “yes” on 100 % of 3 texts. The highest flip rate at the budget top_var: ")
+    assert "flips 50 % [9, 91] (n = 2)" in box
     for figure in ("alignment", "faithfulness", "matched", "trajectory", "collapse"):
         drawn = (report / f"figures/{figure}.svg").read_text(encoding="utf-8")
         assert "\N{DAGGER} collapsed: inconclusive" in drawn
 
 
+def test_what_a_collapsed_model_flipped_is_printed():
+    """A model with one label everywhere that flips on 70 % of the texts, and on 40 % under random words."""
+    accuracy = {"collapsed": True, "n": 48, "majority_predicted": "positive", "majority_predicted_share": 1.0}
+    flips = [estimate("attention", 0.7, 0.56, 0.81), estimate("grad", 0.5, 0.36, 0.64)]
+    rows = pd.DataFrame([row | {"n": 48, "n_random": 47, "flip_random": 0.4} for row in flips])
+    text = collapse_note(accuracy, rows, "top_var").replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith("The model answers “positive” on 100 % of 48 texts.")
+    assert (
+        "masking the words of attention flips 70 % [56, 81] (n = 48), masking as many random words 40 % (n = 47)"
+        in text
+    )
+    assert text.endswith("not which words decided.")
+    assert "hardly" not in text
+    assert collapse_note(accuracy | {"collapsed": False}, rows, "top_var") == ""
+    nothing = accuracy | {"majority_predicted_share": None, "n": 0}
+    assert collapse_note(nothing, rows, "top_var") == "The model predicts nothing."
+
+
 def test_a_figure_hatches_the_panel_and_a_table_has_no_winner(report):
     faithfulness = pd.read_parquet(report / "tables/faithfulness.parquet")
     accuracy = pd.read_parquet(report / "tables/accuracy.parquet")
-    figure = faithfulness_figure(faithfulness, accuracy, METHODS, "top_var", 0.95)
+    figure = faithfulness_figure(faithfulness, accuracy, METHODS, "top_var", 0.95, MARKED["people"])
     hatched = [any(patch.get_hatch() for patch in axes.patches) for axes in figure.axes if axes.get_visible()]
     assert hatched == [True, False]
     trajectory = pd.read_parquet(report / "tables/trajectory.parquet")
-    assert all(axes.patches for axes in trajectory_figure(trajectory, METHODS, "top_var").axes)
+    assert all(axes.patches for axes in trajectory_figure(trajectory, METHODS, "top_var", MARKED["people"]).axes)
     whole = faithfulness[~faithfulness["collapsed"]]
     assert "collapsed" not in str(collapse_figure(whole, METHODS, "top_var").legends[0].get_texts())
     base = faithfulness[faithfulness["collapsed"]]
@@ -174,7 +201,9 @@ def test_a_figure_hatches_the_panel_and_a_table_has_no_winner(report):
 def test_a_clear_winner_of_a_collapsed_cell_is_not_bold():
     rest = dict.fromkeys(("selected", "comprehensiveness", "sufficiency", "flip_when_kept"), 0.1)
     rest |= {
-        f"{name}_{end}": 0.1 for name in ("comprehensiveness", "sufficiency", "flip_random") for end in ("low", "high")
+        f"{name}_{end}": 0.1
+        for name in ("comprehensiveness", "sufficiency", "flip_random", "flip_when_kept")
+        for end in ("low", "high")
     }
     rows = [estimate("a", 0.5, 0.4, 0.6) | rest, estimate("b", 0.2, 0.1, 0.3) | rest]
     table = pd.DataFrame([one | {"n_kept": 60} for one in rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 import tiny_models
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.evidence.schema import EVIDENCE
+from rationale_eval.rationales import stage as rationales
+from rationale_eval.tables import write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +42,30 @@ def test_perturbed_inputs_are_scored_as_by_a_loop_of_whole_passes(tmp_path: Path
     found = printed("perturbation", "--model", model, "--test", tmp_path / "test.parquet")
     assert float(re.search(r"largest disagreement, .*: (\S+)", found)[1]) < 1e-4
     assert re.search(r"^2 rows, \d{3} inputs asked for", found, re.MULTILINE)
+
+
+def test_without_punctuation_the_last_word_is_no_longer_chosen_for_its_full_stop(tmp_path: Path) -> None:
+    """Each text ends in a full stop with the highest score; the marked word has the next."""
+    cell, instances, evidence = tmp_path / "c/m/base", [], []
+    for number, text in enumerate(["A very good film.", "So bad."]):
+        words = whitespace_words([text])
+        marks = tuple(place == len(words) - 2 for place in range(len(words)))
+        instances.append(Instance(str(number), "yes", {"text": text}, words, marks))
+        places = [(word.start, word.end) for word in words[:-1]]
+        places += [(words[-1].start, words[-1].end - 1), (words[-1].end - 1, words[-1].end)]
+        scores = [0.0] * (len(words) - 2) + [2.0, 1.0, 3.0]
+        row = {"id": str(number), "status": "ok", "token_field": [0] * len(places)}
+        row |= {"token_start": [start for start, _ in places], "token_end": [end for _, end in places]}
+        evidence.append(dict.fromkeys(EVIDENCE["attention"].columns.names) | row | {"last": scores})
+    write_instances(tmp_path / "corpora/c/test.parquet", instances, {})
+    write_table(cell / "evidence/attention.parquet", evidence, EVIDENCE["attention"], {})
+    method = {"kind": "attention", "statistic": "last", "aggregation": "max", "punctuation": "keep"}
+    command = ["--spec", json.dumps(method), "--test", str(tmp_path / "corpora/c/test.parquet")]
+    command += ["--evidence", str(cell / "evidence/attention.parquet")]
+    rationales.main([*command, "--output", str(cell / "rationales/att.parquet")])
+    (found,) = re.findall(r"^  att +2 (.*)$", printed("punctuation", tmp_path), re.MULTILINE)
+    # One word of 4 and of 2: by chance an F1 of 1/4 and 1/2.
+    assert re.search(r"-0.375 -> 0.625 .* 0.500 -> 1.000 +1.000 -> 0.000 +0.375$", found)
 
 
 def test_attributions_are_those_of_other_libraries() -> None:

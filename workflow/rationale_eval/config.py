@@ -100,27 +100,44 @@ class Interval(Strict):
 
 
 class Validity(Strict):
-    """When a model's answers are too one-sided for its flip rates to say anything."""
+    """When what was measured says nothing: of a model's answers, of a method's words."""
 
     max_majority_share: float = Field(
         default=0.95, gt=0, le=1, description="A cell whose most predicted label has this share or more is collapsed."
     )
+    min_usable_replies: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Where a smaller share of a prompted method's replies names a word of the text, it is flagged.",
+    )
+    min_label_mass: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="The page warns of cells where all labels together have less probability than this, in the median.",
+    )
+    max_completeness_error: float = Field(
+        default=0.1,
+        gt=0,
+        description="Integrated gradients whose mean completeness error is a larger share of the mean change of the "
+        "target are incomplete.",
+    )
 
 
 class Margins(Strict):
-    """Differences smaller than these count as none in claims of equivalence."""
+    """Rises smaller than these count as none in claims that something does not rise."""
 
-    f1_corrected: float = Field(default=0.05, gt=0, lt=1, description="Of F1 above chance.")
-    flip: float = Field(default=0.05, gt=0, lt=1, description="Of flip rates.")
+    f1_corrected: float = Field(default=0.02, gt=0, lt=1, description="Of F1 above chance.")
 
 
 class Claims(Strict):
     """How the paper's claims are judged; what is claimed is fixed in the code."""
 
     alpha: float = Field(default=0.05, gt=0, lt=1, description="Level of the tests, after Holm's correction.")
-    margins: Margins = Field(default=Margins(), description="Margins of equivalence, by measure.")
+    margins: Margins = Field(default=Margins(), description="Margins of non-superiority, by measure.")
     min_instances: int = Field(
-        default=30, ge=2, description="With fewer instances a cell has no verdict but inconclusive."
+        default=30, ge=2, description="With fewer informative instances a cell has no verdict but inconclusive."
     )
     same_ranking: float = Field(
         default=0.8, gt=0, le=1, description="Rankings whose Kendall's tau is surely this or more count as the same."

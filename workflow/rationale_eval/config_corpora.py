@@ -113,6 +113,10 @@ class CorpusEntry(Strict):
     seed: int = Field(default=13, ge=0, description="Seed of the order in which rows are taken (and of the split).")
     description: str = Field(default="", description="What the texts are; shown in the report.")
     annotation: str = Field(default="", description="Who marked the rationales and how; shown wherever they are used.")
+    marked_by: Literal["people", "proxy", "construction"] = Field(
+        default="people",
+        description="Who marked words: people who read the texts; a proxy, where nobody did; or made-up texts do.",
+    )
     licence: str = Field(default="", description="Licence of the corpus; shown wherever its text is.")
     privacy: str = Field(default="", description="What to mind about the people in the texts; shown with them.")
     caveats: list[str] = Field(default=[], description="What a reader of the results should know; shown in its card.")
@@ -127,6 +131,7 @@ class RatedSnippets(CorpusEntry):
     """
 
     format: Literal["rated_snippets"] = Field(description="Which reader takes the source.")
+    marked_by: Literal["proxy"] = Field(default="proxy", description="Nobody marked words in these sentences.")
     archive: list[str] = Field(default=[], description="Archives to go through inside the source, outermost first.")
     snippets: str = Field(description="File with id, mean rating and text, separated by tabs.")
     lexicon: str = Field(description="File with word and mean rating (further columns are ignored).")
@@ -212,6 +217,11 @@ class TableCorpus(SplitFiles):
         default=None, description="From the values in the label column to labels; null: as they are."
     )
     id: str | None = Field(default=None, description="The column of the id; null: numbers are given.")
+    group: str | None = Field(
+        default=None,
+        description="The column of what a row is from, such as its article or author; null: not known. All rows of a "
+        "group are on one side of the split.",
+    )
     rationale: MarkedWords = Field(description="Where and how the marked words are given.")
     annotators: str | None = Field(
         default=None, description="Column with a list of such rationales, one for each annotator; null: there is none."
@@ -228,6 +238,9 @@ class Planted(CorpusEntry):
     """Made-up sentences whose label is decided by marked words, by construction: a known truth."""
 
     format: Literal["planted"] = Field(description="Which reader takes the source: a grammar (YAML).")
+    marked_by: Literal["construction"] = Field(
+        default="construction", description="The grammar of the texts marks them."
+    )
     variant: Literal["plain", "conjunction", "negation", "decoy"] = Field(
         description="One cue; two that decide together; a cue that may be negated; a cue beside another that is not."
     )

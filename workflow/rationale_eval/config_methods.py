@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from rationale_eval.config_corpora import Name, Seed, Strict
 from rationale_eval.models.task import RANKED, SCORED
@@ -17,8 +17,18 @@ Target = Annotated[
     ),
 ]
 Scale = Annotated[
-    Literal["log_probability", "probability", "logit"],
-    Field(description="What of the label: of its whole verbaliser, summed over tokens, or their product."),
+    Literal["log_odds", "log_probability", "probability", "logit"],
+    Field(
+        description="What of the label: log_odds against the other labels, which is the decision; or, whatever the "
+        "others do, its whole verbaliser's log-probability, probability or summed logits."
+    ),
+]
+Punctuation = Annotated[
+    Literal["keep", "drop"],
+    Field(
+        description="Tokens of a word that are punctuation alone: they count like others, or do not count if the word "
+        "has others."
+    ),
 ]
 
 
@@ -34,8 +44,9 @@ class GradientMethod(Strict):
         description="Reduction over the hidden dimension: of the gradient (grad) or gradient x input (gxi)."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "drop"
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
 
 
 class AttentionMethod(Strict):
@@ -46,6 +57,7 @@ class AttentionMethod(Strict):
         description="Of the last layer, the mean over layers, or attention rollout."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "drop"
 
 
 class GradientAttentionMethod(Strict):
@@ -56,15 +68,25 @@ class GradientAttentionMethod(Strict):
         default="relevancy", description="Of the last layer, the mean over layers, or the layers put together."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "drop"
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
 
 
 class IntegratedGradientsMethod(Strict):
     """Gradients averaged along a line from a baseline to the input (Sundararajan et al. 2017)."""
 
     kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
-    steps: int = Field(default=20, ge=2, description="Nodes of the sum: forward and backward passes for each instance.")
+    steps: int = Field(
+        default=20, ge=2, description="Nodes of the first sum: forward and backward passes for each instance."
+    )
+    tolerance: float = Field(
+        default=0.05,
+        gt=0,
+        description="Of an instance whose completeness error is a larger share of the target's change than this, the "
+        "sum is made again, with twice as many nodes.",
+    )
+    max_steps: int = Field(default=320, ge=2, description="No sum has more nodes.")
     baseline: Literal["pad", "zero", "mean"] = Field(
         default="pad", description="What stands for no token: the padding token, zeros, or the mean embedding."
     )
@@ -72,8 +94,23 @@ class IntegratedGradientsMethod(Strict):
         default="ig_dot", description="Reduction over the hidden dimension; the sum keeps the sign."
     )
     aggregation: Literal["max", "mean", "sum"] = Field(description="From the tokens of a word to the word.")
+    punctuation: Punctuation = "keep"  # so that words add up as tokens do
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of an instance that needs them all."""
+        sums, nodes = 0, self.steps
+        while nodes <= self.max_steps:
+            sums, nodes = sums + nodes, 2 * nodes
+        return sums
+
+    @model_validator(mode="after")
+    def _some_sum(self) -> IntegratedGradientsMethod:
+        if self.max_steps < self.steps:
+            raise ValueError(f"`max_steps` ({self.max_steps}) is less than `steps` ({self.steps})")
+        return self
 
 
 class AblationMethod(Strict):
@@ -83,7 +120,7 @@ class AblationMethod(Strict):
     operator: Literal["replace", "delete"] = Field(default="replace", description="Replace the word, or delete it.")
     mask: str = Field(default="___", min_length=1, description="What stands for the word.")
     target: Target = "auto"
-    of: Scale = "log_probability"
+    of: Scale = "log_odds"
 
 
 class RandomMethod(Strict):
@@ -150,9 +187,14 @@ class PromptMethod(Strict):
 class FixedMethod(Strict):
     """Reference row that needs neither evidence nor settings."""
 
-    kind: Literal["first_words", "human", "all_words"] = Field(
-        description="The first words; the words that people marked; all words."
+    kind: Literal["first_words", "last_words", "human", "all_words"] = Field(
+        description="The first words; the last words; the words that people marked; all words."
     )
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether budgets cut what the method gives: an order of the words. Else it gives a set of words."""
+        return self.kind in ("first_words", "last_words")
 
 
 class ExternalMethod(Strict):
@@ -183,7 +225,7 @@ METHODS: dict[str, type[Strict]] = {
     "prompt": PromptMethod,
     "random": RandomMethod,
     "external": ExternalMethod,
-    **dict.fromkeys(("first_words", "human", "all_words"), FixedMethod),
+    **dict.fromkeys(("first_words", "last_words", "human", "all_words"), FixedMethod),
 }
 
 

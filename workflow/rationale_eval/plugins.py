@@ -56,6 +56,7 @@ TAKEN = {
             "prompt",
             "random",
             "first_words",
+            "last_words",
             "human",
             "all_words",
             "external",
@@ -306,8 +307,9 @@ def _fault(row: Instance) -> str | None:
     for name, value in (("id", row.id), ("label", row.label)):
         if not isinstance(value, str) or not value:
             return f"{name} is {_shown(value)}, not a text"
-    if row.foil is not None and not isinstance(row.foil, str):
-        return f"foil is {_shown(row.foil)}, not a text"
+    for name, optional in (("foil", row.foil), ("group", row.group)):
+        if optional is not None and not isinstance(optional, str):
+            return f"{name} is {_shown(optional)}, not a text"
     texts = row.fields
     if not isinstance(texts, Mapping) or not all(isinstance(text, str) for pair in texts.items() for text in pair):
         return "fields are no mapping of names to texts"

@@ -38,7 +38,7 @@ from rationale_eval.study_report import ReportSlices
 from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
-ABOUT = {"description", "annotation", "licence", "privacy", "caveats", "citation", "format"}
+ABOUT = {"description", "annotation", "marked_by", "licence", "privacy", "caveats", "citation", "format"}
 # The budget of sets of words, by the name that it has in tables.
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 
@@ -214,7 +214,7 @@ class StudyPlan:
         entry = self.config.methods[method]
         if isinstance(entry, IntegratedGradientsMethod | AblationMethod):
             return method
-        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_probability"):
+        if isinstance(entry, GradientMethod) and (entry.target, entry.of) == ("auto", "log_odds"):
             return None  # comes with the predictions
         if isinstance(entry, GradientMethod | GradientAttentionMethod):
             return f"{entry.kind}@{entry.target}-{entry.of}"
@@ -236,7 +236,9 @@ class StudyPlan:
 
     def attributions(self, corpus: str, model: str, table: str) -> str:
         """Slice of a table of attributions: not how words are chosen by them."""
-        settings = self.config.methods[self.attributed[table]].model_dump(exclude={"statistic", "aggregation"})
+        settings = self.config.methods[self.attributed[table]].model_dump(
+            exclude={"statistic", "aggregation", "punctuation"}
+        )
         return canonical(self._classifying(corpus, model) | settings)
 
     def evidence_of(self, method: str) -> str | None:
@@ -308,7 +310,7 @@ class StudyPlan:
         """
         entry = self.config.methods[method]
         budgets = self.budgets()
-        if isinstance(entry, FixedMethod) and entry.kind != "first_words":
+        if isinstance(entry, FixedMethod) and not entry.is_cut:
             return AS_GIVEN
         if isinstance(entry, ExternalMethod) and entry.gives == "selected":
             return AS_GIVEN

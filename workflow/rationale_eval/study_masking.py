@@ -73,4 +73,4 @@ def _scores_words(entry: Any) -> bool:
         return entry.reads == "scores" or entry.samples > 1
     if isinstance(entry, ExternalMethod):
         return entry.gives == "scores"
-    return not isinstance(entry, FixedMethod) or entry.kind == "first_words"
+    return not isinstance(entry, FixedMethod) or entry.is_cut

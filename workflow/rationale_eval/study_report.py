@@ -10,6 +10,9 @@ from rationale_eval.study_cells import canonical
 if TYPE_CHECKING:
     from rationale_eval.study import StudyPlan
 
+# What stages read that compare cells and say which of their values say nothing.
+FLAGGED = ("cells", "methods", "budgets", "interval", "validity", "unavailable")
+
 
 class ReportSlices:
     """For each stage of the report exactly the part of a study that it reads, as canonical JSON."""
@@ -19,11 +22,11 @@ class ReportSlices:
 
     def measure_tables(self) -> str:
         """Slice of the report's tables of orders of words and of normalised measures."""
-        return canonical(self._compared("cells", "methods", "budgets", "interval", "validity"))
+        return canonical(self._compared(*FLAGGED))
 
     def sensitivity(self) -> str:
         """Slice of the report's table of the sensitivity to the operator."""
-        compared = self._compared("cells", "methods", "budgets", "main_budget", "interval", "validity")
+        compared = self._compared(*FLAGGED, "main_budget")
         return canonical(compared | {"operators": self._plan.masking.operators})
 
     def _compared(self, *names: str) -> dict[str, Any]:
@@ -35,22 +38,21 @@ class ReportSlices:
             "main_budget": self._plan.study.main_budget,
             "interval": self._plan.config.interval.model_dump(),
             "validity": self._plan.config.validity.model_dump(),
+            # Of each model the methods that it cannot serve.
+            "unavailable": {
+                model: [method for method in self._plan.study.methods if not self._plan.available(method, model)]
+                for model in self._plan.study.models
+            },
         }
         return {name: parts[name] for name in names}
 
     def tables(self) -> str:
         """Slice of the report's tables."""
-        compared = self._compared("cells", "methods", "budgets", "main_budget", "interval", "validity")
-        # Of each model the methods that it cannot serve.
-        unavailable = {
-            model: [method for method in self._plan.study.methods if not self._plan.available(method, model)]
-            for model in self._plan.study.models
-        }
-        return canonical(compared | {"unavailable": unavailable})
+        return canonical(self._compared(*FLAGGED, "main_budget") | {"evaluated": self._plan.evaluated()})
 
     def claims(self) -> str:
         """Slice of the claims."""
-        compared = self._compared("cells", "methods", "budgets", "main_budget", "interval", "validity")
+        compared = self._compared(*FLAGGED, "main_budget")
         return canonical(compared | {"claims": self._plan.config.claims.model_dump()})
 
     def calibration(self) -> str:
@@ -74,6 +76,8 @@ class ReportSlices:
         """Slice of the report's ``tables`` as LaTeX."""
         kinds = {name: {"kind": self._plan.config.methods[name].kind} for name in self._plan.study.methods}
         chosen = {"tables": list(tables), "methods": kinds, "level": self._plan.config.interval.level}
+        corpora = self._plan.config.corpora
+        chosen["marked_by"] = {name: corpora[name].marked_by for name in self._plan.study.corpora}
         return canonical(chosen | self._main_budget())
 
     def latex_examples(self) -> str:

@@ -62,6 +62,22 @@ def tables_of(cell, folder, methods):
     return [f"{RESULTS}/{cell.path}/{folder}/{method}.parquet" for method in methods]
 
 
+def flag_tables():
+    """What says which methods of the study's cells are flagged: rationales that were asked for, integrated gradients."""
+    asked = [method for method in plan.study.methods if method in plan.prompted]
+    integrated = [method for method in plan.study.methods if method in plan.integrated]
+    return [
+        table
+        for cell in plan.cells
+        for table in (
+            *tables_of(cell, "rationales", asked),
+            *tables_of(
+                cell, "evidence/attributions", [method for method in integrated if plan.available(method, cell.model)]
+            ),
+        )
+    ]
+
+
 def rationale_tables(wildcards):
     """The rationales of every method of the study, in its order, for one cell."""
     return [f"{CELL}/rationales/{method}.parquet".format(**wildcards) for method in plan.study.methods]

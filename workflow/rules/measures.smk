@@ -5,6 +5,7 @@ MEASURE_TABLES = ["faithfulness_curves", "faithfulness_normalised"]
 rule measure_tables:
     input:
         predictions=cells("predictions.parquet"),
+        flags=flag_tables(),
         faithfulness=cells("faithfulness.parquet"),
         curves=cells("curves.parquet"),
     output:
@@ -40,6 +41,7 @@ rule measure_tables:
 rule sensitivity:
     input:
         predictions=cells("predictions.parquet"),
+        flags=flag_tables(),
         faithfulness=cells("faithfulness.parquet"),
         otherwise=by_operators("faithfulness"),
     output:

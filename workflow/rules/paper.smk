@@ -8,6 +8,7 @@ LATEX_TABLES = {
     "prompting": "replies and how they were read",
     "agreement": "agreement of ways of asking",
     "completeness": "completeness of integrated gradients",
+    "positions": "positions of chosen words",
     "trajectory": "checkpoints",
     "faithfulness_curves": "faithfulness of orders of words",
     "faithfulness_normalised": "faithfulness against random words",

@@ -9,6 +9,7 @@ REPORT_TABLES = [
     "prompting",
     "agreement",
     "completeness",
+    "positions",
     "trajectory",
 ]
 # Where the study has a planted corpus.
@@ -24,7 +25,6 @@ REPORT_FIGURES = {
     "collapse": "flip rate against accuracy and collapse",
 }
 ASKED = [method for method in plan.study.methods if method in plan.prompted]
-INTEGRATED = [method for method in plan.study.methods if method in plan.integrated]
 RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
 REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
@@ -36,14 +36,10 @@ rule report_tables:
         rationales=RATIONALES,
         replies=REPLIES,
         readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
-        integrated=[
-            f"{RESULTS}/{cell.path}/evidence/attributions/{method}.parquet"
-            for cell in plan.cells
-            for method in INTEGRATED
-            if plan.available(method, cell.model)
-        ],
+        flags=flag_tables(),
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
+        tests=expand(f"{RESULTS}/corpora/{{corpus}}/test.parquet", corpus=plan.study.corpora),
     output:
         parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=REPORT_TABLES),
         accuracy=report(
@@ -93,6 +89,12 @@ rule report_tables:
             caption="../report/completeness_table.rst",
             category="Tables",
             labels={"table": "completeness of integrated gradients"},
+        ),
+        positions=report(
+            f"{REPORT}/tables/positions.csv",
+            caption="../report/positions_table.rst",
+            category="Tables",
+            labels={"table": "positions of chosen words"},
         ),
         trajectory=report(
             f"{REPORT}/tables/trajectory.csv",
@@ -155,6 +157,7 @@ rule report_calibration:
 rule claims:
     input:
         predictions=cells("predictions.parquet"),
+        flags=flag_tables(),
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
     output:

@@ -13,8 +13,8 @@ from rationale_eval.claims.contrasts import NotTestedError, Weighted, of_method
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import Row
-from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import Cell
+from rationale_eval.report.measured import Measured
 
 # With four cells even a perfect rank correlation has a two-sided p of 1/12.
 FEWEST = 5
@@ -50,5 +50,5 @@ def association_row(
     if math.isnan(tau):
         raise NotTestedError("flip rates, or what they are compared with, are the same in all cells")
     low, high = kendall_interval(float(tau), len(rates), spec["interval"]["level"])
-    row = {"n": len(rates), "estimate": float(tau), "low": low, "high": high, "p": float(p), "p_beyond": 1.0}
+    row = {"n": len(rates), "estimate": float(tau), "low": low, "high": high, "p": float(p)}
     return dict.fromkeys(VALUES) | row | {"excluded": ""}

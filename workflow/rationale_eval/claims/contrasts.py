@@ -8,12 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.claims.registry import BASE, MATCHED, PROMPTING, TUNED, Claim, Term
+from rationale_eval.claims.registry import BASE, MATCHED, POOR_ACCURACY, PROMPTING, TUNED, Claim, Term
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.budgets import MATCHED as BUDGET
-from rationale_eval.report.aggregate import Measured
+from rationale_eval.report.flags import too_few_usable
 from rationale_eval.report.layout import PROMPT, Cell, epoch_and_seed
+from rationale_eval.report.measured import Measured
 from rationale_eval.report.validity import collapse_text, is_collapsed
+from rationale_eval.report.wording import percent
+from rationale_eval.statistics.intervals import proportion_interval
 
 Entries = Mapping[str, Mapping[str, Any]]
 
@@ -37,9 +40,11 @@ class Contrast:
     """A claim's contrast in one corpus with one model.
 
     ``values``: one row per instance, a column for each seed of the fine-tuning (one where there is none). ``first`` and
-    ``second``: what the positive and the negative terms come to by instance, seeds averaged; None if there are more
-    than two terms. ``left_out``: instances that lack a value
-    of some term. ``excluded``: why there is no verdict, or empty.
+    ``second``: what the positive and the negative terms come to by instance, seeds averaged; None unless there are two
+    terms. ``left_out``: instances that lack a value of some term. ``excluded``: why there is no verdict, or empty.
+    ``informative``: by instance whether some of the words compared could have been others (see ``can_differ``).
+    ``usable``: by instance whether all replies compared name a word of the text; None where no reply is compared.
+    ``collapsed``: whether a model of the contrast has collapsed and the claim is not about that.
     """
 
     corpus: str
@@ -49,10 +54,23 @@ class Contrast:
     second: pd.Series | None
     left_out: int
     excluded: str = ""
+    informative: pd.Series | None = None
+    usable: pd.Series | None = None
+    collapsed: bool = False
     by_instance: pd.Series = field(init=False)
 
     def __post_init__(self) -> None:
         self.by_instance = self.values.mean(axis=1)
+        if self.informative is None:
+            self.informative = pd.Series(True, index=self.values.index)
+
+    def among_usable(self) -> Contrast | None:
+        """The contrast over the instances all of whose replies are usable; None where no reply is compared."""
+        if self.usable is None:
+            return None
+        chosen = self.usable.index[self.usable]
+        left = len(self.values) - len(chosen)
+        return Contrast(self.corpus, self.model, self.values.loc[chosen], None, None, self.left_out + left)
 
 
 def _members(term: Term, methods: Entries) -> list[str]:
@@ -114,14 +132,52 @@ def of_method(values: pd.Series, method: str, budget: str) -> pd.Series:
     return values[chosen].droplevel(["method", "budget"])
 
 
-def _side(terms: Sequence[Weighted], measure: str, here: Mapping[str, Measured], sign: int) -> pd.Series:
-    """The sum of the terms with this sign over the instances that have a value of each, for one run."""
-    parts = [
-        abs(term.weight) * of_method(here[term.checkpoint].values[measure], term.method, term.budget)
-        for term in terms
-        if term.weight * sign > 0
-    ]
-    return pd.concat(parts, axis=1, join="inner").sum(axis=1) if parts else pd.Series(dtype=float)
+Run = Mapping[str, Measured]  # a base model or a checkpoint of one run of the fine-tuning, by BASE and TUNED
+
+
+def _side(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run]) -> pd.DataFrame | None:
+    """The sum of ``terms`` over the instances that have a value of each, a column for each run; None without a term."""
+    if not terms:
+        return None
+    columns = []
+    for here in runs_here:
+        values = [of_method(here[term.checkpoint].values[measure], term.method, term.budget) for term in terms]
+        parts = [abs(term.weight) * one for term, one in zip(terms, values, strict=True)]
+        columns.append(pd.concat(parts, axis=1, join="inner").sum(axis=1))
+    return pd.concat(columns, axis=1, join="inner").set_axis(range(len(columns)), axis=1)
+
+
+def _informative(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run], ids: pd.Index) -> pd.Series:
+    """By id whether the words of some term could have been others in some run."""
+    found = pd.Series(False, index=ids)
+    for here in runs_here:
+        for term in terms:
+            known = here[term.checkpoint].informative.get(measure)
+            if known is None:
+                return pd.Series(True, index=ids)
+            found |= of_method(known, term.method, term.budget).reindex(ids, fill_value=False).astype(bool)
+    return found
+
+
+def _usable(terms: Sequence[Weighted], runs_here: Sequence[Run], ids: pd.Index) -> pd.Series | None:
+    """By id whether the replies of all prompted methods are usable in all runs; None where no term is prompted."""
+    found = None
+    for here in runs_here:
+        for term in terms:
+            replies = here[term.checkpoint].usable.get(term.method)
+            if replies is not None:
+                mine = replies.reindex(ids, fill_value=False).astype(bool)
+                found = mine if found is None else found & mine
+    return found
+
+
+def _runs_of(claim: Claim, terms: Sequence[Weighted], by_checkpoint: Mapping[str, list[Cell]]) -> list[dict[str, Cell]]:
+    """For each run that the terms compare its cells; none where a checkpoint is missing."""
+    needed = {term.checkpoint for term in terms}
+    if not all(by_checkpoint[checkpoint] for checkpoint in needed):
+        return []
+    base = {BASE: by_checkpoint[BASE][0]} if BASE in needed else {}
+    return [base | {TUNED: run} for run in by_checkpoint[TUNED]] if TUNED in needed else [base]
 
 
 def contrasts(
@@ -129,49 +185,109 @@ def contrasts(
 ) -> list[Contrast]:
     """The claim's contrast for each corpus and model that has its checkpoints.
 
-    Raises ``NotTestedError`` where none has.
+    Raises ``NotTestedError`` where none has, and where no cell is as the claim says.
     """
-    needed = {term.checkpoint for term in terms}
-    found = []
+    found, seen = [], 0
     for (corpus, model), by_checkpoint in runs(cells).items():
-        if not all(by_checkpoint[checkpoint] for checkpoint in needed):
+        used = _runs_of(claim, terms, by_checkpoint)
+        if not used:
             continue
-        tuned = by_checkpoint[TUNED] if TUNED in needed else [None]
-        sides: list[tuple[pd.Series, pd.Series]] = []
-        used: list[Cell] = list(by_checkpoint[BASE]) if BASE in needed else []
-        for run in tuned:
-            here = {BASE: cells[by_checkpoint[BASE][0]]} if BASE in needed else {}
-            if run is not None:
-                here[TUNED] = cells[run]
-                used.append(run)
-            sides.append((_side(terms, claim.measure, here, 1), _side(terms, claim.measure, here, -1)))
-        firsts = pd.concat([first for first, _ in sides], axis=1, join="inner")
-        seconds = pd.concat([second for _, second in sides], axis=1, join="inner")
-        ids = firsts.index.intersection(seconds.index)
-        values = firsts.loc[ids].set_axis(range(len(sides)), axis=1) - seconds.loc[ids].set_axis(
-            range(len(sides)), axis=1
-        )
-        known = max(len(cells[cell].correct) + cells[cell].unpredicted for cell in used)
-        first, second = (
-            side.loc[ids].mean(axis=1) if len(ids) and len(claim.terms) == 2 else None for side in (firsts, seconds)
-        )
-        one = Contrast(corpus, model, values, first, second, known - len(ids))
-        one.excluded = exclusion(used, cells, len(ids), spec)
-        found.append(one)
-    if not found:
+        seen += 1
+        if claim.where == POOR_ACCURACY and not all(
+            poor_accuracy(cells[cell], spec["interval"]["level"]) for run in used for cell in run.values()
+        ):
+            continue
+        found.append(_contrast(claim, terms, (corpus, model), used, cells, spec))
+    if not seen:
+        needed = {term.checkpoint for term in terms}
         lacks = "fine-tuned checkpoint" if TUNED in needed else "base model"
         both = " beside the base" if needed == {BASE, TUNED} else ""
         raise NotTestedError(f"the study has no {lacks}{both}")
+    if not found:
+        raise NotTestedError(f"the study has no cell of {claim.where}")
     return found
 
 
-def exclusion(used: Sequence[Cell], cells: Mapping[Cell, Measured], n: int, spec: Mapping[str, Any]) -> str:
-    """Why ``n`` instances of these cells can have no verdict; empty if they can."""
+def _contrast(
+    claim: Claim,
+    terms: Sequence[Weighted],
+    names: tuple[str, str],
+    used: Sequence[Mapping[str, Cell]],
+    cells: Mapping[Cell, Measured],
+    spec: Mapping[str, Any],
+) -> Contrast:
+    """The contrast of one corpus and model (``names``) from the cells ``used``, one mapping for each run."""
+    here = [{checkpoint: cells[cell] for checkpoint, cell in run.items()} for run in used]
+    firsts = _side([term for term in terms if term.weight > 0], claim.measure, here)
+    assert firsts is not None, "every claim has a positive term"
+    seconds = _side([term for term in terms if term.weight < 0], claim.measure, here)
+    seconds = 0.0 * firsts if seconds is None else seconds
+    ids = firsts.index.intersection(seconds.index)
+    first, second = (
+        side.loc[ids].mean(axis=1) if len(ids) and len(claim.terms) == 2 else None for side in (firsts, seconds)
+    )
+    mine = list(dict.fromkeys(cell for run in used for cell in run.values()))
+    known = max(len(cells[cell].correct) + cells[cell].unpredicted for cell in mine)
+    informative = _informative(terms, claim.measure, here, ids)
+    found = Contrast(
+        *names,
+        firsts.loc[ids] - seconds.loc[ids],
+        first,
+        second,
+        known - len(ids),
+        informative=informative,
+        usable=_usable(terms, here, ids),
+        collapsed=claim.where is None and bool(collapse(mine, cells, spec)),
+    )
+    found.excluded = (
+        (collapse(mine, cells, spec) if claim.where is None else "")
+        or unusable(terms, used, cells, spec)
+        or too_few(len(ids), int(informative.sum()), spec)
+    )
+    return found
+
+
+def poor_accuracy(here: Measured, level: float) -> bool:
+    """Whether a cell's accuracy is not shown to exceed the share of its most frequent gold label.
+
+    Its Wilson interval does not lie above that share. A cell without a prediction is not of poor accuracy but of none.
+    """
+    low, _ = proportion_interval(int(here.correct.sum()), len(here.correct), level)
+    return low is not None and here.gold_share is not None and low <= here.gold_share
+
+
+def collapse(used: Sequence[Cell], cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) -> str:
+    """Which of the cells ``used`` have collapsed, in words; empty if none has."""
     shares = {cell.checkpoint: cells[cell].majority_share for cell in used}
-    collapsed = [f"{name} {collapse_text(one)}" for name, one in shares.items() if is_collapsed(one, spec["validity"])]
-    if collapsed:
-        return f"collapsed: {', '.join(collapsed)}"
+    found = [f"{name} {collapse_text(one)}" for name, one in shares.items() if is_collapsed(one, spec["validity"])]
+    return f"collapsed: {', '.join(found)}" if found else ""
+
+
+def unusable(
+    terms: Sequence[Weighted],
+    used: Sequence[Mapping[str, Cell]],
+    cells: Mapping[Cell, Measured],
+    spec: Mapping[str, Any],
+) -> str:
+    """Which prompted methods have too few usable replies in the cells ``used``, in words; empty if none has."""
+    found = []
+    for run in used:
+        for term in terms:
+            cell = run[term.checkpoint]
+            replies = cells[cell].usable.get(term.method)
+            if replies is not None and too_few_usable(replies, spec["validity"]):
+                found.append(f"{int(replies.sum())} of {len(replies)} of {term.method} at {cell.checkpoint}")
+    least = percent(spec["validity"]["min_usable_replies"], 0)
+    texts = ", ".join(dict.fromkeys(found))
+    return f"too few replies name a word of the text ({texts}; at least {least} are needed)" if found else ""
+
+
+def too_few(n: int, n_informative: int, spec: Mapping[str, Any]) -> str:
+    """Why so many instances can have no verdict; empty if they can."""
     if not n:
         return "no instance has a value of every method"
     least = spec["claims"]["min_instances"]
-    return f"too few instances: {n} of at least {least}" if n < least else ""
+    if n_informative >= least:
+        return ""
+    among = "" if n == n_informative else f" (of {n}: in the others the words could not differ)"
+    return f"too few instances: {n_informative} of at least {least}{among}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,31 +9,72 @@ import numpy as np
 import pandas as pd
 
 from rationale_eval.claims.contrasts import Contrast
-from rationale_eval.claims.registry import EQUIVALENCE, Claim
+from rationale_eval.claims.registry import NON_SUPERIORITY, Claim
 from rationale_eval.claims.verdicts import Row
+from rationale_eval.report.wording import number_with_interval
 from rationale_eval.statistics.comparison import compare, difference_p
 from rationale_eval.statistics.resampling import Array, hierarchical_interval
 
-# What a row of a claim says, whatever its kind; what does not apply is None.
+# What a row of a claim says, whatever its kind; what does not apply is None. `n_informative`: instances in which the
+# words compared could have been others. `p` is of the hypothesis that the verdict would reject, `p_corrected` by Holm.
+# `usable_…`: the same contrast over the instances all of whose replies name a word of the text, where replies are
+# compared; its p is not corrected, and it decides nothing.
 VALUES = (
-    *("n", "left_out", "first", "second", "estimate", "low", "high", "effect", "p", "p_beyond", "p_corrected"),
-    *("corpora", "models", "seeds", "hierarchical_low", "hierarchical_high", "verdict", "reason"),
+    *("n", "n_informative", "left_out", "first", "second", "estimate", "low", "high", "effect", "p", "p_corrected"),
+    *("corpora", "models", "seeds", "hierarchical_low", "hierarchical_high"),
+    *("usable_n", "usable_estimate", "usable_low", "usable_high", "usable_p", "verdict", "reason"),
 )
 
 
 def _estimate(strata: Sequence[Array], claim: Claim, spec: Mapping[str, Any]) -> Row:
-    """Estimate, interval and p values; nothing but n where there are too few instances for any."""
-    margin = spec["claims"]["margins"][claim.measure]
-    found = compare(strata, spec["interval"], margin)
+    """Estimate, interval and p value; nothing but n where there are too few instances for any.
+
+    The p value of non-superiority is that of the side of the margin on which the estimate lies: below it the one-sided
+    one of a rise of the margin or more, above it the two-sided one of a rise of just the margin.
+    """
     row: Row = dict.fromkeys(VALUES) | {"n": sum(map(len, strata))}
+    margin = spec["claims"]["margins"][claim.measure] if claim.kind == NON_SUPERIORITY else None
+    found = compare(strata, spec["interval"], margin)
     if found is None:
         return row
-    beyond = 1.0
-    if abs(found.value) > margin:
-        beyond = difference_p([stratum - math.copysign(margin, found.value) for stratum in strata])
-    p = found.p_equivalent if claim.kind == EQUIVALENCE else found.p
+    p: float | None = found.p
+    if margin is not None:
+        above = found.value > margin
+        p = difference_p([stratum - margin for stratum in strata]) if above else found.p_not_above
     row |= {"estimate": found.value, "low": found.low, "high": found.high, "effect": found.effect}
-    return row | {"p": p, "p_beyond": beyond}
+    return row | {"p": p}
+
+
+def at_floor(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> str:
+    """Whether the base of a claim of non-superiority is not told from chance, in words; empty if it is above.
+
+    What is at chance before cannot show that something is not gained.
+    """
+    if claim.kind != NON_SUPERIORITY or not contrasts or any(one.second is None for one in contrasts):
+        return ""
+    base = compare(_strata(contrasts, "second"), spec["interval"])
+    if base is None or base.low > 0:
+        return ""
+    shown = number_with_interval(base.value, base.low, base.high)
+    return f"before fine-tuning it is not told from chance ({shown})"
+
+
+def _among_usable(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
+    """The contrast over instances with usable replies at all checkpoints, corpora alike, collapsed cells left out."""
+    parts = [part for one in contrasts if not one.collapsed and (part := one.among_usable()) is not None]
+    strata = [stratum for stratum in _strata(parts) if len(stratum)]
+    if not strata:
+        return {"usable_n": 0 if parts else None}
+    found = _estimate(strata, claim, spec)
+    return {f"usable_{name}": found[name] for name in ("n", "estimate", "low", "high", "p")}
+
+
+def _strata(contrasts: Sequence[Contrast], part: str = "by_instance") -> list[Array]:
+    """For each corpus the values by instance, means over models; ``part`` is the contrast or one side of it."""
+    return [
+        pd.concat([getattr(one, part) for one in found.values()], axis=1).mean(axis=1).to_numpy(dtype=float)
+        for found in _by_corpus(contrasts).values()
+    ]
 
 
 def _mean_of(models: Sequence[pd.Series | None]) -> float | None:
@@ -48,8 +88,18 @@ def cell_row(contrast: Contrast, claim: Claim, spec: Mapping[str, Any]) -> Row:
     row = _estimate([contrast.by_instance.to_numpy(dtype=float)], claim, spec)
     row |= {"first": _mean_of([contrast.first]), "second": _mean_of([contrast.second]), "left_out": contrast.left_out}
     row |= {"corpora": 1, "models": 1, "seeds": contrast.values.shape[1]}
+    row |= {"n_informative": _informative([contrast])} | _among_usable([contrast], claim, spec)
+    row["floor"] = at_floor([contrast], claim, spec)
     lacking = "" if row["estimate"] is not None else "fewer than two instances have all values"
     return row | {"corpus": contrast.corpus, "model": contrast.model, "excluded": contrast.excluded or lacking}
+
+
+def _informative(contrasts: Sequence[Contrast]) -> int:
+    """The number of texts in which some words compared could have been others; a text of several models once."""
+    found = 0
+    for of_corpus in _by_corpus(contrasts).values():
+        found += int(pd.concat([one.informative for one in of_corpus.values()], axis=1).eq(True).any(axis=1).sum())
+    return found
 
 
 def _by_corpus(found: Sequence[Contrast]) -> dict[str, dict[str, Contrast]]:
@@ -77,17 +127,17 @@ def pooled_row(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, A
     """
     counted = [one for one in contrasts if not one.excluded]
     if not counted:
-        reasons = "; ".join(dict.fromkeys(one.excluded for one in contrasts))
-        return dict.fromkeys(VALUES) | {"n": 0, "excluded": reasons}
+        reasons = list(dict.fromkeys(one.excluded for one in contrasts))
+        if len(reasons) > 1:
+            reasons = [f"{one.corpus}, {one.model}: {one.excluded}" for one in contrasts]
+        row = dict.fromkeys(VALUES) | {"n": 0, "excluded": "; ".join(reasons)}
+        return row | _among_usable(contrasts, claim, spec)
     by_corpus = _by_corpus(counted)
     models = list(dict.fromkeys(one.model for one in counted))
     seeds = max(one.values.shape[1] for one in counted)
-    strata = [
-        pd.concat([one.by_instance for one in found.values()], axis=1).mean(axis=1).to_numpy(dtype=float)
-        for found in by_corpus.values()
-    ]
-    row = _estimate(strata, claim, spec)
-    row |= {"corpora": len(by_corpus), "models": len(models), "seeds": seeds}
+    row = _estimate(_strata(counted), claim, spec)
+    row |= {"corpora": len(by_corpus), "models": len(models), "seeds": seeds, "n_informative": _informative(counted)}
+    row |= _among_usable(contrasts, claim, spec) | {"floor": at_floor(counted, claim, spec)}
     row["left_out"] = sum(one.left_out for one in counted)
     for side in ("first", "second"):
         means = [_mean_of([getattr(one, side) for one in found.values()]) for found in by_corpus.values()]

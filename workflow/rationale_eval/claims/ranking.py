@@ -1,4 +1,7 @@
-"""Does leaving out misclassified instances, as earlier studies did, change how methods rank by their flip rates?"""
+"""Does leaving out misclassified instances, as earlier studies did, change how methods rank by their flips?
+
+Flips are those beyond equally many random words, since a reply can name fewer words than other methods choose.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rationale_eval.claims.contrasts import NotTestedError, exclusion, of_method
+from rationale_eval.claims.contrasts import NotTestedError, collapse, of_method, too_few
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Row
-from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
+from rationale_eval.report.measured import Measured
+from rationale_eval.report.wording import p_text, points_with_interval
 from rationale_eval.statistics.comparison import difference_p, holm
 from rationale_eval.statistics.resampling import Array
 
@@ -27,6 +31,7 @@ class Ranked:
     corpus: str
     flips: pd.DataFrame
     correct: pd.Series
+    title: str = ""
 
     def rates(self, correct_only: bool) -> Array:
         """The flip rate of each method."""
@@ -64,96 +69,139 @@ def resampled_tau(cells: Sequence[Ranked], interval: Mapping[str, Any]) -> Array
     return kendall(np.mean(rates[0], axis=0), np.mean(rates[1], axis=0))
 
 
-def reversals(cell: Ranked) -> dict[tuple[str, str], float]:
-    """For each pair of methods the p value that leaving out misclassified instances reverses their order.
+@dataclass(frozen=True)
+class Reversal:
+    """A pair of methods in one cell: by how much the one exceeds the other over all, and over correctly classified.
 
-    A reversal needs both: a difference over all instances, and one of the other sign over the correctly classified.
-    Its p value is the larger of the two (an intersection-union test, Berger 1982); 1 where the signs agree.
+    ``p``: of no reversal, which needs both differences: the larger of their p values (an intersection-union test,
+    Berger 1982); 1 where the signs agree.
     """
-    found = {}
+
+    cell: str
+    one: str
+    other: str
+    over_all: float
+    n: int
+    among_correct: float
+    n_correct: int
+    p: float
+
+
+def reversals(cell: Ranked) -> list[Reversal]:
+    """For each pair of methods whether leaving out misclassified instances reverses their order."""
+    found = []
     for one, other in combinations(cell.flips.columns, 2):
         difference = (cell.flips[one] - cell.flips[other]).to_numpy(dtype=float)
         among = difference[cell.correct.to_numpy()]
-        turned = difference.mean() * among.mean() < 0
-        found[one, other] = max(difference_p([difference]), difference_p([among])) if turned else 1.0
+        means = float(difference.mean()), float(among.mean())
+        p = max(difference_p([difference]), difference_p([among])) if means[0] * means[1] < 0 else 1.0
+        found.append(Reversal(cell.title, one, other, means[0], len(difference), means[1], len(among), p))
     return found
 
 
-def ranked_methods(methods: Mapping[str, Mapping[str, Any]], cells: Mapping[Cell, Measured], budget: str) -> list[str]:
-    """The methods that have flips at the main budget in most cells, references left out.
+def ranked_methods(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) -> list[str]:
+    """The methods that are ranked: those with values at the main budget in most cells, and flagged in none.
 
-    A cell that lacks one of them has no ranking: a model behind an API gives no attribution.
+    References are left out. A cell that lacks one of them has no ranking: a model behind an API gives no attribution.
+    Raises ``NotTestedError`` with fewer than three.
     """
-    names = [name for name, entry in methods.items() if entry["kind"] not in REFERENCE_KINDS]
+    budget = spec["main_budget"]
+    flagged = {name for here in cells.values() for name in here.flags}
     found = []
-    for name in names:
-        having = sum(len(of_method(cell.values["flip"], name, budget)) > 0 for cell in cells.values())
+    for name, entry in spec["methods"].items():
+        if entry["kind"] in REFERENCE_KINDS or name in flagged:
+            continue
+        having = sum(len(of_method(cell.values[claim.measure], name, budget)) > 0 for cell in cells.values())
         if 2 * having > len(cells):
             found.append(name)
     if len(found) < 3:
         raise NotTestedError(
-            f"only {len(found)} methods have flips at the main budget {budget}, and a ranking needs three"
+            f"only {len(found)} methods have flips at the main budget {budget} and usable words, and a ranking needs "
+            f"three"
         )
     return found
 
 
 def ranking_row(cells: Sequence[Ranked], spec: Mapping[str, Any]) -> Row:
-    """Tau with its percentile interval, the pairs whose order is reversed in some cell, and the verdict.
+    """Tau with its percentile interval over ``n`` texts, each counted once, and the likeliest ``reversal``.
 
-    Supported: the order of some pair is reversed, after Holm's correction over pairs and cells; contradicted: the
-    interval of tau lies wholly at or above ``same_ranking``.
+    The reversal's p is corrected by Holm over pairs and cells; None where no pair changes its order.
     """
     everything, right = (np.mean([cell.rates(only) for cell in cells], axis=0) for only in (False, True))
     tau = float(kendall(everything, right))
-    row: Row = dict.fromkeys(VALUES) | {"n": sum(len(cell.flips) for cell in cells), "excluded": ""}
-    row["left_out"] = sum(int((~cell.correct).sum()) for cell in cells)
+    texts = {(cell.corpus, name) for cell in cells for name in cell.flips.index}
+    wrong = {(cell.corpus, name) for cell in cells for name in cell.flips.index[~cell.correct.to_numpy()]}
+    row: Row = dict.fromkeys(VALUES) | {"n": len(texts), "left_out": len(wrong), "excluded": "", "reversal": None}
     draws = resampled_tau(cells, spec["interval"])
     draws = draws[~np.isnan(draws)]
     if np.isnan(tau) or not len(draws):
-        return row | {"verdict": INCONCLUSIVE, "reason": "all methods flip alike, so there is no ranking"}
+        return row
     tail = (1 - spec["interval"]["level"]) / 2
     low, high = map(float, np.quantile(draws, [tail, 1 - tail]))
-    tests = [(pair, p) for cell in cells for pair, p in reversals(cell).items()]
-    corrected = [p for p in holm([p for _, p in tests]) if p is not None]
-    row |= {"estimate": tau, "low": low, "high": high, "p": min(p for _, p in tests), "p_corrected": min(corrected)}
-    turned = [pair for (pair, _), p in zip(tests, corrected, strict=True) if p < spec["claims"]["alpha"]]
-    same = spec["claims"]["same_ranking"]
-    if turned:
-        names = "; ".join(dict.fromkeys(f"{one} and {other}" for one, other in turned))
-        return row | {"verdict": SUPPORTED, "reason": f"the order is reversed of {names}"}
-    if low >= same:
-        return row | {"verdict": CONTRADICTED, "reason": f"the interval of tau lies wholly at or above {same:g}"}
-    return row | {
-        "verdict": INCONCLUSIVE,
-        "reason": f"no pair is told to be reversed, and the interval of tau reaches below {same:g}",
-    }
+    tests = [pair for cell in cells for pair in reversals(cell)]
+    corrected = holm([pair.p for pair in tests])
+    least, p = min(zip(tests, corrected, strict=True), key=lambda pair: pair[0].p)
+    reversal = vars(least) | {"p": p} if least.p < 1 else None
+    return row | {"estimate": tau, "low": low, "high": high, "reversal": reversal}
+
+
+def reversal_p(row: Row) -> float | None:
+    """The p value of the likeliest reversal of a row of ``ranking_row``; None where no pair changes its order."""
+    return None if row["reversal"] is None else float(row["reversal"]["p"])
+
+
+def of_ranking(row: Row, p_corrected: float | None, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Verdict and reason of a row of ``ranking_row``; ``p_corrected`` is that of its reversal.
+
+    Supported: the order of some pair is reversed; contradicted: the interval of tau lies wholly at or above
+    ``same_ranking``.
+    """
+    if row["excluded"]:
+        return INCONCLUSIVE, row["excluded"]
+    if row["estimate"] is None:
+        return INCONCLUSIVE, "all methods flip alike, so there is no ranking"
+    if p_corrected is not None and p_corrected < settings["alpha"]:
+        return SUPPORTED, reversal_words(row["reversal"], p_corrected)
+    same = settings["same_ranking"]
+    if row["low"] >= same:
+        return CONTRADICTED, f"the interval of tau lies wholly at or above {same:g}"
+    return INCONCLUSIVE, f"no pair is told to be reversed, and the interval of tau reaches below {same:g}"
+
+
+def reversal_words(pair: Mapping[str, Any], p: float) -> str:
+    """A reversal in words, with the numbers that it rests on."""
+    over_all = points_with_interval(pair["over_all"], None, None, pair["n"])
+    among = points_with_interval(pair["among_correct"], None, None, pair["n_correct"])
+    return (
+        f"the order of {pair['one']} and {pair['other']} is reversed ({pair['cell']}): {over_all} over all "
+        f"{pair['n']} texts, {among} over the {pair['n_correct']} classified correctly, corrected p {p_text(p)}"
+    )
 
 
 def rankings(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) -> tuple[Row, list[Row], list[str]]:
-    """The pooled row, a row for each cell, and the methods that are ranked, by flips at the main budget.
+    """The pooled row, which is not judged, a judged row for each cell, and the methods that are ranked.
 
     Raises ``NotTestedError`` with fewer than three methods.
     """
-    budget = spec["main_budget"]
-    methods = ranked_methods(spec["methods"], cells, budget)
+    methods = ranked_methods(claim, cells, spec)
     counted: list[Ranked] = []
     rows: list[Row] = []
     for cell, here in cells.items():
-        parts = {name: of_method(here.values[claim.measure], name, budget) for name in methods}
+        parts = {name: of_method(here.values[claim.measure], name, spec["main_budget"]) for name in methods}
         flips = pd.concat(parts, axis=1, join="inner")
         correct = here.correct.reindex(flips.index) == 1.0
-        why = exclusion([cell], cells, int(correct.sum()), spec)
+        right = int(correct.sum())
+        why = collapse([cell], cells, spec) or too_few(right, right, spec)
         if not why and correct.all():
             why = "no instance is misclassified"
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
-        if why:
-            nothing: Row = {"n": len(flips), "verdict": INCONCLUSIVE, "reason": why, "excluded": why}
-            rows.append(names | dict.fromkeys(VALUES) | nothing)
-        else:
-            counted.append(Ranked(cell.corpus, flips, correct))
-            rows.append(names | ranking_row(counted[-1:], spec))
+        row: Row = dict.fromkeys(VALUES) | {"n": len(flips), "excluded": why, "reversal": None}
+        if not why:
+            counted.append(Ranked(cell.corpus, flips, correct, cell.title))
+            row = ranking_row(counted[-1:], spec)
+        verdict, reason = of_ranking(row, reversal_p(row), spec["claims"])
+        rows.append(names | row | {"verdict": verdict, "reason": reason})
     if not counted:
         reasons = "; ".join(dict.fromkeys(row["reason"] for row in rows))
-        pooled: Row = {"n": 0, "verdict": INCONCLUSIVE, "reason": reasons, "excluded": reasons}
-        return dict.fromkeys(VALUES) | pooled, rows, methods
+        return dict.fromkeys(VALUES) | {"n": 0, "excluded": reasons, "reversal": None}, rows, methods
     return ranking_row(counted, spec), rows, methods

@@ -11,13 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# What a claim says of its contrast. An existence claim: in at least one cell the contrast has the direction.
-DIFFERENCE, EQUIVALENCE, EXISTENCE = "difference", "equivalence", "existence"
+# What a claim says of its contrast. Non-superiority: it does not rise, though it may fall. An existence claim: in at
+# least one cell the contrast has the direction.
+DIFFERENCE, NON_SUPERIORITY, EXISTENCE = "difference", "non_superiority", "existence"
 # Over cells: a rank correlation. Over methods: whether leaving out misclassified instances changes their ranking.
 ASSOCIATION, RANKING = "association", "ranking"
-ALIGNMENT, FLIP = "f1_corrected", "flip"
-UNITS = {ALIGNMENT: "F1 above chance", FLIP: "share of predictions that flip"}
+# Raw flips are compared between sets of equal sizes alone; else flips beyond those of equally many random words.
+ALIGNMENT, FLIP, BEYOND = "f1_corrected", "flip", "flip_beyond_random"
+UNITS = {
+    ALIGNMENT: "F1 above chance",
+    FLIP: "share of predictions that flip",
+    BEYOND: "share of predictions that flip, minus that under equally many random words",
+}
 HIGHER, LOWER, NEITHER = 1, -1, 0
+# Cells in which the model is not shown to beat always giving the most frequent label.
+POOR_ACCURACY = "poor accuracy"
 BASE, TUNED = "base", "tuned"  # the model as it is; after the last epoch of fine-tuning in the study
 # Sizes of the sets: scored methods cut to the size of each prompted method's reply in the same instance; or each family
 # at its own, scored methods at the main budget and prompted ones as given.
@@ -72,6 +80,13 @@ class Claim:
     sizes: str = OWN
     # Of an association: the column of the cell that flip rates are correlated with.
     against: str | None = None
+    # The cells that the claim is about, collapsed ones among them; None: all that have not collapsed.
+    where: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether the contrast is of what fine-tuning changes: of the same family before and after."""
+        return {term.checkpoint for term in self.terms} == {BASE, TUNED}
 
 
 def contrast_words(claim: Claim) -> str:
@@ -79,21 +94,25 @@ def contrast_words(claim: Claim) -> str:
     if claim.kind == ASSOCIATION:
         return f"rank correlation over cells of the flip rate of {claim.terms[0].family.name} with {claim.against}"
     if claim.kind == RANKING:
-        return "rank correlation of the methods' flip rates over all and over correctly classified instances"
+        return (
+            "rank correlation of the methods' flips beyond random words, over all and over correctly classified texts"
+        )
     parts = [
         f"{'-' if term.weight < 0 else '+' if place else ''} {term.family.name} ({term.checkpoint})".strip()
         for place, term in enumerate(claim.terms)
     ]
-    return f"{' '.join(parts)}, {'at matched sizes' if claim.sizes == MATCHED else 'each at its own size'}"
+    sizes = "at matched sizes" if claim.sizes == MATCHED else "each at its own size"
+    where = f", in cells of {claim.where}" if claim.where else ""
+    return f"{' '.join(parts)}, {sizes}{where}"
 
 
-def claimed_words(claim: Claim, margin: float) -> str:
-    """What the claim says of its contrast, for example ``above 0``."""
+def claimed_words(claim: Claim, margins: Mapping[str, float]) -> str:
+    """What the claim says of its contrast, for example ``above 0``; ``margins`` by measure."""
     side = "above 0" if claim.direction == HIGHER else "below 0"
     return {
         DIFFERENCE: side,
         EXISTENCE: f"{side} in at least one cell",
-        EQUIVALENCE: f"within {margin:g} of 0",
+        NON_SUPERIORITY: f"below {margins.get(claim.measure, 0.0):g}: no rise, whether it falls or not",
         ASSOCIATION: side,
         RANKING: "the order of some pair of methods is reversed",
     }[claim.kind]
@@ -131,6 +150,26 @@ CLAIMS = (
         MATCHED,
     ),
     Claim(
+        "alignment_poor_accuracy_attribution",
+        "v1",
+        "Where a model classifies poorly, attribution is still reasonably aligned: better than random words.",
+        DIFFERENCE,
+        ALIGNMENT,
+        HIGHER,
+        (Term(1, ATTRIBUTION),),
+        where=POOR_ACCURACY,
+    ),
+    Claim(
+        "alignment_poor_accuracy_prompting",
+        "v1",
+        "Where a model classifies poorly, prompted rationales are still reasonably aligned: better than random words.",
+        DIFFERENCE,
+        ALIGNMENT,
+        HIGHER,
+        (Term(1, PROMPTING),),
+        where=POOR_ACCURACY,
+    ),
+    Claim(
         "alignment_prompting_better",
         "v1",
         "Prompted rationales are better aligned than attribution.",
@@ -144,7 +183,7 @@ CLAIMS = (
         "tuning_prompting_alignment",
         "v2",
         "Fine-tuning does not enhance the alignment of prompted rationales.",
-        EQUIVALENCE,
+        NON_SUPERIORITY,
         ALIGNMENT,
         NEITHER,
         _change(PROMPTING),
@@ -192,7 +231,7 @@ CLAIMS = (
         "v1",
         "Fine-tuning makes prompted rationales more faithful.",
         DIFFERENCE,
-        FLIP,
+        BEYOND,
         HIGHER,
         _change(PROMPTING),
     ),
@@ -201,7 +240,7 @@ CLAIMS = (
         "v1",
         "Fine-tuning makes attribution more faithful.",
         DIFFERENCE,
-        FLIP,
+        BEYOND,
         HIGHER,
         _change(ATTRIBUTION),
     ),
@@ -217,7 +256,7 @@ CLAIMS = (
     ),
     Claim(
         "flips_fall_with_collapse",
-        "v2",
+        "v1",
         "The more one-sided a model's answers are, the less masking rationales flips.",
         ASSOCIATION,
         FLIP,
@@ -226,6 +265,6 @@ CLAIMS = (
         against="majority_predicted_share",
     ),
     Claim(
-        "ranking_without_errors", "v2", "Leaving out misclassified instances changes how methods rank.", RANKING, FLIP
+        "ranking_without_errors", "v2", "Leaving out misclassified instances changes how methods rank.", RANKING, BEYOND
     ),
 )

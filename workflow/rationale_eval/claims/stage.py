@@ -17,11 +17,14 @@ from typing import Any
 from rationale_eval.claims.association import association_row
 from rationale_eval.claims.contrasts import NotTestedError, contrasts, resolve
 from rationale_eval.claims.estimates import VALUES, cell_row, pooled_row
-from rationale_eval.claims.ranking import rankings
+from rationale_eval.claims.ranking import of_ranking, rankings, reversal_p
 from rationale_eval.claims.registry import (
     ASSOCIATION,
     CLAIMS,
+    DIFFERENCE,
     EXISTENCE,
+    HIGHER,
+    NON_SUPERIORITY,
     RANKING,
     TUNED,
     UNITS,
@@ -29,16 +32,30 @@ from rationale_eval.claims.registry import (
     claimed_words,
     contrast_words,
 )
-from rationale_eval.claims.verdicts import INCONCLUSIVE, NOT_TESTED, Row, judge, of_existence
+from rationale_eval.claims.verdicts import (
+    INCONCLUSIVE,
+    NOT_TESTED,
+    SUPPORTED,
+    Row,
+    decisive,
+    existence_p,
+    judge,
+    of_existence,
+    verdict_of,
+)
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.report.aggregate import Measured, read_measured
 from rationale_eval.report.layout import CELL, Cell, epoch_and_seed
+from rationale_eval.report.measured import Measured, read_measured
+from rationale_eval.report.method_flags import flag_inputs
 from rationale_eval.report.table_files import write
+from rationale_eval.statistics.comparison import holm
 from rationale_eval.tables import write_json
 
 POOLED = "(pooled)"
-COLUMNS = ("claim", "version", "kind", "measure", *CELL, *VALUES)
+# `decides`: whether the claim's verdict rests on this row, whose `p_corrected` is corrected over all claims; that of
+# other rows over the cells of the claim.
+COLUMNS = ("claim", "version", "kind", "measure", *CELL, "decides", *VALUES)
 
 
 def _described(claim: Claim, spec: Mapping[str, Any]) -> Row:
@@ -46,8 +63,8 @@ def _described(claim: Claim, spec: Mapping[str, Any]) -> Row:
     return {
         **{"name": claim.name, "version": claim.version, "text": claim.text, "kind": claim.kind},
         **{"measure": claim.measure, "unit": unit, "contrast": contrast_words(claim)},
-        "claimed": claimed_words(claim, spec["claims"]["margins"][claim.measure]),
-        **{"terms": [], "methods": [], "pooled": None, "cells": [], "reason": ""},
+        "claimed": claimed_words(claim, spec["claims"]["margins"]),
+        **{"terms": [], "methods": [], "pooled": None, "decisive": None, "cells": [], "reason": ""},
     }
 
 
@@ -79,42 +96,87 @@ def test(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) 
 
 
 def verdicts(claims: Sequence[Claim], cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) -> list[Row]:
-    """Every claim with its verdict: that of its pooled row. Holm's correction of these is over all claims."""
+    """Every claim with its verdict, and the row whose numbers it rests on (``decisive``).
+
+    One correction by Holm is over all claims of the study, so that the chance of any false verdict among those that
+    rest on a test is ``alpha`` at most.
+    """
     found = [test(claim, cells, spec) for claim in claims]
     tested = [(claim, row) for claim, row in zip(claims, found, strict=True) if row["pooled"] is not None]
-    judge([(claim, row["pooled"]) for claim, row in tested if claim.kind not in (RANKING, EXISTENCE)], spec["claims"])
-    for claim, row in tested:
-        pooled = row["pooled"]
-        if claim.kind == EXISTENCE:
-            counted = [cell for cell in row["cells"] if not cell["excluded"]]
-            verdict = of_existence(counted) if counted else (INCONCLUSIVE, pooled["excluded"])
-            pooled["verdict"], pooled["reason"] = verdict
-            pooled["p_corrected"] = min((cell["p_corrected"] for cell in counted), default=None)
+    corrected = holm([_p(claim, row) for claim, row in tested])
+    for (claim, row), p in zip(tested, corrected, strict=True):
+        settings, pooled = spec["claims"], row["pooled"]
+        counted = [cell for cell in row["cells"] if not cell["excluded"]]
+        if claim.kind == EXISTENCE and counted and p is not None:
+            row["decisive"] = dict(decisive(claim, counted))
+            verdict = of_existence(claim, counted, p, settings["alpha"])
+            pooled["reason"] = "the claim is of single cells: the pooled contrast decides nothing"
+        elif claim.kind == RANKING:
+            row["decisive"] = pooled
+            verdict = of_ranking(pooled, p, settings)
+        else:
+            row["decisive"] = pooled
+            pooled["p_corrected"] = p
+            verdict = verdict_of(claim, pooled, settings)
+        row["verdict"], row["reason"] = verdict
+        row["decisive"] |= {"p_corrected": p if claim.kind != RANKING else None, "verdict": verdict[0]}
+    _mind_the_margin(tested, spec)
+    for _, row in tested:
         out = sum(bool(cell["excluded"]) for cell in row["cells"])
         if 0 < out < len(row["cells"]):
-            pooled["reason"] += f"; {out} of {len(row['cells'])} cells have no verdict and are left out"
-        row |= {"verdict": pooled["verdict"], "reason": pooled["reason"]}
+            row["reason"] += f"; {out} of {len(row['cells'])} cells have no verdict and are left out"
+        row["decisive"] |= {"verdict": row["verdict"], "reason": row["reason"]}
     return found
+
+
+def _p(claim: Claim, row: Row) -> float | None:
+    """The p value of a claim before the correction over claims; None without a test."""
+    if claim.kind == EXISTENCE:
+        counted = [cell for cell in row["cells"] if not cell["excluded"]]
+        return existence_p(claim, counted) if counted else None
+    if claim.kind == RANKING:
+        return reversal_p(row["pooled"])
+    return None if row["pooled"]["excluded"] else row["pooled"]["p"]
+
+
+def _mind_the_margin(tested: Sequence[tuple[Claim, Row]], spec: Mapping[str, Any]) -> None:
+    """Hold the margins of non-superiority against what the same study calls a rise of the same measure.
+
+    A study cannot say of one family that .03 is a rise, and of another that .03 is none: where a supported rise is no
+    larger than the margin, "does not rise" is inconclusive; else the smallest such rise is named beside the margin.
+    """
+    rises = [
+        (row["decisive"]["estimate"], claim.measure)
+        for claim, row in tested
+        if claim.kind == DIFFERENCE and claim.direction == HIGHER and row["verdict"] == SUPPORTED and claim.changes
+    ]
+    for claim, row in tested:
+        known = [rise for rise, measure in rises if measure == claim.measure]
+        if claim.kind != NON_SUPERIORITY or row["verdict"] != SUPPORTED or not known:
+            continue
+        margin, least = spec["claims"]["margins"][claim.measure], min(known)
+        if least <= margin:
+            row["verdict"] = INCONCLUSIVE
+            row["reason"] = f"the margin of {margin:g} is no smaller than a change that this study calls a rise"
+        row["reason"] += f" (the smallest change that this study calls a rise: {least:+.3f})"
 
 
 def table_rows(found: Sequence[Row]) -> list[Row]:
     """The rows of the table: for each claim its pooled row, then its cells; one row for a claim that is not tested."""
     rows = []
     for claim in found:
-        names = {
-            "claim": claim["name"],
-            "version": claim["version"],
-            "kind": claim["kind"],
-            "measure": claim["measure"],
-        }
+        names = {name: claim[name] for name in ("version", "kind", "measure")} | {"claim": claim["name"]}
         pooled = claim["pooled"] or {"verdict": claim["verdict"], "reason": claim["reason"]}
-        rows.append(names | dict.fromkeys(CELL, POOLED) | _of(pooled))
-        rows += [names | {name: cell[name] for name in CELL} | _of(cell) for cell in claim["cells"]]
+        carrier = claim["decisive"] or pooled
+        rows.append(names | dict.fromkeys(CELL, POOLED) | _of(pooled, "corpus" not in carrier))
+        for cell in claim["cells"]:
+            decides = [cell[name] for name in CELL] == [carrier.get(name) for name in CELL]
+            rows.append(names | {name: cell[name] for name in CELL} | _of(carrier if decides else cell, decides))
     return rows
 
 
-def _of(row: Mapping[str, Any]) -> Row:
-    return {name: row.get(name) for name in VALUES} | {"n": row.get("n") or 0}
+def _of(row: Mapping[str, Any], decides: bool) -> Row:
+    return {"decides": decides} | {name: row.get(name) for name in VALUES} | {"n": row.get("n") or 0}
 
 
 def main(argv: list[str]) -> None:
@@ -124,7 +186,8 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}, '
+        '"unavailable": {model: [method]}, "main_budget": name, "interval": {"resamples", "seed", "level"}, '
+        '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}, '
         '"claims": {"alpha", "margins": {measure: margin}, "min_instances", "same_ranking"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
@@ -133,7 +196,7 @@ def main(argv: list[str]) -> None:
     args = parser.parse_args(argv)
     spec = json.loads(args.spec)
     cells = [Cell(**cell) for cell in spec["cells"]]
-    measured = {cell: read_measured(cell, args.results, spec["methods"]) for cell in cells}
+    measured = {cell: read_measured(cell, args.results, spec) for cell in cells}
     gc.freeze()  # statsmodels collects garbage at each correction: all that is there by now need not be searched
     found = verdicts(CLAIMS, measured, spec)
     inputs = {
@@ -141,6 +204,9 @@ def main(argv: list[str]) -> None:
         for cell in cells
         for name in ("predictions", "alignment", "faithfulness")
     }
+    for cell in cells:
+        tables = flag_inputs(cell, args.results, spec)
+        inputs |= {f"{cell.title}: {name}": path for name, path in tables.items()}
     made = provenance("claims", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     write(args.tables, "claims", COLUMNS, table_rows(found), made)
     settings = spec["claims"] | {"level": spec["interval"]["level"], "correction": "Holm"} | spec["validity"]

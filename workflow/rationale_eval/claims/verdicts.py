@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rationale_eval.claims.registry import EQUIVALENCE, Claim
+from rationale_eval.claims.registry import NON_SUPERIORITY, Claim
 from rationale_eval.statistics.comparison import holm
 
 SUPPORTED, CONTRADICTED, INCONCLUSIVE, NOT_TESTED = "supported", "contradicted", "inconclusive", "not tested"
 Row = dict[str, Any]
+UNTOLD = "after the correction for the other tests the test does not tell it from"
 
 
 def of_difference(row: Mapping[str, Any], direction: int, alpha: float) -> tuple[str, str]:
@@ -22,53 +23,81 @@ def of_difference(row: Mapping[str, Any], direction: int, alpha: float) -> tuple
     if low <= 0 <= high:
         return INCONCLUSIVE, "the interval includes no difference"
     if row["p_corrected"] >= alpha:
-        return INCONCLUSIVE, "after the correction for the other rows the test does not tell it from no difference"
+        return INCONCLUSIVE, f"{UNTOLD} no difference"
     if low > 0:
         return SUPPORTED, "the interval lies wholly on the claimed side"
     return CONTRADICTED, "the interval lies wholly on the other side"
 
 
-def of_equivalence(row: Mapping[str, Any], margin: float, alpha: float) -> tuple[str, str]:
-    """Verdict and reason of an equivalence.
+def of_non_superiority(row: Mapping[str, Any], margin: float, alpha: float) -> tuple[str, str]:
+    """Verdict and reason of a claim that something does not rise.
 
-    Supported: both one-sided tests, corrected, put the difference within the margin; contradicted: the interval lies
-    wholly beyond it, and so does the corrected test.
+    Supported: the interval lies wholly below the margin, and so does the corrected test, whether the value falls or
+    not; contradicted: both lie above it. Inconclusive where the base is not told from chance (``floor`` says so).
     """
-    if row["p_corrected"] < alpha:
-        return SUPPORTED, f"the difference lies within {margin:g} of none"
-    beyond = row["p_beyond"] < alpha
-    if row["low"] > margin and beyond:
+    if row["low"] <= margin <= row["high"]:
+        return INCONCLUSIVE, f"the interval holds the margin of {margin:g}"
+    if row["p_corrected"] >= alpha:
+        return INCONCLUSIVE, f"{UNTOLD} a rise of the margin of {margin:g}"
+    if row["low"] > margin:
         return CONTRADICTED, f"the interval lies wholly above the margin of {margin:g}"
-    if row["high"] < -margin and beyond:
-        return CONTRADICTED, f"the interval lies wholly below the margin of \N{MINUS SIGN}{margin:g}"
-    return INCONCLUSIVE, f"the interval is not clear of the margin of {margin:g}"
+    if row.get("floor"):
+        return INCONCLUSIVE, row["floor"]
+    return SUPPORTED, f"the interval lies wholly below the margin of {margin:g}"
 
 
 def judge(rows: Sequence[tuple[Claim, Row]], settings: Mapping[str, Any]) -> None:
-    """Fill in ``p_corrected``, ``verdict`` and ``reason`` of the rows of one table: Holm over all that are tested.
+    """Fill in ``p_corrected``, ``verdict`` and ``reason`` of rows that belong together: Holm over all that are tested.
 
     A row with a text under ``excluded`` is inconclusive for that reason and does not count.
     """
     tested = [(claim, row) for claim, row in rows if not row["excluded"]]
-    p_values, beyond = (holm([row[name] for _, row in tested]) for name in ("p", "p_beyond"))
-    for (claim, row), corrected, outside in zip(tested, p_values, beyond, strict=True):
-        row |= {"p_corrected": corrected, "p_beyond": outside}
-        if claim.kind == EQUIVALENCE:
-            verdict = of_equivalence(row, settings["margins"][claim.measure], settings["alpha"])
-        else:
-            verdict = of_difference(row, claim.direction, settings["alpha"])
-        row["verdict"], row["reason"] = verdict
-    for _, row in rows:
-        if row["excluded"]:
-            row |= {"p_corrected": None, "verdict": INCONCLUSIVE, "reason": row["excluded"]}
+    for (_, row), corrected in zip(tested, holm([row["p"] for _, row in tested]), strict=True):
+        row["p_corrected"] = corrected
+    for claim, row in rows:
+        row |= dict(zip(("verdict", "reason"), verdict_of(claim, row, settings), strict=True))
 
 
-def of_existence(cells: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Verdict and reason of "in at least one cell", from the corrected verdicts of the cells."""
-    verdicts = [cell["verdict"] for cell in cells]
-    there, count = verdicts.count(SUPPORTED), len(verdicts)
+def verdict_of(claim: Claim, row: Row, settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Verdict and reason of a row with its ``p_corrected``."""
+    if row["excluded"]:
+        return INCONCLUSIVE, row["excluded"]
+    if claim.kind == NON_SUPERIORITY:
+        return of_non_superiority(row, settings["margins"][claim.measure], settings["alpha"])
+    return of_difference(row, claim.direction, settings["alpha"])
+
+
+def decisive(claim: Claim, cells: Sequence[Row]) -> Row:
+    """The cell on whose numbers the verdict of "in at least one cell" rests; ``cells`` are judged and not excluded.
+
+    Of cells on the claimed side the one with the smallest p. Where all are on the other side: what is claimed of one is
+    denied of all, so it rests on the least certain of them, the one with the largest p.
+    """
+    claimed = [row for row in cells if claim.direction * row["estimate"] > 0]
+    if claimed:
+        return min(claimed, key=lambda row: row["p"])
+    return max(cells, key=lambda row: row["p"])
+
+
+def existence_p(claim: Claim, cells: Sequence[Row]) -> float:
+    """The p value of "in at least one cell", to be corrected with those of the other claims.
+
+    On the claimed side that of the decisive cell after Holm's correction over the cells; where all cells are on the
+    other side the largest of theirs, which needs no correction (an intersection-union test, Berger 1982).
+    """
+    row = decisive(claim, cells)
+    return float(row["p_corrected"] if claim.direction * row["estimate"] > 0 else row["p"])
+
+
+def of_existence(claim: Claim, cells: Sequence[Row], p_corrected: float, alpha: float) -> tuple[str, str]:
+    """Verdict and reason of "in at least one cell" from its judged cells and its p over all claims."""
+    there = [of_difference(row, claim.direction, alpha)[0] for row in cells].count(SUPPORTED)
+    of_all = f"{there or 'none'} of {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
     if there:
-        return SUPPORTED, f"in {there} of {count} {'cell' if count == 1 else 'cells'} after Holm's correction"
-    if verdicts and verdicts.count(CONTRADICTED) == count:
+        if p_corrected < alpha:
+            return SUPPORTED, f"in {of_all} after Holm's correction"
+        return INCONCLUSIVE, f"in {of_all} after the correction over cells, but not after that over claims"
+    against = all(max(claim.direction * row["low"], claim.direction * row["high"]) < 0 for row in cells)
+    if against and p_corrected < alpha:
         return CONTRADICTED, "in every cell the interval lies wholly on the other side"
-    return INCONCLUSIVE, f"in none of {count} {'cell' if count == 1 else 'cells'} after Holm's correction"
+    return INCONCLUSIVE, f"in {of_all} after Holm's correction"

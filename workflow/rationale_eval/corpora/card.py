@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -52,6 +52,25 @@ def of_test(rows: Sequence[Instance]) -> dict[str, Any]:
     }
 
 
+def of_groups(train: Collection[str | None], test: Iterable[Instance]) -> dict[str, Any]:
+    """How many test rows are from a group that a train row is from too; ``train`` holds the groups of the train rows.
+
+    ``test_rows_grouped`` counts the test rows whose group is known, ``test_rows_sharing`` those of them that share it;
+    None where no train row or no test row has a group, so that it is not known.
+    """
+    grouped = [row.group for row in test if row.group is not None]
+    known = bool(grouped) and any(group is not None for group in train)
+    sharing = sum(group in train for group in grouped) if known else None
+    return {"test_rows_grouped": len(grouped), "test_rows_sharing": sharing}
+
+
+def _noting(rows: Iterable[Instance], groups: set[str | None]) -> Iterator[Instance]:
+    """``rows`` as they are; their groups are added to ``groups``."""
+    for row in rows:
+        groups.add(row.group)
+        yield row
+
+
 def annotators(rows: Iterable[Instance]) -> dict[str, Any] | None:
     """How many marked a row and how far they agree; None where the source has only the aggregate.
 
@@ -87,7 +106,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--spec",
         required=True,
-        help="JSON: name, format, description, annotation, licence, privacy, caveats (a list) and citation",
+        help="JSON: name, format, description, annotation, marked_by, licence, privacy, caveats (a list) and citation",
     )
     parser.add_argument("--train", type=Path, required=True, help="the train instances (Parquet)")
     parser.add_argument("--test", type=Path, required=True, help="the test instances (Parquet)")
@@ -97,10 +116,12 @@ def main(argv: list[str]) -> None:
     if not test:
         raise UserError(f"{args.test}: has no rows; a corpus needs test rows to be described")
     made = {"train": read_provenance(args.train), "test": read_provenance(args.test)}
+    groups: set[str | None] = set()
     card = {
         **json.loads(args.spec),
-        **of_train(iter_instances(args.train)),
+        **of_train(_noting(iter_instances(args.train), groups)),
         **of_test(test),
+        **of_groups(groups, test),
         "sources": sources(made.values()),
         "left_out": {side: record.get("left_out", {}) for side, record in made.items()},
     }

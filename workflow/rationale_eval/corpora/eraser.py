@@ -10,7 +10,7 @@ sentence, spaces stand between tokens, and tokens are counted over the whole doc
 People could mark words of the documents only, so only these are candidates: the query is shown but has no words. It is
 plain text; the documents are Treebank tokens, shown as normal text (``treebank``). Between sentences stands a space,
 since lines are an artefact of sentence splitting and a prompt with one sentence a line looks like a list; between
-documents stands an empty line.
+documents stands an empty line. The document is the group of a row that has one; a row with several has none.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def _instance(
             raise _BadRowError(f"the classification {label!r} is not one of {list(spec['labels'])} in `labels`")
         label = spec["labels"][label]
     groups = _groups(row)
-    sentences = _sentences(_docids(row, groups), documents)
+    docids = _docids(row, groups)
+    sentences = _sentences(docids, documents)
     evidence = _mask(groups, sentences)
     if side == "test" and not groups:
         raise _LeftOutError(NO_EVIDENCE)
@@ -170,7 +171,8 @@ def _instance(
     if groups:
         chosen = evidence if spec["evidence_groups"] == "union" else _mask(groups[:1], sentences)
         rationale = tuple(chosen[place] for place in places)
-    return Instance(identifier, label, fields, words, rationale), len(sentences) - len(kept)
+    group = docids[0] if len(docids) == 1 else None
+    return Instance(identifier, label, fields, words, rationale, group=group), len(sentences) - len(kept)
 
 
 def _text(row: Mapping[str, Any], key: str) -> str:

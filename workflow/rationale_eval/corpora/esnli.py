@@ -126,7 +126,16 @@ def _instance(row: Mapping[str, str], annotators: list[int], how: Any) -> Instan
             raise RowError(f"the {name} ({column}) is empty")
     masks = [mask for number in annotators if (mask := _mask(row, number, words)) is not None]
     rationale = aggregate(masks, how) if masks else None
-    return Instance(row["pairID"], label, fields, words, rationale, tuple(masks) or None)
+    return Instance(row["pairID"], label, fields, words, rationale, tuple(masks) or None, group=_group(row["pairID"]))
+
+
+def _group(pair: str) -> str | None:
+    """The photograph that a pairID such as 2407214681.jpg#2r1n names, or the caption of one such as vg_len63r1n.
+
+    None for a pairID of another form.
+    """
+    found = re.fullmatch(r"(.+?)(#\d+)?r\d+[a-z]", pair)
+    return found and found[1]
 
 
 def _mask(row: Mapping[str, str], annotator: int, words: tuple[Word, ...]) -> tuple[bool, ...] | None:

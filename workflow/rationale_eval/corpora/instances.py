@@ -27,6 +27,7 @@ INSTANCES = TableSchema(
             pa.field("rationale", pa.list_(pa.bool_())),
             pa.field("annotators", pa.list_(pa.list_(pa.bool_()))),
             pa.field("foil", pa.string()),
+            pa.field("group", pa.string()),
         ]
     ),
     key=("id",),
@@ -51,7 +52,8 @@ class Instance:
     words nobody could mark (the claim in FEVER) has none. ``rationale`` says for each word whether people marked it; it
     is None where a row has no annotation (train rows). ``annotators`` holds one such mask per annotator, or None where
     the source has only the aggregate. ``foil`` is the other label in a contrastive corpus: people marked why the label
-    rather than the foil.
+    rather than the foil. ``group`` names what the row is from and others may be from too, such as an article, a review
+    or a photograph; None where the source does not say.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Instance:
     rationale: tuple[bool, ...] | None
     annotators: tuple[tuple[bool, ...], ...] | None = None
     foil: str | None = None
+    group: str | None = None
 
     def text(self, word: Word) -> str:
         """The characters of ``word``."""
@@ -116,6 +119,7 @@ def _row(instance: Instance, where: str) -> dict[str, Any]:
         "rationale": None if instance.rationale is None else list(instance.rationale),
         "annotators": None if instance.annotators is None else [list(mask) for mask in instance.annotators],
         "foil": instance.foil,
+        "group": instance.group,
     }
 
 
@@ -132,6 +136,7 @@ def iter_instances(path: Path) -> Iterator[Instance]:
             rationale=None if row["rationale"] is None else tuple(row["rationale"]),
             annotators=None if row["annotators"] is None else tuple(map(tuple, row["annotators"])),
             foil=row["foil"],
+            group=row["group"],
         )
 
 

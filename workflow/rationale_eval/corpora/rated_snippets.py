@@ -2,7 +2,9 @@
 
 The format is that of Hutto & Gilbert (2014), "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social
 Media Text", ICWSM: a snippet file with ``id <tab> mean rating <tab> text`` and a lexicon with ``word <tab> mean
-rating <tab> standard deviation <tab> ratings``, all ratings from -4 (negative) to 4 (positive).
+rating <tab> standard deviation <tab> ratings``, all ratings from -4 (negative) to 4 (positive). Where a file holds the
+sentences of articles or reviews, its ids are ``document_sentence``, as in 12_3, and the document is the group; ids that
+are one number say nothing of documents.
 
 The rationale is a *proxy*: the words whose own rating, given out of context by other people, agrees in sign with the
 sentence's label and is strong enough. Nobody marked words in these sentences.
@@ -11,6 +13,7 @@ sentence's label and is strong enough. Nobody marked words in these sentences.
 from __future__ import annotations
 
 import math
+import re
 import string
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -23,6 +26,7 @@ from rationale_eval.errors import UserError
 
 PUNCTUATION = string.punctuation + "“”‘’„‚«»–—…¡¿"
 NEGATIVE, POSITIVE = "negative", "positive"
+OF_DOCUMENT = re.compile(r"(\d+)_\d+")
 
 
 def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str]) -> Iterator[Instance]:
@@ -59,7 +63,8 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
         if side == "test" and not any(rationale):
             left_out["no_marked_word"] += 1
             continue
-        yield Instance(identifier, POSITIVE if sign > 0 else NEGATIVE, {"text": text}, words, rationale)
+        label, document = POSITIVE if sign > 0 else NEGATIVE, OF_DOCUMENT.fullmatch(identifier)
+        yield Instance(identifier, label, {"text": text}, words, rationale, group=document and document[1])
 
 
 def word_rating(word: str, lexicon: Mapping[str, float]) -> float:

@@ -1,8 +1,8 @@
 """Read the train or the test instances of a corpus.
 
 Rows are taken in the order of a hash of their texts: asking for more rows adds rows and moves none. Where the publisher
-does not say which rows are for tests, the side of a text is another hash of it. No text is in both train and test, and
-none twice on one side.
+does not say which rows are for tests, the side of a row is another hash: of its group, such as the article that it is
+from, or where none is known of its text. No text is in both train and test, and none twice on one side.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def checksum(source: Path, files: Sequence[Path]) -> dict[str, str]:
     return {"path": f"{source} ({len(files)} files)", "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest()}
 
 
-def group_of(instance: Instance) -> str:
-    """A hash of the texts of all fields of an instance as ``plain_texts``: equal texts have equal groups."""
+def text_hash(instance: Instance) -> str:
+    """A hash of the texts of all fields of an instance as ``plain_texts``: equal for equal texts."""
     return hashlib.sha256("\n".join(plain_texts(instance.fields.values())).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -66,20 +66,24 @@ def _unit(*parts: str) -> float:
 
 
 def on_side(instances: Iterable[Instance], side: str, seed: int, test_share: float) -> Iterator[Instance]:
-    """The instances whose texts fall on ``side``; ``test_share`` is the share of texts on the test side."""
+    """The instances that fall on ``side``, all of one group on the same, and without a group all of one text.
+
+    ``test_share`` is the share of groups, or of texts, on the test side. A text may be in groups on both sides.
+    """
     for instance in instances:
-        if (_unit("side", str(seed), group_of(instance)) < test_share) == (side == "test"):
+        of = (text_hash(instance),) if instance.group is None else ("group", instance.group)
+        if (_unit("side", str(seed), *of) < test_share) == (side == "test"):
             yield instance
 
 
 def once(instances: Iterable[Instance], elsewhere: set[str], left_out: Counter[str]) -> Iterator[Instance]:
-    """The first instance of each text, without those whose group is in ``elsewhere``; the others are counted."""
+    """The first instance of each text, without the texts whose hash is in ``elsewhere``; the others are counted."""
     # A part of each digest is plenty to tell texts apart, and half a million of them stay small.
     seen: set[bytes] = set()
     for instance in instances:
-        group = group_of(instance)
-        short = bytes.fromhex(group[:32])
-        if group in elsewhere:
+        text = text_hash(instance)
+        short = bytes.fromhex(text[:32])
+        if text in elsewhere:
             left_out[IN_TEST] += 1
         elif short in seen:
             left_out[REPEATED] += 1
@@ -95,8 +99,8 @@ def take(instances: Iterable[Instance], seed: int, count: int) -> list[Instance]
     """
     kept: list[tuple[float, str, Instance]] = []
     for instance in instances:
-        group = group_of(instance)
-        place = (_unit("order", str(seed), group), group)
+        text = text_hash(instance)
+        place = (_unit("order", str(seed), text), text)
         if len(kept) < count or (kept and place < kept[-1][:2]):
             bisect.insort(kept, (*place, instance), key=lambda row: row[:2])
             del kept[count:]
@@ -122,9 +126,8 @@ def main(argv: list[str]) -> None:
         shared = spec.get("test_share")
         return found if shared is None else on_side(found, side, spec["seed"], shared)
 
-    # A hash has parted the texts already; a publisher may have the same text on both sides.
-    parted = args.side == "test" or spec.get("test_share") is not None
-    tests = set() if parted else {group_of(row) for row in rows("test", Counter())}
+    # A publisher may have the same text on both sides, and so may documents that a hash has parted.
+    tests = {text_hash(row) for row in rows("test", Counter())} if args.side == "train" else set()
     chosen: Iterable[Instance] = once(rows(args.side, left_out), tests, left_out)
     if spec["rows"] is not None:
         chosen = take(chosen, spec["seed"], spec["rows"])

@@ -34,17 +34,17 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
     """Yield the instances of ``side``, "train" or "test", in the order of the files and their rows.
 
     ``spec`` holds ``archive``, ``train``, ``test`` and ``bad_rows`` as for every reader; ``fields`` (column of each
-    text, by field name), ``label`` and ``id`` (columns; without ``id`` it is the file's name and the row's number),
-    ``labels`` (names of labels by what stands in the file, or None), ``rationale`` (``kind``, ``column``, ``field``
-    that a rationale without names is about, ``words``: column or None), ``annotators`` (column with a list of
-    rationales, which then go through ``aggregation``, or None). Counted in ``left_out``: ``no_rationale``, test rows
-    without one, and ``bad_row``, if ``bad_rows`` is "leave_out". Raises ``UserError`` for a file that cannot be read,
-    otherwise for a malformed row, and where no test row has a rationale.
+    text, by field name), ``label``, ``id`` and ``group`` (columns; without ``id`` it is the file's name and the row's
+    number, without ``group`` none is known), ``labels`` (names of labels by what stands in the file, or None),
+    ``rationale`` (``kind``, ``column``, ``field`` that a rationale without names is about, ``words``: column or None),
+    ``annotators`` (column with a list of rationales, which then go through ``aggregation``, or None). Counted in
+    ``left_out``: ``no_rationale``, test rows without one, and ``bad_row``, if ``bad_rows`` is "leave_out". Raises
+    ``UserError`` for a file that cannot be read, otherwise for a malformed row, and where no test row has a rationale.
     """
     fields, field = spec["fields"], spec["rationale"]["field"]
     if field is not None and field not in fields:
         raise UserError(f"rationale.field: {field!r} is not in `fields`, which are {', '.join(fields)}")
-    needed = [*fields.values(), spec["label"], *([spec["id"]] if spec["id"] else [])]
+    needed = [*fields.values(), spec["label"], *(spec[key] for key in ("id", "group") if spec[key])]
     usable = bare = 0
     for name, where, stream in open_named_members(source, spec["archive"], spec[side]):
         stem = PurePath(name.removesuffix(".gz")).stem
@@ -89,6 +89,7 @@ def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> I
         words=tuple(word for part in words.values() for word in part),
         rationale=mask,
         annotators=tuple(masks) or None,
+        group=_group(row[spec["group"]], spec["group"]) if spec["group"] else None,
     )
 
 
@@ -103,6 +104,15 @@ def _text(value: Any, column: str) -> str:
 def _id(value: Any, column: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
         raise RowError(f"{column!r} is {shown(value)}; an id is a text or a whole number")
+    return str(value)
+
+
+def _group(value: Any, column: str) -> str | None:
+    """The group of a row; None for an empty cell."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise RowError(f"{column!r} is {shown(value)}; a group is a text or a whole number")
     return str(value)
 
 

@@ -70,7 +70,7 @@ def floating_point(plan: StudyPlan, corpus: str, model: str, rows: Rows) -> Iter
         if not plan.available(method, model):
             continue
         if isinstance(entry, IntegratedGradientsMethod):
-            yield f"attributions {method}", work(entry.steps, WITH_INPUTS)
+            yield f"attributions {method}", work(entry.passes, WITH_INPUTS)
         if isinstance(entry, AblationMethod):
             yield f"attributions {method}", work(rows.words, FORWARD)
         if isinstance(entry, PromptMethod):

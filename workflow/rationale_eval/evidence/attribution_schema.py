@@ -21,7 +21,7 @@ _PLACES = [
 ]
 
 # `difference`: the target of the input minus that of the baseline; `completeness_error`: the sum of all attributions
-# minus that.
+# minus that; `steps`: nodes of the sum; `within_tolerance`: whether the error is as small as the entry asks.
 INTEGRATED = TableSchema(
     name=INTEGRATED_GRADIENTS,
     columns=pa.schema(
@@ -30,6 +30,8 @@ INTEGRATED = TableSchema(
             *(pa.field(name, pa.list_(pa.float32())) for name in INTEGRATED_STATISTICS),
             pa.field("difference", pa.float32()),
             pa.field("completeness_error", pa.float32()),
+            pa.field("steps", pa.int32()),
+            pa.field("within_tolerance", pa.bool_()),
         ]
     ),
     key=("id",),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
@@ -31,11 +32,11 @@ from rationale_eval.evidence.attribution_schema import (
     SCHEMAS,
 )
 from rationale_eval.evidence.gradient_x_attention import measure_gradient_x_attention
-from rationale_eval.evidence.integrated import baseline_embedding, integrate
+from rationale_eval.evidence.integrated import baseline_embedding, integrate_within
 from rationale_eval.evidence.measure import measure
 from rationale_eval.evidence.questions import prompt_status, question_key, question_of
 from rationale_eval.evidence.schema import EVIDENCE, GRADIENT_STATISTICS, GRADIENTS, OK, TOO_LONG
-from rationale_eval.evidence.targets import LOGIT, PROBABILITY, Question
+from rationale_eval.evidence.targets import LOGIT, Question, target_values
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.memo import Memo
 from rationale_eval.models.batching import run
@@ -76,11 +77,12 @@ def token_rows(
     if kind == GRADIENT_X_ATTENTION:
         attention.install(loaded.model)
     prefix = Prefix(loaded, shared)
-    settings = {name: spec[name] for name in ("of", "steps", "baseline") if name in spec}
+    settings = {name: spec[name] for name in ("of", "baseline", "steps", "max_steps", "tolerance") if name in spec}
     compute: Callable[[list[Question]], list[dict[str, Any]]]
     if kind == INTEGRATED_GRADIENTS:
         baseline = baseline_embedding(loaded, spec["baseline"])
-        compute = partial(integrate, loaded, prefix, steps=spec["steps"], baseline=baseline, of=of)
+        numbers = {name: spec[name] for name in ("steps", "max_steps", "tolerance")}
+        compute = partial(integrate_within, loaded, prefix, **numbers, baseline=baseline, of=of)
     elif kind == GRADIENT_X_ATTENTION:
         compute = partial(measure_gradient_x_attention, loaded, prefix, of=of)
     else:
@@ -104,13 +106,18 @@ def token_rows(
                 found, content = memo[question_key(question)], question.prompt.content
                 row |= {name: found[name] for name in STATISTICS[kind]}
                 row |= {name: float(found[name][0]) for name in ("difference", "completeness_error") if name in row}
+                row |= {name: found[name] for name in ("steps", "within_tolerance") if name in row}
                 row["token_field"] = [token.field for token in content]
                 row["token_start"] = [token.start for token in content]
                 row["token_end"] = [token.end for token in content]
             rows.append(row)
     errors = [abs(row["completeness_error"]) for row in rows if row.get("completeness_error") is not None]
     if errors:
-        say(f"completeness error: {np.mean(errors):.2g} on average, {max(errors):.2g} at most")
+        outside = sum(row["within_tolerance"] is False for row in rows)
+        say(
+            f"completeness error: {np.mean(errors):.2g} on average, {max(errors):.2g} at most, "
+            f"larger than tolerated in {outside} of {len(errors)} instances"
+        )
     return rows
 
 
@@ -162,13 +169,11 @@ def word_scores(question: Question, found: Sequence[np.ndarray], of: str) -> lis
 
     Each is the label scores (labels,), or where ``of`` is logit these and the logits (2, labels).
     """
-    scores = [values[0] if of == LOGIT else values for values in found]
-    values = [values[1] for values in found] if of == LOGIT else scores
-    if of == PROBABILITY:
-        values = [np.exp(one.astype(np.float64)) for one in values]
-    label, other = question.explained(scores[0].tolist())
-    targets = [float(one[label] - (0.0 if other is None else one[other])) for one in values]
-    return [targets[0] - target for target in targets[1:]]
+    # In double precision: the exponential of a float32 score can be 0.
+    values = torch.from_numpy(np.stack([np.atleast_2d(one) for one in found], axis=1)).double()
+    pair = question.explained(values[0, 0].tolist())
+    whole, *without = target_values(values, [pair] * len(found), of).tolist()
+    return [whole - target for target in without]
 
 
 def main(argv: list[str]) -> None:

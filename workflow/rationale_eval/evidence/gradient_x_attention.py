@@ -23,7 +23,7 @@ from torch import Tensor
 
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.attention import Layer, recording
-from rationale_eval.evidence.targets import LOG_PROBABILITY, Question, explained_pairs, target_values
+from rationale_eval.evidence.targets import LOG_ODDS, Question, explained_pairs, target_values
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.scoring import Prefix, can_pack, collate, forward_with_logits, rows_of
 
@@ -83,7 +83,7 @@ class GradientRecorder:
 
 
 def measure_gradient_x_attention(
-    loaded: LoadedModel, prefix: Prefix, questions: list[Question], of: str = LOG_PROBABILITY
+    loaded: LoadedModel, prefix: Prefix, questions: list[Question], of: str = LOG_ODDS
 ) -> list[dict[str, Any]]:
     """For each prompt ``last``, ``mean`` and ``relevancy``, each (content tokens,), as numpy arrays.
 

@@ -6,7 +6,9 @@ For the embedding e_i of a token of the content and its baseline b_i,
 
 product and integral taken per dimension, F being the target (see ``targets``) and all other positions kept as they are.
 The integral is a Gauss-Legendre sum over ``steps`` nodes. Completeness: the sum of all entries of IG is F(e) - F(b);
-how far the sum is from it says how good the approximation is, and is stored.
+how far the sum is from it says how good the approximation is, and is stored. Where it is too far for an instance, the
+sum is made anew over twice as many nodes (those of two such sums have none in common), until it is near enough or
+there would be too many: all sums together have less than twice the nodes of the last.
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ import torch
 from torch import Tensor
 
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.targets import LOG_PROBABILITY, Question, explained_pairs, target_values
+from rationale_eval.evidence.targets import LOG_ODDS, Question, explained_pairs, target_values
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.scoring import Prefix, can_pack, collate, forward_with_logits, rows_of
 
 # Tokens that go through the model at a time, at least, where there are nodes enough.
 PASS_TOKENS = 512
+# The least change of the target that an error is held against, as a share of the attributions' sizes.
+FLOOR = 0.1
 BASELINES = ("pad", "zero", "mean")
 
 
@@ -49,13 +53,53 @@ def baseline_embedding(loaded: LoadedModel, baseline: str) -> Tensor:
     return found
 
 
+def is_complete(error: float, difference: float, attributed: float, tolerance: float) -> bool:
+    """Whether a completeness ``error`` is at most ``tolerance`` times the change of the target, ``difference``.
+
+    Where attributions nearly cancel, a tenth of their sizes' sum ``attributed`` stands for the change: an error may be
+    large beside a change near 0 and yet small beside every attribution.
+    """
+    return abs(error) <= tolerance * max(abs(difference), FLOOR * attributed)
+
+
+def integrate_within(
+    loaded: LoadedModel,
+    prefix: Prefix,
+    questions: list[Question],
+    steps: int,
+    max_steps: int,
+    tolerance: float,
+    baseline: Tensor,
+    of: str = LOG_ODDS,
+) -> list[dict[str, Any]]:
+    """As ``integrate``, over ``steps`` nodes or 2, 4, 8, ... times as many, at most ``max_steps``, for each prompt.
+
+    They are doubled while ``is_complete`` does not hold. Also ``steps``, how many there were in the end, and
+    ``within_tolerance``, whether it holds then.
+    """
+    results: list[dict[str, Any]] = [{} for _ in questions]
+    left = list(range(len(questions)))
+    while left:
+        again = []
+        for index, found in zip(
+            left, integrate(loaded, prefix, [questions[index] for index in left], steps, baseline, of), strict=True
+        ):
+            error, difference = (float(found[name][0]) for name in ("completeness_error", "difference"))
+            complete = is_complete(error, difference, float(np.abs(found["ig_dot"]).sum()), tolerance)
+            results[index] = found | {"steps": steps, "within_tolerance": complete}
+            if not complete and 2 * steps <= max_steps:
+                again.append(index)
+        left, steps = again, 2 * steps
+    return results
+
+
 def integrate(
     loaded: LoadedModel,
     prefix: Prefix,
     questions: list[Question],
     steps: int,
     baseline: Tensor,
-    of: str = LOG_PROBABILITY,
+    of: str = LOG_ODDS,
 ) -> list[dict[str, Any]]:
     """For each prompt ``ig_dot``, ``ig_l1``, ``ig_l2`` (content tokens,): sum, L1 and L2 over the hidden dimension.
 

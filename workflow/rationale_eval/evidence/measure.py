@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rationale_eval.evidence.attention import AttentionRecorder, recording
-from rationale_eval.evidence.targets import LOG_PROBABILITY, Question, explained_pairs, target_values
+from rationale_eval.evidence.targets import LOG_ODDS, Question, explained_pairs, target_values
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.scoring import Batch, Prefix, can_pack, collate, forward_with_logits, rows_of
 
@@ -26,7 +26,7 @@ def measure(
     questions: list[Question],
     gradients: bool,
     attention: bool,
-    of: str = LOG_PROBABILITY,
+    of: str = LOG_ODDS,
 ) -> list[dict[str, Any]]:
     """For each prompt ``scores`` (labels,) and the statistics asked for, each (content tokens,), as numpy arrays.
 

@@ -1,12 +1,16 @@
 """The target of attribution: of which label, held against which other, and on which scale.
 
-With s_y the score of label y (summed log-probability of its verbaliser's tokens), the target is f(s_y), or
-f(s_y) - f(s_b) where y is contrasted with b (Yin & Neubig 2022, EMNLP). f(s_y) is one of
+With s_y the score of label y (summed log-probability of its verbaliser's tokens), the target on the scale ``log_odds``
+is s_y - log sum of exp(s_l) over all other labels l: the logit of p(y | x) among the labels, that is, of the decision
+between them. On the other scales it is f(s_y), where f(s_y) is one of
 
 * ``log_probability``: s_y itself;
 * ``probability``: exp(s_y), the probability over the vocabulary of the whole verbaliser (for one token what inseq
   attributes by default), not that among the labels;
 * ``logit``: the sum of the logits of the verbaliser's tokens, before normalisation.
+
+Where y is contrasted with one other label b, it is f(s_y) - f(s_b) (Yin & Neubig 2022, EMNLP); the log-odds against b
+alone are s_y - s_b, as on the scale of log-probabilities.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from rationale_eval.models.encoding import Prompt
 
 # Which label is explained. `auto`: as `foil` in a contrastive corpus, else as `predicted`.
 AUTO, PREDICTED, GOLD, RUNNER_UP, FOIL = "auto", "predicted", "gold", "runner_up", "foil"
-LOG_PROBABILITY, PROBABILITY, LOGIT = "log_probability", "probability", "logit"
+LOG_ODDS, LOG_PROBABILITY, PROBABILITY, LOGIT = "log_odds", "log_probability", "probability", "logit"
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,18 @@ def explained_pairs(questions: Sequence[Question], scores: Tensor) -> list[tuple
 
 
 def target_values(found: Tensor, pairs: Pairs, of: str) -> Tensor:
-    """The targets (prompts,) from ``found`` (2, prompts, labels), the label scores and the sums of logits."""
-    scores, logits = found
-    values = {LOG_PROBABILITY: lambda: scores, PROBABILITY: scores.exp, LOGIT: lambda: logits}[of]()
-    targets = []
-    for row, (label, other) in zip(values, pairs, strict=True):
-        targets.append(row[label] if other is None else row[label] - row[other])
-    return torch.stack(targets)
+    """The targets (prompts,), of the type of ``found``, whose first entry are the label scores (prompts, labels).
+
+    The second are the sums of logits, which the scale ``logit`` alone reads. There are two labels or more.
+    """
+    values = found[1] if of == LOGIT else found[0].exp() if of == PROBABILITY else found[0]
+    return torch.stack([_target(row, label, other, of) for row, (label, other) in zip(values, pairs, strict=True)])
+
+
+def _target(values: Tensor, label: int, other: int | None, of: str) -> Tensor:
+    if other is not None:
+        return values[label] - values[other]
+    if of == LOG_ODDS:
+        # Of differences, which are small where all scores are low: sums of these lose digits.
+        return -(torch.cat([values[:label], values[label + 1 :]]) - values[label]).logsumexp(0)
+    return values[label]

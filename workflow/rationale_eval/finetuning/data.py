@@ -52,23 +52,31 @@ def text_key(instance: Instance) -> str:
     return hashlib.sha256(json.dumps(plain_texts(instance.fields.values())).encode()).hexdigest()
 
 
-def split(instances: Sequence[Instance], validation_rows: int) -> tuple[list[Instance], list[Instance]]:
-    """``(train, validation)``, disjoint by text and independent of seed and order of rows.
+def _unit_key(instance: Instance) -> str:
+    """What is held out as a whole: the group of a row, or where none is known its text."""
+    if instance.group is None:
+        return text_key(instance)
+    return hashlib.sha256(json.dumps({"group": instance.group}).encode()).hexdigest()
 
-    Rows with the same text stay together; texts are held out in the order of their hashes as long as they fit in
-    ``validation_rows``. Raises ``UserError`` if nothing would be left to train on.
+
+def split(instances: Sequence[Instance], validation_rows: int) -> tuple[list[Instance], list[Instance]]:
+    """``(train, validation)``, disjoint by group and independent of seed and order of rows.
+
+    Rows of the same group stay together, and without a group those with the same text; they are held out in the order
+    of their hashes as long as they fit in ``validation_rows``. Raises ``UserError`` if nothing would be left to train
+    on.
     """
     if validation_rows >= len(instances):
         raise UserError(f"validation_rows is {validation_rows}, but there are only {len(instances)} train rows")
-    groups = Counter(map(text_key, instances))
+    groups = Counter(map(_unit_key, instances))
     held: set[str] = set()
     room = validation_rows
     for key in sorted(groups):
         if groups[key] <= room:
             held.add(key)
             room -= groups[key]
-    train = [row for row in instances if text_key(row) not in held]
-    return train, [row for row in instances if text_key(row) in held]
+    train = [row for row in instances if _unit_key(row) not in held]
+    return train, [row for row in instances if _unit_key(row) in held]
 
 
 def balanced(instances: Sequence[Instance]) -> list[Instance]:

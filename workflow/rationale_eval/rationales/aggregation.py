@@ -2,10 +2,14 @@
 
 Tokens are tied to words by character offsets. A token that covers several words (`'t` of "don't" when the words are
 `do` and `n't`) gives each of them its score under max and mean, and a share by characters under sum.
+
+The full stop of a text collects attention, and gives it to the word that it is written on: tokens that are punctuation
+alone can be left out.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 
@@ -23,8 +27,12 @@ def words_from_tokens(
     scores: Sequence[float],
     aggregation: str,
     identifier: str,
+    texts: Sequence[str] | None = None,
 ) -> list[float]:
     """One score per word from the scores of tokens at ``places`` (field, start, end).
+
+    Where the ``texts`` of the fields are given, tokens that are punctuation alone inside a word (``is_punctuation``) do
+    not count for it if it has others: neither for the maximum nor for the mean, and under sum their share is lost.
 
     Raises ``UserError`` naming the instance where a word is not covered by tokens from its first to its last
     non-space character (a truncated prompt, or a tokenizer that drops characters).
@@ -53,9 +61,9 @@ def words_from_tokens(
                 sizes[index] += inside
         overlaps.append(mine)
     found = []
-    for word, mine in zip(words, overlaps, strict=True):
+    for word, covering in zip(words, overlaps, strict=True):
         reached = word.start
-        for index, _ in mine:
+        for index, _ in covering:
             _, start, end = places[index]
             if start > reached:
                 break
@@ -65,6 +73,7 @@ def words_from_tokens(
                 f"instance {identifier!r}: characters {word.start} to {word.end} of field {word.field} are not "
                 f"covered by the model's tokens, so the word there has no score"
             )
+        mine = covering if texts is None else _without_punctuation(word, covering, places, texts[word.field])
         values = [scores[index] for index, _ in mine]
         if aggregation == "max":
             found.append(max(values))
@@ -73,3 +82,23 @@ def words_from_tokens(
         else:
             found.append(sum(scores[index] * inside / sizes[index] for index, inside in mine))
     return found
+
+
+def is_punctuation(text: str) -> bool:
+    """Whether all characters of ``text`` but spaces are of Unicode's categories P; symbols (S) are not punctuation.
+
+    A currency or plus sign is read out as a word is, and emoji are symbols too.
+    """
+    return all(character.isspace() or unicodedata.category(character).startswith("P") for character in text)
+
+
+def _without_punctuation(
+    word: Word, covering: list[tuple[int, int]], places: Sequence[tuple[int, int, int]], text: str
+) -> list[tuple[int, int]]:
+    """The tokens of ``word`` that are more than punctuation inside it; all of them if none is."""
+    kept = []
+    for index, inside in covering:
+        _, start, end = places[index]
+        if not is_punctuation(text[max(start, word.start) : min(end, word.end)]):
+            kept.append((index, inside))
+    return kept or covering

@@ -22,3 +22,8 @@ def random_scores(instance: Instance, seed: int) -> list[float]:
 def first_words_scores(instance: Instance) -> list[float]:
     """Scores that fall with the position: under every budget the first words."""
     return [-float(position) for position in range(len(instance.words))]
+
+
+def last_words_scores(instance: Instance) -> list[float]:
+    """Scores that rise with the position: under every budget the last words."""
+    return [float(position) for position in range(len(instance.words))]

@@ -18,11 +18,11 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.aggregation import words_from_tokens
 from rationale_eval.rationales.external import read_external
-from rationale_eval.rationales.reference import first_words_scores, random_scores
+from rationale_eval.rationales.reference import first_words_scores, last_words_scores, random_scores
 from rationale_eval.rationales.schema import NO_GOLD, NOT_AVAILABLE, OK, RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
 
-REFERENCES = ("random", "first_words", "all_words", "human")
+REFERENCES = ("random", "first_words", "last_words", "all_words", "human")
 
 
 def from_evidence(
@@ -41,10 +41,11 @@ def from_evidence(
             yield rationale_row(instance.id, status=row["status"])
             continue
         places = list(zip(row["token_field"], row["token_start"], row["token_end"], strict=True))
+        texts = list(instance.fields.values()) if method["punctuation"] == "drop" else None
         statistic = row[method["statistic"]]
         yield rationale_row(
             instance.id,
-            scores=words_from_tokens(instance.words, places, statistic, method["aggregation"], instance.id),
+            scores=words_from_tokens(instance.words, places, statistic, method["aggregation"], instance.id, texts),
         )
 
 
@@ -81,6 +82,8 @@ def reference(instances: list[Instance], method: Mapping[str, Any]) -> Iterator[
                 yield rationale_row(instance.id, sample, scores=random_scores(instance, seed))
         elif method["kind"] == "first_words":
             yield rationale_row(instance.id, scores=first_words_scores(instance))
+        elif method["kind"] == "last_words":
+            yield rationale_row(instance.id, scores=last_words_scores(instance))
         elif method["kind"] == "all_words":
             yield rationale_row(instance.id, selected=[True] * len(instance.words))
         elif not any(instance.rationale or ()):

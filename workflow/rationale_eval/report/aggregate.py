@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from rationale_eval.evidence.schema import OK
-from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
-from rationale_eval.report.layout import Cell
 from rationale_eval.statistics.intervals import SHARE, corrected_interval, mean_interval
-from rationale_eval.statistics.labels import majority
 
 Row = dict[str, Any]
-# In the tables of a cell: a value per instance, method, sample and budget.
-PAIRED = ("f1", "f1_corrected", "flip")
 
 
 def status_counts(frame: pd.DataFrame) -> Row:
@@ -63,38 +56,17 @@ def correctness(predictions: pd.DataFrame) -> pd.Series:
     return (predicted["predicted"] == predicted["gold"]).astype(float).set_axis(predicted["id"])
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a comparison by instance needs of one cell.
+def can_differ(frame: pd.DataFrame) -> pd.Series:
+    """For each row whether its words could have been others: some are chosen, and not all.
 
-    ``correct`` is as in ``correctness``; ``values`` holds for each of ``PAIRED`` its values, indexed by method, budget
-    and id, samples averaged, where it could be computed; ``majority_share`` is that of the most predicted label;
-    ``unpredicted`` counts the instances without a prediction, which are in neither.
+    An empty set and a set of all words are what any method would choose at that size: their F1 above chance is 0, and
+    they flip as equally many random words do. Where ``frame`` has the number of marked words (``gold``), neither may
+    these be all words.
     """
-
-    correct: pd.Series
-    values: Mapping[str, pd.Series]
-    majority_share: float | None
-    unpredicted: int = 0
+    found = (frame["selected"] > 0) & (frame["selected"] < frame["words"])
+    return found & (frame["gold"] < frame["words"]) if "gold" in frame else found
 
 
-def measured(predictions: pd.DataFrame, alignment: pd.DataFrame, faithfulness: pd.DataFrame) -> Measured:
-    """The values by instance of the three tables of a cell."""
-    found = {}
-    for measure in PAIRED:
-        frame = faithfulness if measure == "flip" else alignment
-        known = frame[frame[measure].notna()]
-        found[measure] = known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
-    predicted = predictions["predicted"]
-    share = majority(predicted.dropna().to_list())[1]
-    return Measured(correctness(predictions), found, share, int(predicted.isna().sum()))
-
-
-def read_measured(cell: Cell, results: Path, methods: Iterable[str]) -> Measured:
-    """The values by instance of one cell. Raises ``UserError`` for tables that are missing or lack a method."""
-    methods = list(methods)
-    return measured(
-        read_predictions(cell, results),
-        read_alignment(cell, results, methods),
-        read_faithfulness(cell, results, methods),
-    )
+def n_informative(frame: pd.DataFrame, measure: str) -> int:
+    """The number of instances that have ``measure`` and in some sample words that could have been others."""
+    return int(frame.loc[frame[measure].notna() & can_differ(frame), "id"].nunique())

@@ -9,6 +9,7 @@ from typing import Any
 
 from rationale_eval.models.task import Task
 from rationale_eval.report.layout import read_card
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.record import Record
 from rationale_eval.report.wording import MISSING, n_text, number, percent, terms
 
@@ -30,11 +31,14 @@ class LabelRow:
 class CorpusCard:
     """What the page says of one corpus.
 
+    ``marked_by`` says who marked its words (a key of ``MARKED``), ``left_out`` which rows were never test rows.
     ``facts`` are pairs of a term and its text. ``terms`` is the note on licence and privacy that stands wherever texts
     are shown, ``ceiling`` what stands beside the corpus's alignment, None where it is not known.
     """
 
     name: str
+    marked_by: str
+    left_out: str
     facts: list[tuple[str, str]]
     models: list[str]
     labels: list[LabelRow]
@@ -55,10 +59,12 @@ def corpus_card(name: str, results: Path, task: Task, made: Iterable[Record]) ->
     instruction, _ = task.message({field: f"{{{field}}}" for field in task.fields})
     return CorpusCard(
         name=name,
+        marked_by=card["marked_by"],
+        left_out=_reasons(card["left_out"].get("test", {})) or "none",
         facts=facts(card),
         models=list(answers),
         labels=label_rows(card, task.verbalisers, answers),
-        caveats=card.get("caveats") or [],
+        caveats=[*(card.get("caveats") or []), *_sharing_caveat(card)],
         annotation=card.get("annotation") or "",
         terms=terms(card),
         ceiling=ceiling(card),
@@ -104,9 +110,10 @@ def facts(card: Card) -> list[tuple[str, str]]:
     unknown = "The corpus card does not say how the words were marked."
     found = [
         ("What it is", card.get("description")),
-        ("Human rationale", card.get("annotation") or unknown),
+        (MARKED[card["marked_by"]].rationale, card.get("annotation") or unknown),
         ("Rows", _rows(card)),
         ("Left out", _left_out(card)),
+        ("Documents", sharing(card)),
         ("Words", _words(card)),
         ("Marked", _marked(card)),
         *_annotators(card),
@@ -125,13 +132,35 @@ def _rows(card: Card) -> str:
     return text
 
 
+def sharing(card: Card) -> str | None:
+    """How many test rows are from a document that train rows are from too; None for made-up sentences.
+
+    A document is whatever the reader of the format takes for the group of a row, such as an article or a photograph.
+    """
+    if card.get("format") == "planted":
+        return None
+    shared, known, rows = card["test_rows_sharing"], card["test_rows_grouped"], card["test_rows"]
+    if shared is None:
+        return "the source does not say which rows are from the same document, so train and test rows may share some"
+    of = f"the {rows} test rows" if known == rows else f"the {known} test rows (of {rows}) whose document is known"
+    return f"{shared or 'none'} of {of} share{'s' if shared < 2 else ''} a document with train rows"
+
+
+def _sharing_caveat(card: Card) -> list[str]:
+    """The same as a caveat, unless it is known that no row does."""
+    text = sharing(card)
+    if text is None or (card["test_rows_sharing"] == 0 and card["test_rows_grouped"] == card["test_rows"]):
+        return []
+    return [f"{text[0].upper()}{text[1:]}: accuracy after fine-tuning may be too high."]
+
+
 def _left_out(card: Card) -> str:
-    sides = [
-        f"{side}: " + ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in sorted(reasons.items()))
-        for side, reasons in card["left_out"].items()
-        if reasons
-    ]
+    sides = [f"{side}: {_reasons(reasons)}" for side, reasons in card["left_out"].items() if reasons]
     return "; ".join(sides) or "no row"
+
+
+def _reasons(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{reason.replace('_', ' ')} {count}" for reason, count in sorted(counts.items()))
 
 
 def _words(card: Card) -> str:

@@ -8,31 +8,35 @@ from typing import Any
 
 import pandas as pd
 
+from rationale_eval.claims.registry import BEYOND, FLIP, TUNED, UNITS
 from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
-from rationale_eval.report.aggregate import Measured
 from rationale_eval.report.layout import BASE, Cell, epoch_and_seed
+from rationale_eval.report.measured import Measured
 from rationale_eval.report.wording import (
     MISSING,
-    claim_p,
+    count_text,
     n_text,
     number,
     number_with_interval,
+    p_text,
     percent,
     points_with_interval,
+    row_title,
 )
 from rationale_eval.statistics.comparison import compare
 
 Row = Mapping[str, Any]
-POINTS = "share of predictions that flip"  # a difference of shares: shown in percentage points
+POINTS = {UNITS[FLIP], UNITS[BEYOND]}  # differences of shares: shown in percentage points
 
 
-def estimate_text(claim: Row, row: Row) -> str:
-    """The estimate of one row of a claim with its interval, in the claim's unit."""
-    if row["estimate"] is None:
+def estimate_text(claim: Row, row: Row, prefix: str = "") -> str:
+    """The estimate of one row of a claim with its interval, in the claim's unit; ``usable_`` for that of such texts."""
+    value, low, high, n = (row[f"{prefix}{name}"] for name in ("estimate", "low", "high", "n"))
+    if value is None:
         return MISSING
-    value, low, high = row["estimate"], row["low"], row["high"]
-    shown = points_with_interval(value, low, high, row["n"])
-    return shown if claim["unit"] == POINTS else number_with_interval(value, low, high)
+    return (
+        points_with_interval(value, low, high, n) if claim["unit"] in POINTS else number_with_interval(value, low, high)
+    )
 
 
 def sides_text(claim: Row, row: Row) -> str:
@@ -40,43 +44,82 @@ def sides_text(claim: Row, row: Row) -> str:
     if row["first"] is None or row["second"] is None:
         return ""
     first, second = (
-        percent(row[side], row["n"]) if claim["unit"] == POINTS else number(row[side]) for side in ("first", "second")
+        percent(row[side], row["n"]) if claim["unit"] in POINTS else number(row[side]) for side in ("first", "second")
     )
     return f"{first} against {second}"
 
 
+def across_text(claim: Row, row: Row) -> str:
+    """The interval over corpora, models and seeds drawn anew, in the claim's unit; empty where there is none."""
+    ends = [row["hierarchical_low"], row["hierarchical_high"]]
+    texts = [f"{100 * one:.0f}" if claim["unit"] in POINTS else number(one) for one in ends if one is not None]
+    return f"[{', '.join(texts)}]".replace("-", "\N{MINUS SIGN}") if texts else ""
+
+
+def usable_text(claim: Row, row: Row) -> str:
+    """The same contrast over the texts all of whose replies name a word; empty where no reply is compared."""
+    if row["usable_n"] is None:
+        return ""
+    if row["usable_estimate"] is None:
+        return f"{n_text(row['usable_n'])}: too few for an estimate"
+    shown = estimate_text(claim, row, "usable_")
+    return f"{shown}, {n_text(row['usable_n'])}, p {p_text(row['usable_p'])} (not corrected)"
+
+
 def shown_claim(claim: Row) -> dict[str, Any]:
-    """What the page shows of a claim: its pooled row and the rows of its cells, as texts."""
+    """What the page shows of a claim: the row that decides it, its pooled row and the rows of its cells, as texts."""
 
     def shown(row: Row) -> dict[str, str]:
-        across = [row["hierarchical_low"], row["hierarchical_high"]]
-        points = claim["unit"] == POINTS
-        texts = [f"{100 * one:.0f}" if points else number(one) for one in across if one is not None]
         return {
+            "title": row_title(row),
             "estimate": estimate_text(claim, row),
             "sides": sides_text(claim, row),
             "effect": number(row["effect"]),
-            "p": claim_p(claim, row),
-            "n": str(row["n"]),
-            "across": f"[{', '.join(texts)}]".replace("-", "\N{MINUS SIGN}") if texts else MISSING,
-            "verdict": row["verdict"],
+            "p": p_text(row["p_corrected"]),
+            "n": count_text(row),
+            "across": across_text(claim, row) or MISSING,
+            "usable": usable_text(claim, row),
+            "verdict": row["verdict"] or MISSING,
             "reason": row["reason"],
         }
 
-    cells = [shown(row) | {"title": f"{row['corpus']}, {row['model']}, {row['checkpoint']}"} for row in claim["cells"]]
-    pooled = None if claim["pooled"] is None else shown(claim["pooled"])
-    return {**claim, "pooled": pooled, "cells": cells, "methods": ", ".join(claim["methods"])}
+    parts = {name: None if claim[name] is None else shown(claim[name]) for name in ("pooled", "decisive")}
+    cells = [shown(row) for row in claim["cells"]]
+    of_one_cell = claim["decisive"] is not None and "corpus" in claim["decisive"]
+    return {**claim, **parts, "cells": cells, "methods": ", ".join(claim["methods"]), "of_one_cell": of_one_cell}
+
+
+def scope_notes(claim: Row, row: Row) -> list[str]:
+    """What limits a verdict: one run of the fine-tuning, and no word of other corpora, models and seeds."""
+    notes = []
+    if any(term["checkpoint"] == TUNED for term in claim["terms"]) and row["seeds"] == 1:
+        notes.append("one seed of the fine-tuning, so that another run may end elsewhere")
+    low, high = row["hierarchical_low"], row["hierarchical_high"]
+    if low is not None and low <= 0 <= high:
+        notes.append(
+            f"with corpora, models and seeds drawn anew the interval is {across_text(claim, row)} and includes 0: "
+            "nothing follows for others than these"
+        )
+    return notes
 
 
 def claim_sentences(claims: Sequence[Row]) -> list[str]:
-    """A sentence for each claim that the study decides, and one for each other verdict: how many claims have it."""
+    """A sentence for each claim that the study decides, and one for each other verdict: how many claims have it.
+
+    The numbers of a sentence are those of the row that its verdict rests on.
+    """
     found = []
     for claim in claims:
-        row = claim["pooled"]
+        row = claim["decisive"]
         if claim["verdict"] in (SUPPORTED, CONTRADICTED):
             sides = sides_text(claim, row)
-            values = f"{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(row['n'])}"
-            found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']}; {values}; {claim['reason']}.")
+            where = f"in {row_title(row)}: " if "corpus" in row else ""
+            p = "" if row["p_corrected"] is None else f", p {p_text(row['p_corrected'])}"
+            texts = f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
+            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {texts}{p}"
+            notes = "".join(f"; {note}" for note in scope_notes(claim, row))
+            verdict = f"{claim['verdict']} in this study"
+            found.append(f"“{claim['text']}” ({claim['version']}): {verdict}; {values}; {claim['reason']}{notes}.")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] not in (SUPPORTED, CONTRADICTED))
     for verdict, count in others.items():
         found.append(f"{count} of {len(claims)} claims {verdict}: what was found and why stands in the table below.")
@@ -86,7 +129,8 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
 def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any]) -> list[str]:
     """What the last epoch changed of the accuracy, for ``cells`` of one corpus and model; paired by instance.
 
-    Seeds are averaged within an instance; the interval covers the choice of instances, not of seeds.
+    Seeds are averaged within an instance; the interval covers the choice of instances, not of seeds. So one seed shows
+    no rise or fall, and several do only where all of them have it.
     """
     by_epoch: dict[int, list[Measured]] = {}
     for cell, values in cells.items():
@@ -95,16 +139,25 @@ def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any])
     if not last or 0 not in by_epoch:
         return []
     base, runs = by_epoch[0][0].correct, [run.correct for run in by_epoch[last]]
-    seeds = "one seed, so no trend is claimed" if len(runs) == 1 else f"mean of {len(runs)} seeds"
     pairs = pd.concat([base, pd.concat(runs, axis=1).mean(axis=1)], axis=1, join="inner").dropna()
     change = compare([(pairs.iloc[:, 1] - pairs.iloc[:, 0]).to_numpy(dtype=float)], interval)
     if change is None:
         return []
-    verdict = "a rise" if change.low > 0 else "a fall" if change.high < 0 else "not told from no change"
+    ends = [float(run.reindex(pairs.index).mean()) - float(pairs.iloc[:, 0].mean()) for run in runs]
     before, now = (percent(float(pairs.iloc[:, place].mean()), change.n) for place in (0, 1))
     points = points_with_interval(change.value, change.low, change.high, change.n)
     after = f"after {last} {'epoch' if last == 1 else 'epochs'} of fine-tuning"
-    return [f"Accuracy {after} ({seeds}): {now} instead of {before} ({points}, {n_text(change.n)}): {verdict}."]
+    found = f"{now} instead of {before} ({points}, {n_text(change.n)})"
+    if len(runs) == 1:
+        apart = "" if change.low > 0 or change.high < 0 else ", which these texts do not tell from no change"
+        return [f"Accuracy {after}, with one seed: {found}{apart}. One seed cannot tell what another run would do."]
+    if change.low <= 0 <= change.high:
+        verdict = "not told from no change"
+    elif min(ends) > 0 or max(ends) < 0:
+        verdict = f"a {'rise' if change.value > 0 else 'fall'} with each seed"
+    else:
+        verdict = "not in the same direction with each seed"
+    return [f"Accuracy {after}, mean of {len(runs)} seeds: {found}: {verdict}."]
 
 
 def by_course(cells: Mapping[Cell, Measured]) -> dict[str, dict[Cell, Measured]]:

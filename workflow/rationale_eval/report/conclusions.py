@@ -7,3 +7,4 @@ MAIN = "(main)"
 # The kinds of conclusions: a method's value, the order of all methods, prompting against attribution.
 LEVEL, RANKING, CONTRAST = "level", "ranking", "contrast"
 HIGHER, LOWER, OPEN, COLLAPSED = "prompting higher", "attribution higher", "not told apart", "inconclusive (collapsed)"
+UNUSABLE = "inconclusive (too few usable replies)"

@@ -19,7 +19,7 @@ STAGES = {
     "attributions": "attributions with passes of their own",
     "replies": "ask for words",
     "rationales": "from evidence to words",
-    "alignment": "compare with people",
+    "alignment": "compare with the marked words",
     "perturb": "classify masked texts",
     "perturbations": "classify texts masked otherwise",
     "faithfulness": "flips and drops",

@@ -13,8 +13,20 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.drawing import LINES, WIDTH, Methods, families, hatch, hatched, inscribe, legend, words
+from rationale_eval.report.drawing import (
+    LINES,
+    WIDTH,
+    Methods,
+    families,
+    hatch,
+    hatched,
+    inscribe,
+    legend,
+    line_text,
+    words,
+)
 from rationale_eval.report.layout import REFERENCE, family, main_rows, one_row_each
+from rationale_eval.report.marked import Marked
 
 _ROW, _AROUND = 2.7, 0.9
 # In the panels of a value: the reference rows that are drawn, as lines of their own.
@@ -70,11 +82,12 @@ def _runs(rows: pd.DataFrame) -> str:
     return "one seed: no trend is claimed" if most == 1 else f"{most} seeds: mean, lowest, highest"
 
 
-def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str) -> Figure:
+def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str, marked: Marked) -> Figure:
     """Accuracy (percent), chance-corrected F1 and flip rate (percent) by epoch; a row per corpus and model.
 
-    ``table`` is the report's trajectory table. Sets of words stand as given, all else at the main budget. A figure of
-    words where there is nothing to follow: with one epoch alone, such as the base model's.
+    ``table`` is the report's trajectory table, ``marked`` says who marked words in its corpora. Sets of words stand as
+    given, all else at the main budget. A figure of words where there is nothing to follow: with one epoch alone, such
+    as the base model's.
     """
     rows = one_row_each(main_rows(table, methods, main_budget))
     epochs = sorted(int(epoch) for epoch in rows["epoch"].unique())
@@ -108,9 +121,9 @@ def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str) -
     handles: list[Line2D | Patch] = [
         Line2D([], [], color="black", linestyle=dashes, label=text) for _, text, dashes in _ANSWERS
     ]
-    for kind, (color, dashes, text) in LINES.items():
+    for kind, (color, dashes, _) in LINES.items():
         if kind in _REFERENCES["flip_rate"] and (rows["kind"] == kind).any():
-            handles.append(Line2D([], [], color=color, linestyle=dashes, label=text))
+            handles.append(Line2D([], [], color=color, linestyle=dashes, label=line_text(kind, marked)))
     scored = rows[rows["kind"].map(family) != REFERENCE]
     handles.append(Line2D([], [], color="#999999", linewidth=0.9, label="single methods (thick: mean of a family)"))
     legend(figure, methods, scored, [*handles, *hatched(rows)], sets=False)
@@ -124,7 +137,7 @@ def collapse_figure(faithfulness: pd.DataFrame, methods: Methods, main_budget: s
     """
     values = ["accuracy", "majority_predicted_share"]
     rows = main_rows(faithfulness, methods, main_budget)
-    # Masking everything is the ceiling, far above all that is compared here.
+    # Masking everything is no method, and mostly far above all that is compared here.
     rows = rows[rows["kind"] != "all_words"]
     figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
     FigureCanvasAgg(figure)

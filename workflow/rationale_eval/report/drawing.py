@@ -17,6 +17,7 @@ from matplotlib.patches import Patch, Rectangle
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import NOT_AVAILABLE
 from rationale_eval.report.layout import REFERENCE, Cell, family, flagged
+from rationale_eval.report.marked import Marked
 from rationale_eval.report.wording import visible
 
 Methods = Mapping[str, Mapping[str, Any]]
@@ -29,7 +30,7 @@ _REFERENCE_STYLE = ("#555555", "P")
 # Reference rows that a rationale is read against: a line across the panel. By kind: colour, dashes, what it is.
 LINES = {
     "random": ("#555555", (0, (4, 2)), "random words"),
-    "human": ("#E69F00", (0, (6, 1.5, 1, 1.5)), "words marked by people"),
+    "human": ("#E69F00", (0, (6, 1.5, 1, 1.5)), "the marked words"),
     "all_words": ("#000000", "solid", "all words"),
 }
 STYLE = {
@@ -49,6 +50,11 @@ WIDTH, _ROW, _AROUND = 10.0, 0.27, 1.4
 _MOST_COLUMNS = 3
 # About as many letters stand side by side above the panels.
 LETTERS = 96
+
+
+def line_text(kind: str, marked: Marked) -> str:
+    """What a line of ``LINES`` is, in the words for who ``marked`` the corpora."""
+    return marked.words if kind == "human" else LINES[kind][2]
 
 
 def families(methods: Methods) -> dict[str, tuple[str, str]]:

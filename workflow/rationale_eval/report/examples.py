@@ -22,12 +22,12 @@ from rationale_eval.report.cells import (
     read_replies,
 )
 from rationale_eval.report.findings import candidates
-from rationale_eval.report.layout import PROMPT, Cell, family
+from rationale_eval.report.layout import PROMPT, Cell, family, read_card
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import number
 from rationale_eval.tables import read_table
 
 Piece = tuple[str, bool]
-PEOPLE = "human rationale"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,10 @@ def shown_methods(alignment: pd.DataFrame, budget: str) -> list[tuple[str, str]]
 
 
 def choose(predictions: pd.DataFrame, count: int) -> list[str]:
-    """``count`` ids in the order of a hash of the id, the larger half misclassified as far as there are any."""
+    """``count`` ids in the order of a hash of the id, the larger half misclassified as far as there are any.
+
+    One id alone is thus of a misclassified instance where there is one.
+    """
     known = predictions[predictions["predicted"].notna()]
     ids = sorted(known["id"], key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     wrong = set(known.loc[known["predicted"] != known["gold"], "id"])
@@ -194,11 +197,12 @@ def examples(
         _readings(cell, results, method, (at, budget.get(at, {"kind": AS_GIVEN})), kinds[method] == PROMPT, instances)
         for method, at in shown_methods(alignment, main)
     ]
+    source = MARKED[read_card(results / "corpora" / cell.corpus)["marked_by"]].rationale
     found = []
     for row in predictions.set_index("id", drop=False).loc[ids].to_dict("records"):
         instance = instances[row["id"]]
-        people = gold_of(instance)
-        shown = [Reading(PEOPLE, "" if any(people) else "marked nothing", pieces(instance, people))]
+        gold = gold_of(instance)
+        shown = [Reading(source, "" if any(gold) else "no word is marked", pieces(instance, gold))]
         shown += [of_method[instance.id] for of_method in readings if instance.id in of_method]
         right = row["predicted"] == row["gold"]
         probability = None if row["probabilities"] is None else number(max(row["probabilities"]))

@@ -26,6 +26,7 @@ from rationale_eval.report.explorer_corpus import BLOCK, corpus_values
 from rationale_eval.report.explorer_pack import pack
 from rationale_eval.report.explorer_words import CellWords
 from rationale_eval.report.layout import Cell, family, ordered, prompted, read_card
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import budget_text, operator_text, settings, terms, visible
 
 HERE = Path(__file__).parent
@@ -34,7 +35,7 @@ SCRIPTS = ("data", "state", "filters", "text", "cards", "instance", "list", "mai
 # Why something is not there, in words, by the status that tables give.
 STATUSES = {
     "ok": "",
-    "no_gold": "people marked no word of this text",
+    "no_gold": "no word of this text is marked",
     "too_long": "the text is too long for the model",
     "chat_markup": "the text holds one of the model’s special tokens",
     "not_available": "the model cannot give what this method needs",
@@ -80,7 +81,8 @@ def study_values(cells: Sequence[Cell], spec: Mapping[str, Any], results: Path) 
     return {
         "cells": [vars(cell) for cell in cells],
         "corpora": {
-            name: {"terms": terms(card)} | {part: card.get(part) for part in ("annotation", "caveats")}
+            name: {"terms": terms(card), "marked": vars(MARKED[card["marked_by"]])}
+            | {part: card.get(part) for part in ("annotation", "caveats")}
             for name, card in cards.items()
         },
         "methods": [

@@ -1,4 +1,4 @@
-// What people and each method say of an instance, as a card each.
+// The marked words and those of each method of an instance, as a card each.
 
 const WHERE = 12; // as many words are listed with their scores
 
@@ -16,11 +16,11 @@ function peopleCard(study, corpus, cell, place, state) {
   });
   const facts = [`${marked} of ${few(last - first, "word")}`];
   if (annotators > 1) facts.push(`${annotators} annotators`);
-  const card = element("article", { class: "card people", "aria-label": "Human rationale" },
-    element("h3", {}, "Human rationale"),
-    element("p", { class: "facts" }, marked ? facts.join(" · ") : "People marked no word of this text."),
+  const { annotation: about, marked: said } = study.corpora[state.corpus];
+  const card = element("article", { class: "card people", "aria-label": said.rationale },
+    element("h3", {}, said.rationale),
+    element("p", { class: "facts" }, marked ? facts.join(" · ") : "No word of this text is marked."),
     passage(corpus, place, paint));
-  const about = study.corpora[state.corpus].annotation;
   const view = study.human === null ? -1 : viewOf(cell, study.human, "as_given", study.main_budget);
   if (view >= 0) card.append(...outcomes(study, cell, measured(cell, view, place, corpus.ids.length), place));
   if (about) card.append(element("p", { class: "soft" }, about));

@@ -1,4 +1,4 @@
-"""The texts of a corpus as the explorer holds them: fields, words and what people marked."""
+"""The texts of a corpus as the explorer holds them: fields, words and which of these are marked."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-// The instance that is looked at: its answer, then people's and methods' words side by side.
+// The instance that is looked at: its answer, then the marked words and those of the methods side by side.
 
-// Of the chosen method there is always a card, beside that of people.
+// Of the chosen method there is always a card, beside that of the marked words.
 function cardsOf(study, state, shown) {
   const chosen = (method) => method.name === state.method;
   const others = study.methods.filter((method) => shown.includes(method.name) && !chosen(method));
@@ -16,7 +16,7 @@ function showInstance(target, study, corpus, cell, inside, state, place, step, c
     heading(corpus, state, place, step),
     answer(study, corpus, cell, place),
     chooser(study, shown, choose),
-    legend(),
+    legend(study.corpora[state.corpus].marked.by),
     element("div", { class: "cards" }, peopleCard(study, corpus, cell, place, state), cards),
     element("p", { class: "soft terms" }, "Texts of ", foreign(state.corpus), ": ", study.corpora[state.corpus].terms,
       study.corpora[state.corpus].caveats?.length ? [". ", study.corpora[state.corpus].caveats.join(" ")] : ""),
@@ -114,8 +114,8 @@ function chooser(study, shown, choose) {
   return folded;
 }
 
-const legend = () => element("p", { class: "legend soft" },
-  element("span", { class: "word human" }, "marked by people"), " ",
+const legend = (markedBy) => element("p", { class: "legend soft" },
+  element("span", { class: "word human" }, markedBy), " ",
   element("span", { class: "word picked" }, "picked at the budget"), " ",
   element("span", { class: "word heat full" }, "highest score"), " ",
   element("span", { class: "word heat low full" }, "lowest, if below 0"));

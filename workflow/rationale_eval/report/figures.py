@@ -16,6 +16,7 @@ from rationale_eval.progress import say
 from rationale_eval.report.course_figures import collapse_figure, trajectory_figure
 from rationale_eval.report.drawing import STYLE, save
 from rationale_eval.report.layout import read_card, read_summary
+from rationale_eval.report.marked import said_of
 from rationale_eval.report.method_figures import alignment_figure, faithfulness_figure, matched_figure
 from rationale_eval.tables import read_provenance
 
@@ -42,12 +43,13 @@ def main(argv: list[str]) -> None:
     asked = read_provenance(args.tables / "alignment.parquet")["spec"]
     level = asked["interval"]["level"]
     cards = {name: read_card(args.results / "corpora" / name) for name in alignment["corpus"].unique()}
+    marked = said_of(card["marked_by"] for card in cards.values())
     with mpl.rc_context(STYLE):
         drawn = {
             "alignment": alignment_figure(alignment, methods, budget, level, cards),
-            "faithfulness": faithfulness_figure(faithfulness, accuracy, methods, budget, level),
+            "faithfulness": faithfulness_figure(faithfulness, accuracy, methods, budget, level, marked),
             "matched": matched_figure(alignment, methods, asked["budgets"], level),
-            "trajectory": trajectory_figure(trajectory, methods, budget),
+            "trajectory": trajectory_figure(trajectory, methods, budget, marked),
             "collapse": collapse_figure(faithfulness, methods, budget),
         }
         for name, figure in drawn.items():

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
+from rationale_eval.report.marked import Marked
 from rationale_eval.report.wording import (
     n_text,
     number_with_interval,
@@ -56,6 +57,34 @@ def _inconclusive(row: Row) -> str:
     return "Inconclusive, since the model has collapsed (see its accuracy). " if row["collapsed"] else ""
 
 
+def collapse_note(accuracy: Row, rows: pd.DataFrame, budget: str) -> str:
+    """What was measured in a collapsed cell, and why it is inconclusive all the same; empty for other cells.
+
+    ``accuracy`` is the cell's row of the accuracy table, ``rows`` are those of the faithfulness table.
+    """
+    if not accuracy["collapsed"]:
+        return ""
+    if pd.isna(accuracy["majority_predicted_share"]):
+        return "The model predicts nothing."
+    n = accuracy["n"]
+    parts = [
+        f"The model answers “{accuracy['majority_predicted']}” on "
+        f"{percent(accuracy['majority_predicted_share'], n)} of {n} texts."
+    ]
+    best, names, _ = _contest(candidates(rows, budget), "flip_rate")
+    if best is not None:
+        measured = f"masking the words of {names} flips {_rate(best)} ({n_text(best['n'])})"
+        if best["n_random"]:
+            random = percent(best["flip_random"], best["n_random"])
+            measured += f", masking as many random words {random} ({n_text(best['n_random'])})"
+        parts.append(f"The highest flip rate at the budget {budget}: {measured}.")
+    parts.append(
+        "A model that gives nearly every text one label decides little by the text: what flips it, or does not, shows "
+        "how it takes masked text, not which words decided."
+    )
+    return " ".join(parts)
+
+
 def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:
     """The row with the highest ``value``, the names of the methods that reach it, and a sentence on the others.
 
@@ -93,8 +122,8 @@ def accuracy_finding(row: Row) -> str:
     )
 
 
-def alignment_finding(rows: pd.DataFrame, budget: str) -> str:
-    """Which method agrees best with people at ``budget``, and whether better than random words."""
+def alignment_finding(rows: pd.DataFrame, budget: str, marked: Marked) -> str:
+    """Which method agrees best with those who ``marked`` words at ``budget``, and whether better than random words."""
     best, names, others = _contest(candidates(rows, budget), "f1")
     if best is None:
         return f"No method has an F1 at the budget {budget}."
@@ -108,12 +137,12 @@ def alignment_finding(rows: pd.DataFrame, budget: str) -> str:
         verdict = f"That cannot be told from random sets of the same size: the difference is {beyond}."
     value = number_with_interval(best["f1"], best["f1_low"], best["f1_high"])
     return (
-        f"{_inconclusive(best)}The highest agreement with people at the budget {budget} is that of {names}: "
-        f"F1 {value}, {n_text(best['n'])}. {verdict} {others}"
+        f"{_inconclusive(best)}The highest agreement with {marked.agreement} at the budget {budget} is that of "
+        f"{names}: F1 {value}, {n_text(best['n'])}. {verdict} {others}"
     )
 
 
-def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float) -> str:
+def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float, marked: Marked) -> str:
     """Which method's words flip most predictions at ``budget``, beside the reference rows."""
     best, names, others = _contest(candidates(rows, budget), "flip_rate")
     if best is None:
@@ -132,7 +161,7 @@ def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float) -> str:
             f"As many random words flip {random} of the same texts (difference {beyond}, {n_text(best['n_random'])}, "
             f"corrected p {p_text(best['beyond_random_p_corrected'])}: {verdict})."
         )
-    for kind, text in (("human", "The words that people marked flip"), ("all_words", "Masking every word flips")):
+    for kind, text in (("human", f"Masking {marked.words} flips"), ("all_words", "Masking every word flips")):
         reference = _reference(rows, kind, AS_GIVEN)
         if reference is not None:
             parts.append(f"{text} {_rate(reference)}.")
@@ -143,10 +172,10 @@ def _rate(row: Row) -> str:
     return percent_with_interval(row["flip_rate"], row["flip_rate_low"], row["flip_rate_high"], row["n"])
 
 
-def findings(cell: Cell, tables: Mapping[str, pd.DataFrame], budget: str, alpha: float) -> list[str]:
+def findings(cell: Cell, tables: Mapping[str, pd.DataFrame], budget: str, alpha: float, marked: Marked) -> list[str]:
     """The sentences of one cell: accuracy, alignment, faithfulness."""
     return [
         accuracy_finding(cell.rows(tables["accuracy"]).to_dict("records")[0]),
-        alignment_finding(cell.rows(tables["alignment"]), budget),
-        faithfulness_finding(cell.rows(tables["faithfulness"]), budget, alpha),
+        alignment_finding(cell.rows(tables["alignment"]), budget, marked),
+        faithfulness_finding(cell.rows(tables["faithfulness"]), budget, alpha, marked),
     ]

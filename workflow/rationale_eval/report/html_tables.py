@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import OK
-from rationale_eval.report.findings import candidates, leader
-from rationale_eval.report.layout import family, flagged
+from rationale_eval.report.bold import Measure, best, competing
+from rationale_eval.report.layout import by_definition, family, flagged
 from rationale_eval.report.prompting import OUTCOMES
 from rationale_eval.report.wording import (
     MISSING,
@@ -80,12 +80,18 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
                 "n": str(n),
                 **left_out,
                 "accuracy": percent_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], n),
-                "macro-F1": number(row["macro_f1"]),
+                "macro-F1": number_with_interval(row["macro_f1"], row["macro_f1_low"], row["macro_f1_high"]),
                 "most predicted label": share_of(row["majority_predicted"], row["majority_predicted_share"], n),
                 "most frequent gold label": share_of(row["majority_gold"], row["majority_gold_share"], n),
                 "entropy of predictions (bits)": number(row["predicted_entropy"]),
-                "margin, median (10 to 90 % of texts)": (
-                    f"{number(row['margin_q50'])} ({number(row['margin_q10'])} to {number(row['margin_q90'])})"
+                "margin, median (10 % and 90 % quantile)": (
+                    f"{number(row['margin_q50'])} ({number(row['margin_q10'])} and {number(row['margin_q90'])})"
+                ),
+                "label mass, median (10 to 90 % of texts)": (
+                    MISSING
+                    if pd.isna(row["label_mass_q50"])
+                    else f"{two_digits(row['label_mass_q50'])} ({two_digits(row['label_mass_q10'])} to "
+                    f"{two_digits(row['label_mass_q90'])})"
                 ),
             }
         )
@@ -109,6 +115,12 @@ def _methods(records: Sequence[Row]) -> list[Row]:
     ]
 
 
+def _estimate(row: Row, value: str) -> str:
+    """A number with its interval, or that it is what it is by definition."""
+    text = number_with_interval(row[value], row[f"{value}_low"], row[f"{value}_high"])
+    return f"{text} (by definition)" if by_definition(row["kind"], value) and text != MISSING else text
+
+
 def _outcomes(name: str, records: Sequence[Row], values: Sequence[tuple[str, str]]) -> list[Row]:
     """The last columns of each row: ``values`` where the model is right and wrong, with n in the head if it is one."""
     found: list[Row] = [{} for _ in records]
@@ -122,20 +134,14 @@ def _outcomes(name: str, records: Sequence[Row], values: Sequence[tuple[str, str
 
 
 def _best(table: pd.DataFrame, value: str, column: str) -> list[tuple[int, str]]:
-    """The cell of the best method of each budget, sets as given aside, whose interval ties with no other.
-
-    None in a collapsed cell.
-    """
-    bold = []
+    """The cells of ``column`` that are bold by the rule of ``bold``, budget by budget."""
+    found = []
     records = table.reset_index(drop=True)
-    if records["collapsed"].any():
-        return []
+    measure = Measure(value, column, "", "n")
     for budget in set(records["budget"]) - {AS_GIVEN}:
-        tried = [row for row in candidates(records.assign(position=records.index), budget) if pd.notna(row[value])]
-        best, rivals = leader(tried, value)
-        if best is not None and len(tried) > 1 and not rivals:
-            bold.append((int(best["position"]), column))
-    return bold
+        rows = records[records["budget"].isin([budget, AS_GIVEN])]
+        found += [(int(rows.index[place]), column) for place in sorted(best(competing(rows, measure), measure))]
+    return found
 
 
 def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup:
@@ -145,16 +151,15 @@ def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup
     are not repeated. Replies that name fewer words than the budget asks for have a column where there are any.
     """
     records = table.to_dict("records")
-    outcomes = _outcomes("F1", records, [(number(row["f1_correct"]), number(row["f1_wrong"])) for row in records])
+    outcomes = _outcomes("F1", records, [(_estimate(row, "f1_correct"), _estimate(row, "f1_wrong")) for row in records])
     short = any(row["n_short"] for row in records)
     rows = []
     for row, first, last in zip(records, _methods(records), outcomes, strict=True):
         shown = first | ({"replies with fewer": str(row["n_short"])} if short else {})
-        shown |= {"F1": number_with_interval(row["f1"], row["f1_low"], row["f1_high"])}
+        shown |= {"F1": _estimate(row, "f1")}
         if not equal_sizes:
-            shown |= {"precision": number(row["precision"]), "recall": number(row["recall"])}
-        corrected = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]
-        shown |= {"F1 \N{MINUS SIGN} chance": number_with_interval(*corrected), "IoU": number(row["iou"])}
+            shown |= {"precision": _estimate(row, "precision"), "recall": _estimate(row, "recall")}
+        shown |= {"F1 \N{MINUS SIGN} chance": _estimate(row, "f1_corrected"), "IoU": _estimate(row, "iou")}
         metrics = [key for key in row if key.startswith("metric_") and not key.endswith(("_low", "_high"))]
         more = {
             key.removeprefix("metric_"): number_with_interval(row[key], row[f"{key}_low"], row[f"{key}_high"])
@@ -182,13 +187,12 @@ def splits_table(table: pd.DataFrame, name: str) -> Markup:
     """Alignment and flip rate of each method by groups of instances: outcome, gold label, length."""
     rows = []
     for row in table.to_dict("records"):
-        f1 = [row[f"f1_corrected{end}"] for end in ("", "_low", "_high")]
         rate = _percent(row, "flip_rate", row["n_flip_rate"])
         rows.append(
             {
                 "split": f"{row['split']}: {row['group']}",
                 "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
-                "F1 \N{MINUS SIGN} chance": f"{number_with_interval(*f1)} ({n_text(row['n_f1'])})",
+                "F1 \N{MINUS SIGN} chance": f"{_estimate(row, 'f1_corrected')} ({n_text(row['n_f1'])})",
                 flagged("flip rate", row["collapsed"]): f"{rate} ({n_text(row['n_flip_rate'])})",
             }
         )
@@ -201,18 +205,18 @@ def faithfulness_table(table: pd.DataFrame, name: str) -> Markup:
     rows = []
     flip = flagged("flip rate", bool(table["collapsed"].any()))
     for row, first in zip(records, _methods(records), strict=True):
-        drop = [row[f"comprehensiveness{end}"] for end in ("", "_low", "_high")]
-        rest = [row[f"sufficiency{end}"] for end in ("", "_low", "_high")]
         rate = _percent(row, "flip_rate", row["n"])
         beyond, low, high = (row[f"flip_beyond_random{end}"] for end in ("", "_low", "_high"))
         shown = {
             flip: rate,
             "equally many random words": _random(row),
             "flips beyond random": points_with_interval(beyond, low, high, row["n_random"]),
-            "comprehensiveness": number_with_interval(*drop),
-            "sufficiency": number_with_interval(*rest),
-            "flips if kept alone": percent(row["flip_when_kept"], row["n_kept"]),
+            "comprehensiveness": _estimate(row, "comprehensiveness"),
+            "sufficiency": _estimate(row, "sufficiency"),
+            "flips if kept alone": _percent(row, "flip_when_kept", row["n_kept"]),
         }
+        if by_definition(row["kind"], "flip_when_kept") and row["n_kept"]:
+            shown["flips if kept alone"] += " (by definition)"
         if row["n_kept"] not in (0, row["n"]):
             shown["flips if kept alone"] += f" ({n_text(row['n_kept'])})"
         rows.append(first | shown)
@@ -241,7 +245,7 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
                 "words named": number(row["selected"]),
                 "words asked for": number(row["asked"]),
                 "exactly so many": percent(row["exact"], row["n_asked"]),
-                "asked for fewer than people marked": str(row["capped"]) if row["n_asked"] else MISSING,
+                "asked for fewer than are marked": str(row["capped"]) if row["n_asked"] else MISSING,
                 "tokens": number(row["reply_tokens"]),
                 **({"votes per text": number(row["votes"])} if sampled else {}),
                 **({"label then as predicted": percent(row["answers_agree"], row["n_answers"])} if answered else {}),
@@ -260,13 +264,17 @@ def completeness_table(table: pd.DataFrame, name: str) -> Markup:
                 "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
                 "method": row["method"],
                 "baseline": row["baseline"],
-                "steps": str(row["steps"]),
                 "n": str(row["n"]),
                 **left_out,
+                "steps, mean": number(row["steps_mean"]),
+                "most": MISSING if pd.isna(row["steps_max"]) else str(int(row["steps_max"])),
+                "tolerance": percent(row["tolerance"], row["n"]),
+                "texts within it": percent(row["share_within"], row["n"]),
                 "change of the target": two_digits(row["change"]),
                 "error, mean": two_digits(row["error_mean"]),
                 "error, largest": two_digits(row["error_max"]),
-                "mean error in percent of the change": percent(row["error_share"], row["n"]),
+                "mean error in percent of the change": percent(row["error_share"], row["n"])
+                + (", incomplete" if row["incomplete"] else ""),
             }
         )
     return render(rows, name, "method", "cell")

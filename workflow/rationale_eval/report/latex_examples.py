@@ -20,6 +20,7 @@ from rationale_eval.report.cells import read_predictions
 from rationale_eval.report.examples import choose, chosen_words, shown_methods
 from rationale_eval.report.latex import escape, figure, head, write_floats
 from rationale_eval.report.layout import Cell, read_card, read_summary
+from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import budget_text, number, percent, terms
 
 EACH = 2
@@ -108,7 +109,7 @@ def figures(cell: Cell, results: Path, alignment: Any, spec: Mapping[str, Any]) 
     }
     f1 = alignment.set_index(["method", "budget"])["f1"]
     card = read_card(results / "corpora" / cell.corpus)
-    source = f"Text: {cell.corpus}, {terms(card)}."
+    source, marked_by = f"Text: {cell.corpus}, {terms(card)}.", MARKED[card["marked_by"]].by
     found = []
     for row in predictions.set_index("id", drop=False).loc[ids].to_dict("records"):
         lines = []
@@ -121,7 +122,7 @@ def figures(cell: Cell, results: Path, alignment: Any, spec: Mapping[str, Any]) 
         caption = (
             f"Instance {row['id']} of {cell.title}. {_answer(row)} Colour: the score of a word by the method, relative "
             f"to the largest in the text (orange, or blue where it is negative); frame: selected, at the budget {main} "
-            f"({budget_text(spec['budgets'][main])}) or as the reply gives them; underlined: marked by people. {source}"
+            f"({budget_text(spec['budgets'][main])}) or as the reply gives them; underlined: {marked_by}. {source}"
         )
         found.append(figure(f"fig:example:{cell.title}:{row['id']}", escape(caption), inside))
     return found

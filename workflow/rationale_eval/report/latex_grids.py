@@ -9,9 +9,19 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.findings import leader
+from rationale_eval.report.bold import BOLD, Measure, best, competing
 from rationale_eval.report.latex import escape, estimate, floating, tabular
-from rationale_eval.report.layout import BASE, REFERENCE, cells_in, epoch_and_seed, family, flagged, main_rows
+from rationale_eval.report.layout import (
+    BASE,
+    REFERENCE,
+    by_definition,
+    cells_in,
+    epoch_and_seed,
+    family,
+    flagged,
+    main_rows,
+)
+from rationale_eval.report.marked import said_of, who_marked
 from rationale_eval.report.wording import (
     MISSING,
     budget_text,
@@ -27,33 +37,14 @@ from rationale_eval.report.wording import (
 # As many estimates with intervals stand beside each other on a page.
 MOST_COLUMNS = 4
 SHARE, POINTS, NUMBER = "share", "points", "number"
-BOLD = (
-    "Bold: the best of each column, and all whose interval overlaps with its; references, sets as given and means over "
-    "fewer than half of the instances do not compete"
-)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A column of a report table as a table of its own: ``count`` names the column with its number of instances.
-
-    ``better`` is 1 where more is better, -1 where less is.
-    """
-
-    column: str
-    words: str
-    form: str
-    count: str
-    better: int = 1
-
+MARKERS = "[those who marked words]"  # in a measure's words: whoever did in the corpora of a table
 
 GRIDS: dict[str, tuple[Measure, ...]] = {
     "alignment": (
-        Measure("f1", "Alignment with people: token F1 (0 to 1) with the human rationale", NUMBER, "n"),
+        Measure("f1", f"Alignment with {MARKERS}: token F1 (0 to 1)", NUMBER, "n"),
         Measure(
             "f1_corrected",
-            "Alignment with people above chance: token F1 with the human rationale minus that expected of random sets "
-            "of the same size",
+            f"Alignment with {MARKERS}, above chance: token F1 minus that expected of random sets of the same size",
             NUMBER,
             "n",
         ),
@@ -80,6 +71,10 @@ GRIDS: dict[str, tuple[Measure, ...]] = {
             "n_kept",
             -1,
         ),
+    ),
+    "positions": (
+        Measure("first", "Texts in which the first word is in the rationale", SHARE, "n", 0),
+        Measure("last", "Texts in which the last word is in the rationale", SHARE, "n", 0),
     ),
     "faithfulness_curves": (
         Measure(
@@ -126,37 +121,10 @@ def shown(row: Mapping[str, Any], measure: Measure) -> str:
     else:
         text = (percent_with_interval if measure.form == SHARE else points_with_interval)(value, low, high, n)
         text = text.replace("\N{NO-BREAK SPACE}points", "")  # the caption says so
+    if by_definition(row.get("kind", ""), measure.column) and pd.notna(value):
+        text += " [by definition]"
     fewer = text.endswith("]") and n < row.get("most", n)
     return estimate(f"{text[:-1]}; {n_text(n)}]" if fewer else text)
-
-
-def best(rows: Sequence[Mapping[str, Any]], measure: Measure) -> set[int]:
-    """The positions in ``rows`` of the best value of a measure and of all whose interval overlaps with its.
-
-    Nothing where fewer than two compete, and in a collapsed cell. Rows with ``competes`` false are left aside.
-    """
-    column, better = measure.column, measure.better
-    tried: list[dict[str, Any]] = []
-    for position, row in enumerate(rows):
-        if row.get("competes", True) and not row.get("collapsed", False) and pd.notna(row[column]):
-            ends = [better * row[f"{column}{end}"] for end in ("", "_low", "_high")]
-            value, low, high = ends if better > 0 else (ends[0], ends[2], ends[1])
-            tried.append({"position": position, "value": value, "value_low": low, "value_high": high})
-    top, rivals = leader(tried, "value")
-    return {row["position"] for row in [top, *rivals]} if top is not None and len(tried) > 1 else set()
-
-
-def competing(rows: pd.DataFrame, measure: Measure) -> list[dict[str, Any]]:
-    """The rows of a cell as records, each with whether it ``competes``, and the ``most`` instances of any.
-
-    Neither a reference nor a set as given competes, nor what is a mean over fewer than half of these.
-    """
-    most = rows[measure.count].max()
-    found: list[dict[str, Any]] = rows.to_dict("records")
-    for row in found:
-        alike = family(row["kind"]) != REFERENCE and row.get("budget") != AS_GIVEN
-        row |= {"most": most, "competes": alike and 2 * row[measure.count] >= most}
-    return found
 
 
 def method_rows(keys: Sequence[tuple[str, str | None, str]], width: int) -> tuple[list[list[str]], dict[int, int]]:
@@ -246,6 +214,19 @@ def collapsed_note(columns: Sequence[Column]) -> str:
     return " \N{DAGGER}: the model has collapsed, inconclusive." if flags else ""
 
 
+def named(measure: Measure, columns: Sequence[Column], spec: Mapping[str, Any]) -> tuple[str, str]:
+    """The words of a measure for the corpora of ``columns`` (rows with ``corpus``), and who marked their words.
+
+    The latter is a sentence, empty where it was people, and where the measure has nothing to do with it.
+    """
+    if MARKERS not in measure.words:
+        return measure.words, ""
+    corpora = dict.fromkeys(str(name) for column in columns for name in column.rows["corpus"])
+    kinds = {name: spec["marked_by"][name] for name in corpora}
+    note = who_marked(kinds)
+    return measure.words.replace(MARKERS, said_of(kinds.values()).agreement), f" {note}" if note else ""
+
+
 def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
     """The floats of one of ``GRIDS``: for each measure and model, as many as the columns need."""
     budget = ""
@@ -255,9 +236,11 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
     for measure in GRIDS[name]:
         for model, columns in cell_columns(table, spec):
             for part, chosen in enumerate(chunks(columns), start=1):
+                words, note = named(measure, chosen, spec)
+                bold = f" {BOLD}." if measure.better else ""
                 caption = (
-                    f"{measure.words}{budget}. Model {model}; mean with {level_text(spec['level'])} interval, "
-                    f"{counts(chosen, measure.count)}. {BOLD}.{collapsed_note(chosen)}"
+                    f"{words}{budget}.{note} Model {model}; mean with {level_text(spec['level'])} interval, "
+                    f"{counts(chosen, measure.count)}.{bold}{collapsed_note(chosen)}"
                 )
                 label = f"tab:{name}:{measure.column}:{model}:{part}"
                 floats.append(floating(label, escape(caption), grid(chosen, measure)))
@@ -267,7 +250,7 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
 def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
     """The floats of the trajectory: F1 and flip rate of each method at each epoch, the range over seeds in brackets."""
     measures = (
-        Measure("f1", "Alignment with people (token F1) over fine-tuning", NUMBER, "n_f1"),
+        Measure("f1", f"Alignment with {MARKERS} (token F1) over fine-tuning", NUMBER, "n_f1"),
         Measure("flip_rate", "Flip rate over fine-tuning", SHARE, "n_flip_rate"),
     )
 
@@ -288,8 +271,9 @@ def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
             ]
             columns.sort(key=lambda column: list(dict.fromkeys(mine["corpus"])).index(column.head[0]))
             for part, chosen in enumerate(chunks(columns), start=1):
+                words, note = named(measure, chosen, spec)
                 caption = (
-                    f"{measure.words}, at the budget {spec['main_budget']}. Model {model}; epoch 0 is the model as it "
+                    f"{words}, at the budget {spec['main_budget']}.{note} Model {model}; epoch 0 is the model as it "
                     f"is; mean over seeds, in brackets the lowest and the highest where there are several, "
                     f"{counts(chosen, measure.count)}. None is in bold: intervals over instances stand in the tables "
                     f"by checkpoint.{collapsed_note(chosen)}"

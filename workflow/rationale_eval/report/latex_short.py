@@ -7,27 +7,34 @@ from typing import Any
 
 import pandas as pd
 
+from rationale_eval.report.bold import BOLD, Measure, best, competing
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
-    BOLD,
     NUMBER,
     POINTS,
     SHARE,
     Column,
-    Measure,
-    best,
     checkpoint_names,
     chunks,
     collapsed_note,
-    competing,
     counts,
     grid,
     method_rows,
     shown,
 )
 from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
-from rationale_eval.report.wording import claim_p, level_text, n_text, number, percent, share_of, two_digits
+from rationale_eval.report.wording import (
+    count_text,
+    level_text,
+    n_text,
+    number,
+    p_text,
+    percent,
+    row_title,
+    share_of,
+    two_digits,
+)
 
 Row = dict[str, Any]
 Spec = Mapping[str, Any]
@@ -92,12 +99,14 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
                     "macro-F1": escape(number(row["macro_f1"])),
                     "most predicted label": escape(majority),
                     "entropy": escape(number(row["predicted_entropy"])),
+                    "label mass": escape(two_digits(row["label_mass_q50"])),
                 }
             )
     dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
-        f"Accuracy with {level_text(spec['level'])} interval, and the spread of predicted labels (entropy in bits). "
-        f"{TIES}, for each corpus.{dagger}"
+        f"Accuracy with {level_text(spec['level'])} interval, the spread of predicted labels (entropy in bits), and "
+        f"the probability that the answer begins with any label (label mass, median over texts). {TIES}, for each "
+        f"corpus.{dagger}"
     )
     return _plain("accuracy", rows, caption + _one_model(table), bold)
 
@@ -210,41 +219,49 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
             **names,
             "method": escape(row["method"]),
             "baseline": escape(row["baseline"]),
-            "steps": str(row["steps"]),
             "n": str(row["n"]),
+            "steps, mean": escape(number(row["steps_mean"])),
+            "within tolerance": escape(percent(row["share_within"], row["n"])),
             "change": escape(two_digits(row["change"])),
             "mean error": escape(two_digits(row["error_mean"])),
             "largest": escape(two_digits(row["error_max"])),
+            "share of change": escape(percent(row["error_share"], row["n"]) + "*" * bool(row["incomplete"])),
         }
         for row, names in _cells(table)
     ]
     caption = (
         "Completeness of integrated gradients: how far attributions are from adding up to the change of the target."
     )
+    if table["incomplete"].any():
+        caption += " *: incomplete, the approximation is too poor to stand for the method."
     return _plain("completeness", rows, caption + _one_model(table), texts=["method", "baseline"])
 
 
 def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
-    """The claims in words with their pooled estimates and verdicts; ``found`` is what the stage ``claims`` wrote."""
+    """The claims in words with the numbers that each verdict rests on; ``found`` is what the stage ``claims`` wrote."""
     rows = []
     for claim in found["claims"]:
-        row = claim["pooled"] or {}
+        row = claim["decisive"] or {}
         texts = dict.fromkeys(("estimate", "p", "n"), escape(number(None)))
         if row.get("estimate") is not None:
-            form = POINTS if claim["measure"] == "flip" and claim["unit"] != "Kendall's tau-b" else NUMBER
+            form = POINTS if claim["measure"].startswith("flip") and claim["unit"] != "Kendall's tau-b" else NUMBER
             values = {"x": row["estimate"], "x_low": row["low"], "x_high": row["high"], "n": row["n"]}
             texts = {
                 "estimate": shown(values, Measure("x", "", form, "n")),
-                "p": escape(claim_p(claim, row)),
-                "n": str(row["n"]),
+                "p": escape(p_text(row["p_corrected"])),
+                "n": escape(count_text(row)),
             }
-        rows.append({"claim": f"\\raggedright {escape(claim['text'])}", **texts, "verdict": escape(claim["verdict"])})
+        where = f" (in {row_title(row)})" if "corpus" in row else ""
+        rows.append(
+            {"claim": f"\\raggedright {escape(claim['text'] + where)}", **texts, "verdict": escape(claim["verdict"])}
+        )
     if not rows:
         return []
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
     caption = (
-        f"Claims of Fayyaz et al. (2024), pooled over corpora and models: estimate with {level} interval (F1 above "
-        f"chance, points of the flip rate, or Kendall's tau-b), p after Holm's correction (level {alpha:g}), verdict."
+        f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
+        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
+        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, verdict."
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
     return [floating("tab:claims", escape(caption), inside)]

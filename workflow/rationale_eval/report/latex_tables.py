@@ -20,7 +20,8 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"tables": [name], "methods": {name: {"kind"}}, "main_budget": name, '
-        '"budgets": {name: entry} with that one, "level": of the intervals}',
+        '"budgets": {name: entry} with that one, "level": of the intervals, '
+        '"marked_by": {corpus: who marked its words}}',
     )
     parser.add_argument("--tables", type=Path, required=True, help="the folder of the report's tables")
     parser.add_argument("--claims", type=Path, required=True, help="what came of the claims (JSON)")

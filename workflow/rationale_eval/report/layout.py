@@ -17,7 +17,7 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 
 CELL = ["corpus", "model", "checkpoint"]
 REFERENCE, PROMPTING = "reference", "prompting"
-REFERENCE_KINDS = frozenset({"random", "first_words", "human", "all_words"})
+REFERENCE_KINDS = frozenset({"random", "first_words", "last_words", "human", "all_words"})
 PROMPT = "prompt"
 # The family of kinds that are named otherwise.
 EVIDENCE_OF = {"integrated_gradients": "gradients", "gradient_x_attention": "attention"}
@@ -129,6 +129,19 @@ def read_claims(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise UserError(f"{path}: not whole ({error}); delete it and run again") from None
     return found
+
+
+# Measures that are constants of a reference row by construction, whatever was seen: an interval would say nothing.
+_BY_DEFINITION = {
+    "human": {"precision", "recall", "f1", "f1_correct", "f1_wrong", "iou"},  # 1: the marked words against themselves
+    # As many random words are all words too, and nothing is masked where all words are kept.
+    "all_words": {"recall", "f1_corrected", "sufficiency", "flip_when_kept"},
+}
+
+
+def by_definition(kind: str, measure: str) -> bool:
+    """Whether ``measure`` has the same value for every instance and model, by what a method of ``kind`` is."""
+    return measure in _BY_DEFINITION.get(kind, ())
 
 
 def flagged(text: str, collapsed: bool) -> str:

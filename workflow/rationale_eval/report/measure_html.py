@@ -12,6 +12,7 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN, RANKING
 from rationale_eval.report.html_tables import render
 from rationale_eval.report.layout import CELL, Cell, family
+from rationale_eval.report.marked import Marked, with_notes
 from rationale_eval.report.wording import (
     MISSING,
     number,
@@ -114,7 +115,7 @@ def _subject(row: Row) -> str:
 def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, str]) -> Markup:
     """All conclusions of one cell, a column for each operator (its name: how it is shown).
 
-    Bold where the verdict is another than under the main operator.
+    A verdict that is another than under the main operator says so.
     """
     by_subject: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in table.to_dict("records"):
@@ -122,18 +123,14 @@ def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, st
         by_subject.setdefault(key, {})[str(row["operator"])] = row
     order = list(_GROUPS)
     rows: list[dict[str, str]] = []
-    bold: list[tuple[int, str]] = []
     for key in sorted(by_subject, key=lambda key: order.index(key[:2])):
         found = by_subject[key]
         texts = {shown: _shown(found.get(operator)) for operator, shown in operators.items()}
-        main = found.get(MAIN, {})
-        bold += [
-            (len(rows), shown)
-            for operator, shown in operators.items()
-            if key[0] == CONTRAST and {operator, MAIN} <= set(found) and found[operator]["verdict"] != main["verdict"]
-        ]
+        for operator, shown in operators.items():
+            if key[0] == CONTRAST and {operator, MAIN} <= set(found):
+                texts[shown] += "" if found[operator]["verdict"] == found[MAIN]["verdict"] else " (not as main)"
         rows.append({"what": _GROUPS[key[:2]], "conclusion": _subject(next(iter(found.values()))), **texts})
-    return render(rows, name, "conclusion", "what", bold)
+    return render(rows, name, "conclusion", "what")
 
 
 def sensitivity_sentence(table: pd.DataFrame) -> str:
@@ -152,14 +149,17 @@ def sensitivity_sentence(table: pd.DataFrame) -> str:
 
 
 def measure_sections(
-    cells: Sequence[Cell], tables: Mapping[str, pd.DataFrame], spec: Mapping[str, Any]
+    cells: Sequence[Cell], tables: Mapping[str, pd.DataFrame], spec: Mapping[str, Any], marked: Mapping[str, Marked]
 ) -> dict[str, Any]:
-    """What the page's part on these measures shows; nothing of sensitivity without its table."""
+    """What the page's part on these measures shows; nothing of sensitivity without its table.
+
+    ``marked`` says of each corpus who marked its words.
+    """
     found: dict[str, Any] = {"curves": {}, "normalised": {}, "sensitivity": {}, "agreement": ""}
     parts = {"curves": curves_table, "normalised": normalised_table}
     for position, cell in enumerate(cells):
         for name, make in parts.items():
-            rows = cell.rows(tables[f"faithfulness_{name}"])
+            rows = with_notes(cell.rows(tables[f"faithfulness_{name}"]), marked[cell.corpus])
             found[name][cell] = make(rows, f"{name}-{position}") if len(rows) else None
     if "sensitivity" in tables:
         shown = {MAIN: f"main: {operator_text(spec['perturbation'])}"}

@@ -21,7 +21,9 @@ from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import Row, instance_means, status_counts, with_interval
 from rationale_eval.report.cells import read_curves, read_faithfulness, read_predictions
+from rationale_eval.report.flags import flag_of
 from rationale_eval.report.layout import CELL, Cell, ordered
+from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import is_collapsed
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
@@ -48,7 +50,7 @@ def _estimate(name: str) -> tuple[str, str, str]:
 CURVE_COLUMNS = (
     *(*CELL, "method", "kind", "instances", "points", "aopc_thresholds", "flips"),
     *(column for name in CURVE_MEASURES for column in (f"n_{name}", *_estimate(name))),
-    "collapsed",
+    *("collapsed", "flag"),
 )
 # `…_normalised`: the ratio of the means of (rationale - random words) and of (best - random words), over `n_…`
 # instances in which all three are known; null where the denominator is not above 0 by its interval. `n_…_range`: the
@@ -61,7 +63,7 @@ NORMALISED_COLUMNS = (
         for name in NORMALISED
         for column in (f"n_{name}", f"{name}_random", *_estimate(f"{name}_normalised"), f"n_{name}_range")
     ),
-    "collapsed",
+    *("collapsed", "flag"),
 )
 COLUMNS = {"faithfulness_curves": CURVE_COLUMNS, "faithfulness_normalised": NORMALISED_COLUMNS}
 
@@ -137,15 +139,17 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         measured = dict(
             iter(read_faithfulness(cell, results, spec["methods"]).groupby(["method", "budget"], sort=False))
         )
+        flags = read_flags(cell, results, spec)
         for method in ordered(spec["methods"]):
             about = names | {"method": method, "kind": spec["methods"][method]["kind"]}
             found = curves_row(curves[method], spec["interval"])
             if found is not None:
-                rows["faithfulness_curves"].append(about | found)
+                rows["faithfulness_curves"].append(about | found | {"flag": flags.get(method)})
             for budget in (*spec["budgets"], AS_GIVEN):
                 if (method, budget) in measured:
                     row = normalised_row(measured[method, budget], spec["interval"])
-                    rows["faithfulness_normalised"].append(about | {"budget": budget} | row)
+                    flag = {"flag": flag_of(method, budget, flags, spec["budgets"])}
+                    rows["faithfulness_normalised"].append(about | {"budget": budget} | row | flag)
     return rows
 
 
@@ -156,7 +160,8 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
+        '"unavailable": {model: [method]}, "interval": {"resamples", "seed", "level"}, '
+        '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")
@@ -168,6 +173,9 @@ def main(argv: list[str]) -> None:
         for cell in cells
         for name in ("predictions", "curves", "faithfulness")
     }
+    for cell in cells:
+        tables = flag_inputs(cell, args.results, spec)
+        inputs |= {f"{cell.title}: {name}": path for name, path in tables.items()}
     made = provenance("measure_tables", spec, inputs, ("numpy", "pandas", "scipy"))
     for name, rows in collect(cells, args.results, spec).items():
         write(args.output, name, COLUMNS[name], rows, made)

@@ -22,12 +22,14 @@ from rationale_eval.report.drawing import (
     inscribe,
     label,
     legend,
+    line_text,
     panels,
     points,
     positions,
     words,
 )
 from rationale_eval.report.layout import Cell, cells_in, family, main_rows, ordered, short_titles
+from rationale_eval.report.marked import MARKED, Marked, with_notes
 from rationale_eval.report.wording import level_text, number, percent, visible
 
 
@@ -43,8 +45,8 @@ def alignment_figure(
 ) -> Figure:
     """Mean token F1 (0 to 1) of each method with its interval, and the expected F1 of random sets of the same size.
 
-    ``table`` is the report's alignment table; ``cards`` are the corpora's cards, for how many words people marked.
-    People's own words are left out: against themselves they have an F1 of 1 by construction.
+    ``table`` is the report's alignment table; ``cards`` are the corpora's cards, for how many words are marked and by
+    whom. The marked words are left out: against themselves they have an F1 of 1 by definition.
     """
     rows = main_rows(table, methods, main_budget)
     rows, names = _placed(rows[rows["kind"] != "human"])
@@ -56,10 +58,12 @@ def alignment_figure(
         points(axes, mine, "f1", methods)
         axes.scatter(mine["f1_chance"], mine["height"], marker="|", s=190, color="black", linewidths=1.4, zorder=1)
         card = cards[cell.corpus]
-        marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words marked per text"
-        below = f"token F1, mean over instances with {level_text(level)} interval"
-        title = collapsed_panel(axes, titles[cell], mine)
-        inscribe(axes, columns_of(cells), [title, f"{count_text(mine)}; {marked}"], below)
+        # The panel's n can be fewer: texts without a marked word, or that a model could not take, are in no mean.
+        said = MARKED[card["marked_by"]]
+        marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words {said.by}"
+        lines = [collapsed_panel(axes, titles[cell], mine), count_text(mine), f"{card['test_rows']} texts: {marked}"]
+        below = f"token F1 with {said.agreement}, mean over instances with {level_text(level)} interval"
+        inscribe(axes, columns_of(cells), lines, below)
 
     figure = panels(cells, names, draw, from_zero=True)
     chance = Line2D([], [], color="black", marker="|", markersize=10, markeredgewidth=1.6, linestyle="none")
@@ -69,13 +73,13 @@ def alignment_figure(
 
 
 def faithfulness_figure(
-    table: pd.DataFrame, accuracy: pd.DataFrame, methods: Methods, main_budget: str, level: float
+    table: pd.DataFrame, accuracy: pd.DataFrame, methods: Methods, main_budget: str, level: float, marked: Marked
 ) -> Figure:
-    """Flip rate (percent of n) of each method with its interval; lines at random, people's and all words.
+    """Flip rate (percent of n) of each method with its interval; lines at random, marked and all words.
 
-    ``table`` and ``accuracy`` are the report's tables.
+    ``table`` and ``accuracy`` are the report's tables; ``marked`` says who marked words in its corpora.
     """
-    rows = main_rows(table, methods, main_budget)
+    rows = with_notes(main_rows(table, methods, main_budget), marked)
     rows = rows.assign(**{name: 100 * rows[name] for name in ("flip_rate", "flip_rate_low", "flip_rate_high")})
     rows, names = _placed(rows)
     cells = arranged(cells_in(table))
@@ -96,9 +100,10 @@ def faithfulness_figure(
 
     figure = panels(cells, names, draw, from_zero=True)
     handles = []
-    for kind, (color, dashes, text) in LINES.items():
+    for kind, (color, dashes, _) in LINES.items():
         if (rows["kind"] == kind).any():
-            handles.append(Line2D([], [], color=color, linestyle=dashes, label=f"{text} masked"))
+            text = f"masking {line_text(kind, marked)}"
+            handles.append(Line2D([], [], color=color, linestyle=dashes, label=text))
     legend(figure, methods, rows, [*handles, *hatched(rows)])
     return figure
 

@@ -22,11 +22,12 @@ from rationale_eval.errors import UserError
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
-from rationale_eval.report.aggregate import Measured, read_measured
 from rationale_eval.report.asking_tables import agreement_table, labels_table
+from rationale_eval.report.bold import BOLD
 from rationale_eval.report.calibration_html import TABLES as CALIBRATION_TABLES
 from rationale_eval.report.calibration_html import calibration_sections
 from rationale_eval.report.cards import corpus_card
+from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
@@ -35,7 +36,7 @@ from rationale_eval.report.comparisons import (
 )
 from rationale_eval.report.cost_html import cost_tables
 from rationale_eval.report.examples import Example, examples
-from rationale_eval.report.findings import findings
+from rationale_eval.report.findings import collapse_note, findings
 from rationale_eval.report.html_tables import (
     accuracy_table,
     alignment_table,
@@ -59,9 +60,12 @@ from rationale_eval.report.layout import (
     read_claims,
     read_summary,
 )
+from rationale_eval.report.marked import MARKED, Marked, said_of, who_marked, with_notes
 from rationale_eval.report.measure_html import measure_sections
+from rationale_eval.report.measured import Measured, measured
+from rationale_eval.report.positions_html import positions_table
 from rationale_eval.report.record import Record, differences, records
-from rationale_eval.report.validity import collapse_text
+from rationale_eval.report.validity import has_low_mass
 from rationale_eval.report.wording import (
     budget_text,
     level_text,
@@ -75,7 +79,7 @@ from rationale_eval.tables import read_provenance, write_text
 
 TABLES = (
     *("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting", "agreement", "completeness"),
-    *("trajectory", "cost"),
+    *("positions", "trajectory", "cost"),
 )
 # The last only where the study has other operators than the main one.
 MEASURE_TABLES = ("faithfulness_curves", "faithfulness_normalised", "sensitivity")
@@ -107,7 +111,7 @@ def models(about: Mapping[str, Mapping[str, str]], results: Path) -> list[dict[s
 def some_examples(
     cells: Sequence[Cell], results: Path, alignment: pd.DataFrame, spec: Mapping[str, Any]
 ) -> list[Example]:
-    """About ``EXAMPLES`` examples in all, equally many from the first cell of each corpus."""
+    """About ``EXAMPLES`` examples in all, equally many (one at least) from the first cell of each corpus."""
     first = {cell.corpus: cell for cell in reversed(cells)}
     chosen = [cell for cell in cells if first[cell.corpus] == cell]
     each = max(1, EXAMPLES // len(chosen))
@@ -116,7 +120,7 @@ def some_examples(
 
 
 def tables_of(
-    position: int, cell: Cell, tables: Mapping[str, pd.DataFrame], spec: Mapping[str, Any]
+    position: int, cell: Cell, tables: Mapping[str, pd.DataFrame], spec: Mapping[str, Any], marked: Marked
 ) -> dict[str, Markup | None]:
     """The tables of one cell: at the main budget (and sets as given), and at the other budgets if there are any."""
     budget = spec["main_budget"]
@@ -133,11 +137,13 @@ def tables_of(
                 sets = rows[(rows["budget"] == AS_GIVEN) & (rows["kind"] != "human")]
                 as_marked = part == "main" and spec["budgets"][budget]["kind"] == "top_var"
                 equal = as_marked and sets.empty and not rows["n_short"].any()
-                found[key] = alignment_table(rows, f"{key}-{position}", equal)
+                found[key] = alignment_table(with_notes(rows, marked), f"{key}-{position}", equal)
             else:
-                found[key] = faithfulness_table(rows, f"{key}-{position}")
-    splits = cell.rows(tables["splits"])
+                found[key] = faithfulness_table(with_notes(rows, marked), f"{key}-{position}")
+    splits = with_notes(cell.rows(tables["splits"]), marked)
     found["splits"] = splits_table(splits, f"splits-{position}") if len(splits) else None
+    positions = main_rows(cell.rows(tables["positions"]), spec["methods"], budget)
+    found["positions"] = positions_table(positions, f"positions-{position}") if len(positions) else None
     return found
 
 
@@ -149,24 +155,28 @@ def prompts(found: Sequence[Record]) -> dict[Cell, str]:
 
 
 def courses(
-    cells: Mapping[Cell, Measured], trajectory: pd.DataFrame, spec: Mapping[str, Any], interval: Mapping[str, Any]
+    cells: Mapping[Cell, Measured],
+    trajectory: pd.DataFrame,
+    spec: Mapping[str, Any],
+    interval: Mapping[str, Any],
+    marked: Mapping[str, Marked],
 ) -> list[dict[str, Any]]:
-    """For each corpus and model with a base and an epoch: what changed, and its table."""
+    """For each corpus and model with a base and an epoch: what changed, and its table. ``marked`` is by corpus."""
     found = []
     rows = one_row_each(main_rows(trajectory, spec["methods"], spec["main_budget"]))
     for position, (title, part) in enumerate(by_course(cells).items()):
         first = next(iter(part))
         mine = rows[(rows["corpus"] == first.corpus) & (rows["model"] == first.model)]
         sentences = accuracy_change(part, interval)
-        table = trajectory_table(mine, f"trajectory-{position}")
+        table = trajectory_table(with_notes(mine, marked[first.corpus]), f"trajectory-{position}")
         found.append({"title": title, "findings": sentences, "table": table})
     return found
 
 
-def beside(row: Mapping[str, Any]) -> str:
+def beside(row: Mapping[str, Any], marked: Marked) -> str:
     """What the flip rates of a cell are to be read beside, in a sentence; ``row`` is any of its faithfulness rows."""
     n = row["n"]
-    references = {"all_words": "masking all words", "human": "masking the words that people marked"}
+    references = {"all_words": "masking all words", "human": f"masking {marked.words}"}
     flips = []
     for kind, name in references.items():
         rate, low, high = (row[f"flip_{kind}{end}"] for end in ("", "_low", "_high"))
@@ -176,23 +186,11 @@ def beside(row: Mapping[str, Any]) -> str:
         f"accuracy {percent(row['accuracy'], n)}",
         f"most predicted label {percent(row['majority_predicted_share'], n)} of texts",
         f"entropy of predictions {number(row['predicted_entropy'])} bits",
-        f"margin of the predicted label {number(row['margin_q50'])} in the median, {number(row['margin_q10'])} to "
-        f"{number(row['margin_q90'])} in 10 to 90 % of texts",
+        f"margin of the predicted label {number(row['margin_q50'])} in the median, {number(row['margin_q10'])} and "
+        f"{number(row['margin_q90'])} at the 10 % and 90 % quantiles",
         *flips,
     ]
     return f"To be read beside: {'; '.join(parts)}."
-
-
-def fallen(accuracy: Mapping[str, Any]) -> str:
-    """What the model of a collapsed cell does; empty for others. ``accuracy`` is the cell's row of that table."""
-    share = accuracy["majority_predicted_share"]
-    return collapse_text(None if pd.isna(share) else share) if accuracy["collapsed"] else ""
-
-
-def sizes(accuracy: pd.DataFrame) -> str:
-    """How many texts the cells have that could be classified."""
-    least, most = int(accuracy["n"].min()), int(accuracy["n"].max())
-    return f"{least} texts in each cell" if least == most else f"{least} to {most} texts in a cell"
 
 
 def _grouped(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -212,11 +210,23 @@ def context(
     for cell in cells:
         if cell.rows(tables["accuracy"]).empty:
             raise UserError(f"{table_folder / 'accuracy.parquet'}: has no row of {cell.title}; make the tables again")
-    interval = read_provenance(table_folder / "alignment.parquet")["spec"]["interval"]
+    made = read_provenance(table_folder / "alignment.parquet")["spec"]
+    interval, validity = made["interval"], made["validity"]
     methods = spec["methods"]
-    by_instance = {cell: read_measured(cell, results, methods) for cell in cells}
+    by_instance = {
+        cell: measured(
+            read_predictions(cell, results),
+            read_alignment(cell, results, methods),
+            read_faithfulness(cell, results, methods),
+        )
+        for cell in cells
+    }
     tested = read_claims(claims_file)
-    collapsed = {cell: fallen(cell.rows(tables["accuracy"]).iloc[0]) for cell in cells}
+    budget = spec["main_budget"]
+    collapsed = {
+        cell: collapse_note(cell.rows(tables["accuracy"]).iloc[0], cell.rows(tables["faithfulness"]), budget)
+        for cell in cells
+    }
     flips = {cell: cell.rows(tables["faithfulness"]).to_dict("records") for cell in cells}
     made_from = records(cells, results, ordered(methods), prompted(methods), spec["operators"])
     names = MEASURE_TABLES if spec["operators"] else MEASURE_TABLES[:-1]
@@ -227,11 +237,15 @@ def context(
         corpus_card(name, results, task_from_slice(spec["tasks"][name]), made_from)
         for name in dict.fromkeys(cell.corpus for cell in cells)
     ]
+    kinds = {card.name: card.marked_by for card in cards}
+    marked = {name: MARKED[kind] for name, kind in kinds.items()}
     return {
         "title": spec["title"],
         "study": {
             "cells": cells,
             "corpora": cards,
+            "marked": said_of(kinds.values()),
+            "who_marked": who_marked(kinds),
             "models": models(spec["models"], results),
             "checkpoints": list(dict.fromkeys(cell.checkpoint for cell in cells)),
             "prompts": prompts(made_from),
@@ -248,24 +262,30 @@ def context(
             "seeds": len({epoch_and_seed(cell.checkpoint)[1] for cell in cells} - {None}),
             "families": _grouped(methods),
             "texts": tables["accuracy"].groupby("corpus")["instances"].max().to_dict(),
-            "sizes": sizes(tables["accuracy"]),
             "draws": max((len(method.get("seeds", ())) for method in methods.values()), default=0),
         },
+        "bold": BOLD,
         "level": level_text(interval["level"]),
         "resamples": interval["resamples"],
         "smallest": int(tables["accuracy"]["n"].min()),
         "ceilings": {card.name: card.ceiling for card in cards},
-        "findings": {cell: findings(cell, tables, spec["main_budget"], tested["settings"]["alpha"]) for cell in cells},
-        "measures": measure_sections(cells, measures, spec),
+        "findings": {
+            cell: findings(cell, tables, budget, tested["settings"]["alpha"], marked[cell.corpus]) for cell in cells
+        },
+        "measures": measure_sections(cells, measures, spec, marked),
         "calibration": calibration_sections(cells, calibration),
         "claims": [shown_claim(claim) for claim in tested["claims"]],
         "claim_sentences": claim_sentences(tested["claims"]),
         "judged": tested["settings"],
         "claims_file": link(claims_file, page),
+        "marked": marked,
         "collapsed": collapsed,
         "heads": {cell: flagged(cell.title, bool(collapsed[cell])) for cell in cells},
-        "beside": {cell: beside(rows[0]) if rows else "" for cell, rows in flips.items()},
+        "beside": {cell: beside(rows[0], marked[cell.corpus]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),
+        "low_mass": [cell.title for cell in cells if has_low_mass(cell.rows(tables["accuracy"]).iloc[0], validity)],
+        "min_label_mass": validity["min_label_mass"],
+        "max_completeness_error": validity["max_completeness_error"],
         "labels": labels_table(tables["labels"], "labels"),
         "word_agreement": agreement_table(tables["agreement"], "word-agreement", samples=False),
         "sample_agreement": agreement_table(tables["agreement"], "sample-agreement", samples=True),
@@ -273,9 +293,11 @@ def context(
         "completeness": completeness_table(tables["completeness"], "completeness")
         if len(tables["completeness"])
         else None,
-        "courses": courses(by_instance, tables["trajectory"], spec, interval),
+        "courses": courses(by_instance, tables["trajectory"], spec, interval, marked),
         "course": course_table(tables["trajectory"], "course"),
-        "tables": {cell: tables_of(position, cell, tables, spec) for position, cell in enumerate(cells)},
+        "tables": {
+            cell: tables_of(position, cell, tables, spec, marked[cell.corpus]) for position, cell in enumerate(cells)
+        },
         "pictures": {name: picture(figures / f"{name}.svg") for name in FIGURES},
         "drawn": {
             name: {end.upper(): link(figures / f"{name}.{end}", page) for end in FIGURE_FILES} for name in FIGURES

@@ -23,8 +23,10 @@ from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Row, with_interval
 from rationale_eval.report.cells import faithfulness_path, read_faithfulness, read_predictions
-from rationale_eval.report.conclusions import COLLAPSED, CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING
+from rationale_eval.report.conclusions import COLLAPSED, CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING, UNUSABLE
+from rationale_eval.report.flags import Flags
 from rationale_eval.report.layout import CELL, PROMPT, PROMPTING, REFERENCE, Cell, family, ordered
+from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import is_collapsed
 from rationale_eval.statistics.comparison import compare
@@ -39,7 +41,7 @@ MEASURES = {"flip": SHARE, "comprehensiveness": DIFFERENCE}
 # those that are cut), or that they were not.
 SENSITIVITY_COLUMNS = (
     *(*CELL, "operator", "conclusion", "subject", "measure", "n", "value", "value_low", "value_high", "rank"),
-    *("budget", "verdict", "collapsed"),
+    *("budget", "verdict", "collapsed", "flag"),
 )
 
 
@@ -55,8 +57,11 @@ def _of(values: pd.Series, method: str, budget: str) -> pd.Series:
     return values[chosen].droplevel(["method", "budget"])
 
 
-def levels(values: pd.Series, measure: str, spec: Mapping[str, Any]) -> Iterator[Row]:
-    """A row for each method: its mean at the main budget, or as given, and its rank among those compared."""
+def levels(values: pd.Series, measure: str, spec: Mapping[str, Any], flags: Flags) -> Iterator[Row]:
+    """A row for each method: its mean at the main budget, or as given, and its rank among those compared.
+
+    References and flagged methods are not compared.
+    """
     found, budgets = {}, {}
     for method in ordered(spec["methods"]):
         given = len(mine := _of(values, method, AS_GIVEN)) > 0
@@ -65,14 +70,16 @@ def levels(values: pd.Series, measure: str, spec: Mapping[str, Any]) -> Iterator
             found[method] = mine
             budgets[method] = AS_GIVEN if given else spec["main_budget"]
     compared = {
-        method: mine.mean() for method, mine in found.items() if family(spec["methods"][method]["kind"]) != REFERENCE
+        method: mine.mean()
+        for method, mine in found.items()
+        if family(spec["methods"][method]["kind"]) != REFERENCE and method not in flags
     }
     ranks = pd.Series(compared, dtype=float).rank(ascending=False, method="min")
     for method, mine in found.items():
         row = {"conclusion": LEVEL, "subject": method, "n": len(mine), "value": float(mine.mean())}
         row["budget"] = budgets[method]
         row |= with_interval("value", mine, spec["interval"], MEASURES[measure])
-        yield row | {"rank": float(ranks[method]) if method in ranks else None}
+        yield row | {"rank": float(ranks[method]) if method in ranks else None, "flag": flags.get(method)}
 
 
 def ranking(rows: Sequence[Row], main: Sequence[Row]) -> Row | None:
@@ -87,9 +94,16 @@ def ranking(rows: Sequence[Row], main: Sequence[Row]) -> Row | None:
     return {"conclusion": RANKING, "subject": "methods", "n": len(both), "value": value}
 
 
-def contrasts(values: pd.Series, spec: Mapping[str, Any], collapsed: bool) -> Iterator[Row]:
-    """A row for each matched budget: the prompted method minus the mean of all attribution methods at its sizes."""
-    scored = [name for name, entry in spec["methods"].items() if family(entry["kind"]) not in (REFERENCE, PROMPTING)]
+def contrasts(values: pd.Series, spec: Mapping[str, Any], collapsed: bool, flags: Flags) -> Iterator[Row]:
+    """A row for each matched budget: the prompted method minus the mean of the attribution methods at its sizes.
+
+    Flagged attribution methods are left out; of a flagged prompted method there is no verdict.
+    """
+    scored = [
+        name
+        for name, entry in spec["methods"].items()
+        if family(entry["kind"]) not in (REFERENCE, PROMPTING) and name not in flags
+    ]
     for budget, entry in spec["budgets"].items():
         if entry["kind"] != MATCHED or spec["methods"].get(entry["to"], {}).get("kind") != PROMPT:
             continue
@@ -103,8 +117,13 @@ def contrasts(values: pd.Series, spec: Mapping[str, Any], collapsed: bool) -> It
             continue
         verdict = HIGHER if found.low > 0 else LOWER if found.high < 0 else OPEN
         row = {"conclusion": CONTRAST, "subject": entry["to"], "budget": budget, "n": found.n, "value": found.value}
-        row |= {"value_low": found.low, "value_high": found.high, "verdict": COLLAPSED if collapsed else verdict}
-        yield row
+        verdict = COLLAPSED if collapsed else UNUSABLE if entry["to"] in flags else verdict
+        yield row | {
+            "value_low": found.low,
+            "value_high": found.high,
+            "verdict": verdict,
+            "flag": flags.get(entry["to"]),
+        }
 
 
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> list[Row]:
@@ -114,15 +133,16 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> li
         share = majority(read_predictions(cell, results)["predicted"].dropna().to_list())[1]
         collapsed = is_collapsed(share, spec["validity"])
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint, "collapsed": collapsed}
+        flags = read_flags(cell, results, spec)
         main: dict[str, list[Row]] = {}
         for operator in (None, *spec["operators"]):
             frame = read_faithfulness(cell, results, spec["methods"], operator)
             for measure in MEASURES:
                 values = by_method(frame, measure)
-                mine = list(levels(values, measure, spec))
+                mine = list(levels(values, measure, spec, flags))
                 order = ranking(mine, main.setdefault(measure, mine))
                 orders = [] if order is None else [order | {"budget": spec["main_budget"]}]
-                found = [*mine, *orders, *contrasts(values, spec, collapsed)]
+                found = [*mine, *orders, *contrasts(values, spec, collapsed, flags)]
                 rows += [names | {"operator": operator or MAIN, "measure": measure} | row for row in found]
     return rows
 
@@ -135,7 +155,8 @@ def main(argv: list[str]) -> None:
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
         '"main_budget": name, "operators": {name: entry}, "interval": {"resamples", "seed", "level"}, '
-        '"validity": {"max_majority_share"}}',
+        '"unavailable": {model: [method]}, '
+        '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")
@@ -143,6 +164,9 @@ def main(argv: list[str]) -> None:
     spec = json.loads(args.spec)
     cells = [Cell(**cell) for cell in spec["cells"]]
     inputs = {f"{cell.title}: predictions": cell.folder(args.results) / "predictions.parquet" for cell in cells}
+    for cell in cells:
+        tables = flag_inputs(cell, args.results, spec)
+        inputs |= {f"{cell.title}: {name}": path for name, path in tables.items()}
     for operator in (None, *spec["operators"]):
         name = "faithfulness" if operator is None else f"faithfulness by {operator}"
         inputs |= {f"{cell.title}: {name}": faithfulness_path(cell, args.results, operator) for cell in cells}

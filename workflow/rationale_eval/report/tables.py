@@ -22,20 +22,17 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import (
-    Measured,
     Row,
     correctness,
     instance_means,
     means,
-    measured,
+    n_informative,
     status_counts,
     with_corrected_interval,
     with_interval,
 )
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
-    attributions_path,
-    rationales_path,
     read_alignment,
     read_faithfulness,
     read_integrated,
@@ -47,15 +44,22 @@ from rationale_eval.report.cells import (
     replies_path,
 )
 from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
+from rationale_eval.report.flags import Flags, flag_of
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
-from rationale_eval.report.layout import CELL, Cell, ordered, prompted
+from rationale_eval.report.layout import CELL, Cell, by_definition, ordered, prompted
+from rationale_eval.report.measured import Measured, measured
+from rationale_eval.report.method_flags import flag_inputs, read_flags
+from rationale_eval.report.positions import POSITION_COLUMNS, position_inputs, position_row, read_positions
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.table_files import write
 from rationale_eval.report.trajectory import TRAJECTORY_COLUMNS, trajectory_rows
+from rationale_eval.report.usability import usable_ids
 from rationale_eval.report.validity import (
+    LABEL_MASS,
     MARGINS,
     groups,
     is_collapsed,
+    label_mass_quantiles,
     margin_quantiles,
     random_flips,
     reference_flips,
@@ -63,7 +67,7 @@ from rationale_eval.report.validity import (
 from rationale_eval.report.word_agreement import AGREEMENT_COLUMNS, agreement_rows
 from rationale_eval.statistics.comparison import holm
 from rationale_eval.statistics.intervals import DIFFERENCE, proportion_interval
-from rationale_eval.statistics.labels import entropy, macro_f1, majority
+from rationale_eval.statistics.labels import entropy, macro_f1, macro_f1_interval, majority
 
 
 def _estimate(name: str) -> tuple[str, str, str]:
@@ -73,23 +77,30 @@ def _estimate(name: str) -> tuple[str, str, str]:
 _METHOD = (*CELL, "method", "kind", "budget")
 _OUTCOMES = ("n_correct", "n_wrong")
 
+
+def _outcomes(name: str) -> tuple[str, ...]:
+    return (*_estimate(f"{name}_correct"), *_estimate(f"{name}_wrong"), *_OUTCOMES)
+
+
 # Shares and F1 are fractions of 1, the entropy is in bits; `labels` is the number of labels to choose from. `margin_q…`
-# are quantiles of the difference of the two highest label probabilities. `collapsed`: see `validity.is_collapsed`; the
-# other tables repeat it.
+# are quantiles of the difference of the two highest label probabilities, `label_mass_q…` of the probability that the
+# answer begins with any verbaliser. `collapsed`: see `validity.is_collapsed`; the other tables repeat it. `flag` in
+# these: why a method's values say nothing of its words, see `flags`; null if they do.
 ACCURACY_COLUMNS = (
-    *(*CELL, "instances", "n", *_estimate("accuracy"), "macro_f1", "labels"),
+    *(*CELL, "instances", "n", *_estimate("accuracy"), *_estimate("macro_f1"), "labels"),
     *("majority_predicted", "majority_predicted_share", "majority_gold", "majority_gold_share", "predicted_entropy"),
-    *(*MARGINS, "collapsed"),
+    *(*MARGINS, *LABEL_MASS, "collapsed"),
 )
+# `n_informative`: those of the n instances in which the words could have been others, see `aggregate.can_differ`.
 # `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
 # the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that; `auprc_chance`: the expected AUPRC of
 # random orders. `…_correct` and `…_wrong`: over
 # instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
-    *(*_METHOD, "instances", "n", "selected", "n_short", "precision", "recall", *_estimate("f1")),
-    *("f1_chance", *_estimate("f1_corrected"), "iou", *_estimate("auprc"), "auprc_chance"),
-    *("f1_correct", "f1_wrong", *_OUTCOMES),
-    "collapsed",
+    *(*_METHOD, "instances", "n", "n_informative", "selected", "n_short"),
+    *(*_estimate("precision"), *_estimate("recall")),
+    *(*_estimate("f1"), "f1_chance", *_estimate("f1_corrected"), *_estimate("iou"), *_estimate("auprc")),
+    *("auprc_chance", *_outcomes("f1"), "collapsed", "flag"),
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
@@ -99,16 +110,17 @@ ALIGNMENT_COLUMNS = (
 # the rows of the cell; the cell's flip rates of all and of people's words; and what the accuracy table says of it.
 _BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
-    *(*_METHOD, "instances", "n", "selected", *_estimate("flip_rate"), *_estimate("comprehensiveness")),
-    *("n_kept", *_estimate("sufficiency"), "flip_when_kept", "flip_rate_correct", "flip_rate_wrong", *_OUTCOMES),
+    *(*_METHOD, "instances", "n", "n_informative", "selected"),
+    *(*_estimate("flip_rate"), *_estimate("comprehensiveness")),
+    *("n_kept", *_estimate("sufficiency"), *_estimate("flip_when_kept"), *_outcomes("flip_rate")),
     *("n_random", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
     *("beyond_random_effect", "beyond_random_p", "beyond_random_p_corrected"),
-    *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE),
+    *(*_estimate("flip_all_words"), *_estimate("flip_human"), *_BESIDE, "flag"),
 )
 # By `split` (outcome, label, length) the instances of each `group`, at the main budget and for sets as given.
 SPLIT_COLUMNS = (
     *(*_METHOD, "split", "group", "n_f1", *_estimate("f1_corrected"), "n_flip_rate", *_estimate("flip_rate")),
-    "collapsed",
+    *("collapsed", "flag"),
 )
 COLUMNS = {
     "accuracy": ACCURACY_COLUMNS,
@@ -119,19 +131,26 @@ COLUMNS = {
     "prompting": PROMPTING_COLUMNS,
     "agreement": AGREEMENT_COLUMNS,
     "completeness": COMPLETENESS_COLUMNS,
+    "positions": POSITION_COLUMNS,
     "trajectory": TRAJECTORY_COLUMNS,
 }
 
 
-def _by_outcome(name: str, values: pd.Series, correct: pd.Series) -> Row:
+def _by_outcome(name: str, values: pd.Series, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
     outcome = correct.reindex(values.index)
-    right, wrong = values[outcome == 1.0], values[outcome == 0.0]
-    return {
-        f"{name}_correct": float(right.mean()) if len(right) else None,
-        "n_correct": len(right),
-        f"{name}_wrong": float(wrong.mean()) if len(wrong) else None,
-        "n_wrong": len(wrong),
-    }
+    row: Row = {}
+    for side, right in (("correct", 1.0), ("wrong", 0.0)):
+        mine = values[outcome == right]
+        row |= {f"{name}_{side}": float(mine.mean()) if len(mine) else None, f"n_{side}": len(mine)}
+        row |= with_interval(f"{name}_{side}", mine, interval)
+    return row
+
+
+def _without_constants(row: Row, kind: str) -> Row:
+    """``row`` without the bounds of what is a constant by definition, not by what was seen."""
+    names = {name.removesuffix("_low").removesuffix("_high") for name in row}
+    constant = [name for name in names if by_definition(kind, name)]
+    return row | {f"{name}{end}": None for name in constant for end in ("_low", "_high")}
 
 
 def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validity: Mapping[str, Any]) -> Row:
@@ -148,6 +167,7 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validit
         "accuracy_low": low,
         "accuracy_high": high,
         "macro_f1": macro_f1(gold, labels),
+        **dict(zip(("macro_f1_low", "macro_f1_high"), macro_f1_interval(gold, labels, interval), strict=True)),
         "labels": len({label for labels in predictions["labels"] for label in labels}),
         "majority_predicted": majority_predicted,
         "majority_predicted_share": majority_predicted_share,
@@ -155,6 +175,7 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validit
         "majority_gold_share": majority_gold_share,
         "predicted_entropy": entropy(labels),
         **margin_quantiles(predictions),
+        **label_mass_quantiles(predictions),
         "collapsed": is_collapsed(majority_predicted_share, validity),
     }
 
@@ -167,17 +188,21 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
     return {
         **status_counts(frame),
         "n": len(values),
+        "n_informative": n_informative(frame, "f1"),
         "n_short": int(frame.loc[frame["short"].eq(True), "id"].nunique()),
         **means(values),
-        **with_interval("f1", values["f1"], interval),
+        **{
+            name: bound
+            for measure in ("precision", "recall", "f1", "iou", "auprc")
+            for name, bound in with_interval(measure, values[measure], interval).items()
+        },
         **with_corrected_interval("f1_corrected", values, interval),
-        **with_interval("auprc", values["auprc"], interval),
         **{
             name: bound
             for metric in metrics
             for name, bound in with_interval(metric, values[metric], interval, None).items()
         },
-        **_by_outcome("f1", values["f1"], correct),
+        **_by_outcome("f1", values["f1"], correct, interval),
     }
 
 
@@ -189,13 +214,15 @@ def faithfulness_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[
     return {
         **status_counts(frame),
         "n": len(masked),
+        "n_informative": n_informative(frame, "flip"),
         **means(masked),
         **with_interval("flip_rate", masked["flip_rate"], interval),
         **with_interval("comprehensiveness", masked["comprehensiveness"], interval, DIFFERENCE),
         "n_kept": len(kept),
         **means(kept),
         **with_interval("sufficiency", kept["sufficiency"], interval, DIFFERENCE),
-        **_by_outcome("flip_rate", masked["flip_rate"], correct),
+        **with_interval("flip_when_kept", kept["flip_when_kept"], interval),
+        **_by_outcome("flip_rate", masked["flip_rate"], correct, interval),
     }
 
 
@@ -215,7 +242,7 @@ def split_rows(
             flips = instance_means(masked[method, budget], "flip", ("flip",))["flip"]
             for split, group, ids in parts:
                 mine, flipped = f1[f1.index.isin(ids)], flips[flips.index.isin(ids)]
-                yield {
+                row = {
                     **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
                     **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
                     "f1_corrected": float(mine["f1_corrected"].mean()) if len(mine) else None,
@@ -223,6 +250,7 @@ def split_rows(
                     "flip_rate": float(flipped.mean()) if len(flipped) else None,
                     **with_interval("flip_rate", flipped, spec["interval"]),
                 }
+                yield _without_constants(row, row["kind"])
 
 
 def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row, pd.DataFrame]]:
@@ -233,6 +261,10 @@ def _groups(frame: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple[Row,
             if (method, budget) in groups:
                 names = {"method": method, "kind": spec["methods"][method]["kind"], "budget": budget}
                 yield names, groups[method, budget]
+
+
+def _flag(row: Row, flags: Flags, spec: Mapping[str, Any]) -> Row:
+    return {"flag": flag_of(row["method"], row["budget"], flags, spec["budgets"])}
 
 
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> dict[str, list[Row]]:
@@ -246,35 +278,43 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         alignment = read_alignment(cell, results, spec["methods"])
         faithfulness = read_faithfulness(cell, results, spec["methods"])
         correct = correctness(predictions)
-        by_instance[cell] = measured(predictions, alignment, faithfulness)
+        asked = prompted(spec["methods"])
+        rationales = {method: read_rationales(cell, results, method) for method in asked}
+        usable = {method: usable_ids(found) for method, found in rationales.items()}
+        flags = read_flags(cell, results, spec, usable)
+        by_instance[cell] = measured(predictions, alignment, faithfulness, usable, flags)
         accuracy = accuracy_row(predictions, interval, spec["validity"])
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
         for group, frame in _groups(alignment, spec):
-            row = alignment_row(frame, correct, interval)
-            if group["kind"] == "human":  # 1 by construction, not by what was seen
-                row |= {"f1_low": None, "f1_high": None}
-            rows["alignment"].append(names | group | row | flagged)
+            row = _without_constants(alignment_row(frame, correct, interval), group["kind"])
+            rows["alignment"].append(names | group | row | flagged | _flag(group, flags, spec))
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         masked = []
         for group, frame in _groups(faithfulness, spec):
-            row = faithfulness_row(frame, correct, interval) | random_flips(frame, spec)
-            masked.append(names | group | row | beside)
+            row = _without_constants(faithfulness_row(frame, correct, interval), group["kind"])
+            row |= random_flips(frame, spec)
+            masked.append(names | group | row | beside | _flag(group, flags, spec))
         for row, corrected in zip(masked, holm([row["beyond_random_p"] for row in masked]), strict=True):
             row["beyond_random_p_corrected"] = corrected
         rows["faithfulness"] += masked
-        rows["splits"] += [names | row | flagged for row in split_rows(predictions, alignment, faithfulness, spec)]
+        rows["splits"] += [
+            names | row | flagged | _flag(row, flags, spec)
+            for row in split_rows(predictions, alignment, faithfulness, spec)
+        ]
+        for group, frame in _groups(read_positions(cell, results, spec), spec):
+            rows["positions"].append(
+                names | group | position_row(frame, group["kind"], interval) | flagged | _flag(group, flags, spec)
+            )
         rows["labels"] += [names | row for row in label_rows(predictions)]
-        asked = prompted(spec["methods"])
-        rationales = {method: read_rationales(cell, results, method) for method in asked}
         readings = {method: read_readings(cell, results, method) for method in asked}
         for method in asked:
             replies = read_replies(cell, results, method)
             row = prompting_row(rationales[method], readings[method], replies, predictions)
-            rows["prompting"].append(names | {"method": method} | row | flagged)
+            rows["prompting"].append(names | {"method": method} | row | flagged | {"flag": flags.get(method)})
         rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
         for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
-            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method])
+            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method], spec["validity"])
             rows["completeness"].append(names | {"method": method} | row)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
@@ -284,12 +324,11 @@ def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, P
     """The tables of one cell that are read, by what they are."""
     methods = spec["methods"]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
+    found |= position_inputs(cell, results, spec)
     for method in prompted(methods):
-        found[f"rationales of {method}"] = rationales_path(cell, results, method)
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
-    for method in integrated(methods, spec["unavailable"][cell.model]):
-        found[f"attributions of {method}"] = attributions_path(cell, results, method)
+    found |= flag_inputs(cell, results, spec)
     return {f"{cell.title}: {name}": path for name, path in found.items()}
 
 
@@ -300,8 +339,8 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
-        '"unavailable": {model: [method]}, '
-        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": {"max_majority_share"}}',
+        '"evaluated": [{"name", "budgets"}], "unavailable": {model: [method]}, '
+        '"main_budget": name, "interval": {"resamples", "seed", "level"}, "validity": that section}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from rationale_eval.report.aggregate import Measured, Row
+from rationale_eval.report.aggregate import Row
+from rationale_eval.report.flags import has_flag
 from rationale_eval.report.layout import BASE, Cell, epoch_and_seed, family
+from rationale_eval.report.measured import Measured
 
 # `f1_both` and `flip_rate_both`: over the instances that the base model and this checkpoint both classify correctly,
 # `…_both_base` the base model's over the same instances.
@@ -20,11 +22,11 @@ VALUES = (
 COUNTS = ("n_accuracy", "n_f1", "n_flip_rate", "n_f1_both", "n_flip_rate_both")
 # `epoch` 0 is the base model. A value is the mean over the `seeds` runs, `…_min` and `…_max` the lowest and the highest
 # of them; the base model is one checkpoint, whatever the seeds.
-# `collapsed`: whether any of the runs is.
+# `collapsed`: whether any of the runs is; `flag`: that of any of them.
 TRAJECTORY_COLUMNS = (
     *("corpus", "model", "epoch", "family", "method", "kind", "budget", "seeds", *COUNTS),
     *(f"{value}{end}" for value in VALUES for end in ("", "_min", "_max")),
-    "collapsed",
+    *("collapsed", "flag"),
 )
 _KEY = ["corpus", "model", "checkpoint", "method", "budget"]
 
@@ -51,7 +53,7 @@ def _with_cell(cell: Cell, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _by_checkpoint(tables: Mapping[str, Sequence[Row]], cells: Mapping[Cell, Measured]) -> pd.DataFrame:
     """One row per cell, method and budget."""
-    agreement = pd.DataFrame(tables["alignment"])[[*_KEY, "kind", "n", "f1", "f1_corrected"]]
+    agreement = pd.DataFrame(tables["alignment"])[[*_KEY, "kind", "n", "f1", "f1_corrected", "flag"]]
     masking = pd.DataFrame(tables["faithfulness"])[[*_KEY, "n", "flip_rate", "comprehensiveness"]]
     frame = agreement.rename(columns={"n": "n_f1"}).merge(masking.rename(columns={"n": "n_flip_rate"}), on=_KEY)
     names = ["corpus", "model", "checkpoint"]
@@ -78,6 +80,7 @@ def trajectory_rows(tables: Mapping[str, Sequence[Row]], cells: Mapping[Cell, Me
         row: Row = dict(zip(names, key, strict=True)) | {"seeds": len(runs)}
         row |= {"family": family(row["kind"])} | {name: int(runs[name].fillna(0).min()) for name in COUNTS}
         row["collapsed"] = bool(runs["collapsed"].any())
+        row["flag"] = next((flag for flag in runs["flag"] if has_flag(flag)), None)
         for name in VALUES:
             values = runs[name].astype(float)
             for end, value in (("", values.mean()), ("_min", values.min()), ("_max", values.max())):

@@ -10,10 +10,12 @@ import pandas as pd
 
 from rationale_eval.report.aggregate import Row, instance_means, with_interval
 from rationale_eval.statistics.comparison import compare
-from rationale_eval.statistics.labels import margins
+from rationale_eval.statistics.labels import label_mass, margins
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 MARGINS = tuple(f"margin_q{100 * quantile:.0f}" for quantile in QUANTILES)
+MASS_QUANTILES = (0.1, 0.5, 0.9)
+LABEL_MASS = tuple(f"label_mass_q{100 * quantile:.0f}" for quantile in MASS_QUANTILES)
 
 
 def is_collapsed(majority_share: float | None, validity: Mapping[str, Any]) -> bool:
@@ -36,6 +38,20 @@ def margin_quantiles(predictions: pd.DataFrame) -> Row:
         return dict.fromkeys(MARGINS)
     found = np.quantile(margins(known.to_list()), QUANTILES)
     return dict(zip(MARGINS, map(float, found), strict=True))
+
+
+def label_mass_quantiles(predictions: pd.DataFrame) -> Row:
+    """Quantiles of the probability that all verbalisers have together; None without scores, as an API may give none."""
+    known = predictions["scores"].dropna()
+    if known.empty:
+        return dict.fromkeys(LABEL_MASS)
+    found = np.quantile(label_mass(known.to_list()), MASS_QUANTILES)
+    return dict(zip(LABEL_MASS, map(float, found), strict=True))
+
+
+def has_low_mass(row: Mapping[str, Any], validity: Mapping[str, Any]) -> bool:
+    """Whether the median of the label mass is below ``min_label_mass``; ``row`` is one of the table of accuracy."""
+    return bool(pd.notna(row["label_mass_q50"]) and row["label_mass_q50"] < validity["min_label_mass"])
 
 
 def reference_flips(faithfulness: pd.DataFrame, methods: Mapping[str, Any], interval: Mapping[str, Any]) -> Row:

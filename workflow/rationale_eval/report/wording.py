@@ -51,6 +51,17 @@ def n_text(count: int) -> str:
     return f"n = {count}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def count_text(row: Mapping[str, Any]) -> str:
+    """n, and how many of these texts are informative where not all are, for example ``48 (23 informative)``."""
+    some = row["n_informative"] is not None and row["n_informative"] < row["n"]
+    return f"{row['n']} ({row['n_informative']} informative)" if some else str(row["n"])
+
+
+def row_title(row: Mapping[str, Any]) -> str:
+    """The cell of a row; of a pooled row what it is."""
+    return f"{row['corpus']}, {row['model']}, {row['checkpoint']}" if "corpus" in row else "pooled"
+
+
 def number_with_interval(value: float, low: float, high: float) -> str:
     """For example ``0.31 [0.22, 0.40]``."""
     if value is None or pd.isna(value):
@@ -72,11 +83,12 @@ def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
     return f"{percent(value, n)} [{percent(low, n, sign='')}, {percent(high, n, sign='')}]"
 
 
-def points_with_interval(value: float, low: float, high: float, n: int) -> str:
+def points_with_interval(value: float, low: float | None, high: float | None, n: int) -> str:
     """A difference of shares, for example ``+16 points [4, 28]``."""
     if value is None or pd.isna(value):
         return MISSING
-    known = (value, value, value) if pd.isna(low) else (value, low, high)  # one pair has a difference, but no interval
+    # One pair has a difference, but no interval.
+    known = (value, value, value) if low is None or high is None or pd.isna(low) else (value, low, high)
     texts = [f"{100 * part:.{int(n > FINE_PERCENTAGES)}f}" for part in known]
     shown = ["0" if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}") for text in texts]
     sign = "+" if value > 0 and shown[0] != "0" else ""
@@ -87,15 +99,6 @@ def points_with_interval(value: float, low: float, high: float, n: int) -> str:
 def p_text(p: float | None) -> str:
     """A p value with three decimals, or ``< 0.001``."""
     return MISSING if p is None or pd.isna(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def claim_p(claim: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """The p value behind the verdict on one row of a claim.
-
-    What contradicts an equivalence is the test of lying beyond the margin.
-    """
-    beyond = claim["kind"] == "equivalence" and row["verdict"] == "contradicted"
-    return p_text(row["p_beyond" if beyond else "p_corrected"])
 
 
 def terms(card: Mapping[str, Any]) -> str:
@@ -120,7 +123,7 @@ def settings(entry: Mapping[str, Any]) -> str:
 def budget_text(budget: Mapping[str, Any]) -> str:
     """A budget in words."""
     if budget["kind"] == "top_var":
-        return "as many words as people marked in the text"
+        return "as many words as are marked in the text"
     if budget["kind"] == "top_ratio":
         return f"{100 * budget['ratio']:g}\N{NO-BREAK SPACE}% of the words of the text, rounded up"
     if budget["kind"] == "matched":

@@ -1,0 +1,96 @@
+"""Who marked words, in every part of the report: people, a proxy for them, or the construction of the texts."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pandas as pd
+import pytest
+from config_faults import faults_of
+from rationale_eval.config_checks import parse
+from rationale_eval.report.findings import alignment_finding, faithfulness_finding
+from rationale_eval.report.marked import MARKED, PEOPLE, PROXY, listed, said_of, who_marked
+from rationale_eval.study import StudyPlan
+from report_trees import Elements, estimate, run, write_cell
+
+AS_GIVEN = {"budget": "as_given", "kind": "human"}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The report on a corpus that a proxy marked and one that people marked."""
+    results = tmp_path_factory.mktemp("results")
+    for corpus, marked_by in (("films", "proxy"), ("pairs", "people")):
+        write_cell(results, corpus, "yes", "some words", {}, marked_by=marked_by)
+    return run(results, [("films", "base"), ("pairs", "base")])
+
+
+def test_headlines_name_a_proxy():
+    rows = pd.DataFrame([estimate("a", 0.5, 0.4, 0.6), estimate("human", 0.3, 0.2, 0.4) | AS_GIVEN])
+    people, proxy = (MARKED[kind] for kind in (PEOPLE, PROXY))
+    assert "highest agreement with people at" in alignment_finding(rows, "top_var", people)
+    text = alignment_finding(rows, "top_var", proxy)
+    assert "highest agreement with the proxy for people’s words at" in text
+    assert "agreement with people" not in text
+    text = faithfulness_finding(rows, "top_var", 0.05, proxy)
+    assert "Masking the words of a proxy for people flips 30" in text
+    assert "people marked" not in text
+
+
+def test_several_kinds_have_neutral_words_and_are_told_apart_by_name():
+    assert said_of(["proxy", "proxy"]) == MARKED["proxy"]
+    assert said_of(["proxy", "people"]).words == "the marked words"
+    assert who_marked({"a": "people", "b": "people"}) == ""
+    assert who_marked({"a": "proxy", "b": "people", "c": "construction", "d": "proxy"}) == (
+        "Nobody marked words in a and d: a proxy stands for people there. In c the construction of the texts says "
+        "which words are marked. People marked the words of b."
+    )
+    assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_the_page_says_it_corpus_by_corpus(report):
+    elements = Elements()
+    elements.feed((report / "index.html").read_text(encoding="utf-8"))
+    text = " ".join("".join(elements.text).split())
+    said = "Nobody marked words in films: a proxy stands for people there. People marked the words of pairs."
+    # At the head, beside the claims, and above the figure of alignment.
+    assert text.count(said) == 3
+    assert "Alignment: do they point at the marked words?" in text
+    _, films, pairs = re.split(r"(?:films|pairs), m, base † The model is right", text)
+    assert "agreement with the proxy for people’s words" in films.split("How to read it")[0]
+    assert "agreement with people" not in films
+    assert "agreement with people" in pairs
+    # In the tables of the one, and not of the other.
+    assert text.count("human, proxy (as given)") > 2
+    assert text.count("human (as given)") == text.count("human, proxy (as given)")
+    assert "Proxy for a human rationale, films:" in text
+    assert "Human rationale, pairs:" in text
+
+
+def test_latex_captions_name_a_proxy(report):
+    alignment = (report / "tables/alignment.tex").read_text(encoding="utf-8")
+    assert "Alignment with the marked words: token F1" in alignment
+    assert "Nobody marked words in films: a proxy stands for people there." in alignment
+    assert "Alignment with people" not in alignment
+    examples = (report / "examples.tex").read_text(encoding="utf-8")
+    assert examples.count("underlined: marked by a proxy.") == examples.count("underlined: marked by people.") == 2
+
+
+def test_figures_name_a_proxy(report):
+    drawn = (report / "figures/alignment.svg").read_text(encoding="utf-8")
+    assert "words marked by a proxy" in drawn
+    assert "words marked by people" in drawn
+    assert "token F1 with the proxy for people" in drawn
+
+
+@pytest.mark.parametrize(("corpus", "kind"), [("movie_reviews", "proxy"), ("e_snli", "people")])
+def test_a_card_is_told_and_no_instance_is_read_anew(corpus, kind, raw):
+    plan = StudyPlan(parse(raw))
+    assert json.loads(plan.corpus_card(corpus))["marked_by"] == kind
+    assert "marked_by" not in json.loads(plan.corpus(corpus, "test"))
+    assert json.loads(plan.report.latex(["alignment"]))["marked_by"] == dict.fromkeys(plan.study.corpora, "proxy")
+
+
+def test_rated_snippets_are_always_a_proxy(raw):
+    assert "corpora.movie_reviews.marked_by" in faults_of(raw, ["corpora", "movie_reviews", "marked_by"], "people")

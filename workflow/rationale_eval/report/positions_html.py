@@ -1,0 +1,33 @@
+"""Where chosen words stand, as the page shows it."""
+
+from __future__ import annotations
+
+import pandas as pd
+from markupsafe import Markup
+
+from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.html_tables import render
+from rationale_eval.report.layout import family
+from rationale_eval.report.wording import number, percent, percent_with_interval
+
+
+def positions_table(table: pd.DataFrame, name: str) -> Markup:
+    """How often each method (one row each of ``table``) chooses the first and the last word."""
+    rows = []
+    for row in table.to_dict("records"):
+        first, last = (
+            percent_with_interval(row[place], row[f"{place}_low"], row[f"{place}_high"], row["n"])
+            for place in ("first", "last")
+        )
+        rows.append(
+            {
+                "family": family(row["kind"]).replace("_", " "),
+                "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+                "n": str(row["n"]),
+                "words": number(row["selected"]),
+                "first word": first,
+                "last word": last,
+                "of either by equally many random words": percent(row["random"], row["n"]),
+            }
+        )
+    return render(rows, name, "method", "family")
