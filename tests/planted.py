@@ -58,6 +58,26 @@ def f1_difference(rng, n):
     return np.where(rng.random(n) < 1 / 3, 0.0, np.clip(rng.normal(0.075, 0.3, n), -1, 1))
 
 
+def rare_difference(more, less):
+    """Differences of two F1 of which a share of ``more`` are above 0 and ``less`` below, by 2/3 on average."""
+
+    def draw(rng, n):
+        return flip_difference(more, less)(rng, n) * rng.beta(4, 2, n)
+
+    return draw
+
+
+def skewed(rng, n):
+    """Differences of which 3 % are 1 and all others a little below 0, so that their mean is 0."""
+    return np.where(rng.random(n) < 0.03, 1.0, -0.03 / 0.97 * rng.uniform(0.5, 1.5, n))
+
+
+def skewed_few(rng, n):
+    """Differences of which 3 % are 0.9, 9 % are -0.3 and all others 0, so that their mean is 0."""
+    u = rng.random(n)
+    return np.where(u < 0.03, 0.9, np.where(u < 0.12, -0.3, 0.0))
+
+
 # What is estimated, of how many instances: (a draw, its mean, whether it is a difference).
 MEANS = {
     "flip rate 0.05": (flips(0.05), 0.05, False),
@@ -68,6 +88,9 @@ MEANS = {
     "difference of flip rates 0.05 and 0.02": (flip_difference(0.05, 0.02), 0.03, True),
     "difference of flip rates 0.15 and 0.05": (flip_difference(0.15, 0.05), 0.1, True),
     "difference of F1": (f1_difference, 0.05, True),
+    "difference of F1, 5 % of texts differ": (rare_difference(0.03, 0.02), 0.01 * 2 / 3, True),
+    "difference, 3 % of 0.9 and 9 % of -0.3": (skewed_few, 0.0, True),
+    "difference, 3 % of 1 and all others just below 0": (skewed, 0.0, True),
 }
 
 
@@ -163,10 +186,14 @@ def cell(rng, n, effect=0.0, rise=0.0, correct=0.7, majority=0.6):
     return Measured(right, values | {"f1": values["f1_corrected"]}, majority, gold_share=0.5)
 
 
+def in_cells(draw):
+    """Cells of such differences."""
+    return lambda rng, n, cell: draw(rng, n)
+
+
 def flips_moved(more, less):
     """Cells of flip differences."""
-    draw = flip_difference(more, less)
-    return lambda rng, n, cell: draw(rng, n)
+    return in_cells(flip_difference(more, less))
 
 
 def moved(mean):
@@ -183,8 +210,12 @@ PLANTED = {
     ("faithfulness_prompting_lower", "20 points lower"): flips_moved(0.05, 0.25),
     ("faithfulness_prompting_lower", "no difference"): flips_moved(0.15, 0.15),
     ("faithfulness_prompting_lower", "20 points higher"): flips_moved(0.25, 0.05),
+    ("alignment_prompting_better", "no difference: 3 % of 0.9, 9 % of -0.3"): in_cells(skewed_few),
+    ("alignment_prompting_better", "no difference: 3 % of 1, others just below 0"): in_cells(skewed),
+    ("faithfulness_prompting_lower", "no difference: 2 % flip, 2 % no longer"): flips_moved(0.02, 0.02),
     ("tuning_prompting_alignment", "no difference"): moved(0.0),
     ("tuning_prompting_alignment", "as much as the margin"): moved(0.02),
+    ("tuning_prompting_alignment", "as much as the margin: 2 % of 1"): flips_moved(0.02, 0.0),
     ("tuning_prompting_alignment", "0.15 higher"): moved(0.15),
     ("tuning_prompting_alignment", "0.15 lower"): moved(-0.15),
 }

@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.alignment import ALIGNMENT, agreement, average_precision, expected_f1, main, row_of
+from rationale_eval.alignment import (
+    ALIGNMENT,
+    agreement,
+    average_precision,
+    expected_average_precision,
+    expected_f1,
+    main,
+    row_of,
+)
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.choices import choices
@@ -102,6 +111,26 @@ def test_average_precision_worked_by_hand():
     assert average_precision([1.0, 1.0, 1.0, 1.0], GOLD) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("words", range(1, 8))
+def test_expected_average_precision_is_the_mean_over_all_orders(words):
+    # All sets of marked places in an order of the words, each as likely as the others.
+    scores = list(range(words, 0, -1))
+    for marked in range(1, words + 1):
+        places = list(combinations(range(words), marked))
+        found = [average_precision_score([place in picked for place in range(words)], scores) for picked in places]
+        assert expected_average_precision(marked, words) == pytest.approx(sum(found) / len(found))
+
+
+def test_expected_average_precision_is_far_from_the_share_of_marked_words():
+    # One of ten marked: 1/k for each place, 0.293 on average, where the share is 0.1.
+    assert expected_average_precision(1, 10) == pytest.approx(sum(1 / place for place in range(1, 11)) / 10)
+    scores = np.random.default_rng(3).random((4000, 20))
+    gold = [place in (2, 9, 11) for place in range(20)]
+    found = np.mean([average_precision(order, gold) for order in scores])
+    assert expected_average_precision(3, 20) == pytest.approx(found, abs=0.01)
+    assert expected_average_precision(3, 20) > 1.7 * 3 / 20
+
+
 def rows_of(instance, rationale, budgets, tmp_path):
     """The alignment rows of one row of a rationales table."""
     write_table(tmp_path / "rationales.parquet", [rationale], RATIONALES, {})
@@ -119,7 +148,7 @@ def test_rows_of_a_scored_method_hold_every_budget_and_the_curve(tmp_path):
     assert rows["one"]["recall"] == 0.5
     for row in rows.values():
         assert row["auprc"] == pytest.approx(0.5 + 0.5 * 2 / 3)
-        assert row["auprc_chance"] == 0.5
+        assert row["auprc_chance"] == pytest.approx((25 / 12 + 1 / 3 * (4 - 25 / 12)) / 4)
         assert (row["id"], row["method"], row["sample"], row["status"], row["words"], row["gold"]) == (
             "m", "gxi", 1, "ok", 4, 2,
         )  # fmt: skip

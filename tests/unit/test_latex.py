@@ -149,21 +149,18 @@ def test_calibration_names_the_best():
         "budget": "top_var",
         "n": 50,
         "accuracy": 1.0,
-        "auprc": 0.5,
     }
-    row |= dict.fromkeys(("cue_words_chance", "flip_rate", "comprehensiveness", "sufficiency"), 0.1)
+    row |= dict.fromkeys(("auprc_chance", "cue_words_chance", "flip_rate", "comprehensiveness", "sufficiency"), 0.1)
     rows = [
-        row
-        | {"method": name}
-        | {f"{column}{end}": value + more for column in ("first_word", "cue_words") for end, more in ENDS.items()}
+        row | {"method": name} | {f"{column}{end}": value + more for column in CALIBRATED for end, more in ENDS.items()}
         for name, value in (("good", 0.8), ("bad", 0.2))
     ]
     # A reply that copies the text has all cues, at any size: it is no contestant.
-    copied = {f"{name}{end}": 1.0 for name in ("first_word", "cue_words") for end in ENDS}
+    copied = {f"{name}{end}": 1.0 for name in CALIBRATED for end in ENDS}
     rows.append(row | {"method": "said", "kind": "prompt", "budget": "as_given"} | copied)
     (text,) = SHORT["calibration"](pd.DataFrame(rows), SPEC)
     lines = {cells[0].removeprefix(r"\quad ").strip(): cells for cells in rows_of(text)}
-    assert [r"\textbf" in cell for cell in lines["good"][1:3]] == [True, True]
+    assert [r"\textbf" in cell for cell in lines["good"][1:4]] == [True, True, True]
     assert not any(r"\textbf" in cell for name in ("bad", "said (as given)") for cell in lines[name])
     taus = {"corpus": "c", "model": "m", "checkpoint": "base", "n_methods": 5}
     taus |= dict.fromkeys(("tau_flip_rate", "tau_comprehensiveness", "tau_sufficiency"), -0.25)
@@ -171,6 +168,7 @@ def test_calibration_names_the_best():
     assert rows_of(text)[-1] == ["c ", " base ", " 5 ", " $-$0.25 ", " $-$0.25 ", " $-$0.25 "]
 
 
+CALIBRATED = ("first_word", "cue_words", "auprc")
 ENDS = {"": 0.0, "_low": -0.1, "_high": 0.1}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from rationale_eval.alignment import MEASURES
@@ -225,10 +227,13 @@ def test_bold_is_the_best_with_all_that_overlap_on_the_page_and_in_latex():
     rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.45, 0.35, 0.55), estimate("c", 0.2, 0.1, 0.3)]
     rows += [estimate("d", 0.1, 0.0, 0.2, budget="half"), estimate("e", 0.3, 0.25, 0.35, budget="half")]
     rows += [estimate("all", 0.9, 0.8, 1.0, kind="all_words"), estimate("few", 0.8, 0.7, 0.9) | {"n": 29}]
-    rest = {"selected": 2, "auprc": 0.1, "n_correct": 1, "n_wrong": 1}
+    rest = {"selected": 2, "n_correct": 1, "n_wrong": 1}
     rest |= {f"{name}{end}": 0.1 for name in ("iou", "f1_correct", "f1_wrong") for end in ("", "_low", "_high")}
     table = pd.DataFrame([row | rest for row in rows])
-    assert bold_rows(alignment_table(table, "t", True)) == ["a", "b", "e"]
+    page = alignment_table(table, "t", True)
+    assert bold_rows(page) == ["a", "b", "e"]
+    # AUPRC has its interval, and what random orders have stands beside it.
+    assert re.search(r"0\.45 \[0\.35, 0\.55\]</td>\s*<td[^>]*>0\.30</td>", page)
     f1 = Measure("f1", "", "", "n")
     main = table[table["budget"] == "top_var"]
     assert {main.iloc[place]["method"] for place in best(competing(main, f1), f1)} == {"a", "b"}

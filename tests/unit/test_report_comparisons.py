@@ -295,7 +295,7 @@ def test_prompting_is_a_family_with_one_row_each():
 
 def test_sets_of_different_sizes_are_not_bold():
     means = ("iou", "f1_correct", "f1_wrong", "precision", "recall")
-    rest = {"selected": 2, "auprc": 0.1} | {f"{name}{end}": 0.1 for name in means for end in ("", "_low", "_high")}
+    rest = {"selected": 2} | {f"{name}{end}": 0.1 for name in means for end in ("", "_low", "_high")}
     rows = [estimate("a", 0.5, 0.4, 0.6, "prompt", "as_given"), estimate("b", 0.2, 0.1, 0.3, "prompt", "as_given")]
     table = pd.DataFrame([row | rest | {"n_correct": 1, "n_wrong": 1} for row in rows])
     assert alignment_table(table, "t", False).count("bold") == 0

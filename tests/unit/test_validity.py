@@ -59,9 +59,9 @@ def test_random_words_are_compared_instance_by_instance():
     assert found["flip_random"] == pytest.approx(1 / 6)
     assert found["flip_beyond_random"] == pytest.approx(1 / 2)
     assert found["flip_beyond_random_low"] < 0.5 < found["flip_beyond_random_high"]
-    # The differences are 1/2, 1 and 0.
-    known = stats.ttest_1samp([0.5, 1.0, 0.0], 0)
-    assert (found["beyond_random_p"], found["beyond_random_effect"]) == pytest.approx((known.pvalue, 1.0))
+    # The differences are 1/2, 1 and 0: p is that of the sign-flip test, two of four choices of signs, above that of t.
+    assert stats.ttest_1samp([0.5, 1.0, 0.0], 0).pvalue < 0.5
+    assert (found["beyond_random_p"], found["beyond_random_effect"]) == pytest.approx((0.5, 1.0))
 
 
 @pytest.mark.parametrize(

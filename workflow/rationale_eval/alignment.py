@@ -59,6 +59,19 @@ def expected_f1(selected: int, gold: int, words: int) -> float:
     return 2 * selected * gold / (words * (selected + gold))
 
 
+def expected_average_precision(gold: int, words: int) -> float:
+    """The average precision that a random order of ``words`` words is expected to have, ``gold`` of them marked.
+
+    A marked word at place k has the precision (1 + (k - 1) (gold - 1) / (words - 1)) / k on average, and each place is
+    as likely; with H = 1 + 1/2 + ... + 1/words the mean over places is
+    (H + (gold - 1) / (words - 1) (words - H)) / words. This is of orders without ties: words of equal scores share a
+    threshold in ``average_precision``, and if all are equal it is gold / words. ``gold`` is 1 at least.
+    """
+    harmonic = sum(1 / place for place in range(1, words + 1))
+    others = (gold - 1) / (words - 1) if words > 1 else 0.0
+    return (harmonic + others * (words - harmonic)) / words
+
+
 def average_precision(scores: Sequence[float], gold: Sequence[bool]) -> float:
     """The area under the precision-recall curve as average precision, sum over thresholds of (R_n - R_{n-1}) P_n.
 
@@ -111,7 +124,7 @@ def row_of(choice: Choice, metrics: Sequence[Plugin] = ()) -> dict[str, Any]:
     row |= agreement(choice.selected, gold)
     if choice.rationale["scores"] is not None:
         row["auprc"] = average_precision(choice.rationale["scores"], gold)
-        row["auprc_chance"] = sum(gold) / len(gold)
+        row["auprc_chance"] = expected_average_precision(sum(gold), len(gold))
     row["metrics"] = {metric.name: run_metric(metric, choice.selected, gold, choice.instance.id) for metric in metrics}
     return row
 

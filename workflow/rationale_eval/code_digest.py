@@ -76,7 +76,7 @@ _CELLS = (
 )
 
 _FLAGS = ("report/completeness", "report/flags", "report/method_flags", "report/usability")
-_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/resampling")
+_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/rare", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.evidence.schema import OK
-from rationale_eval.statistics.intervals import SHARE, mean_interval
+from rationale_eval.statistics.intervals import SHARE, corrected_interval, mean_interval
 
 Row = dict[str, Any]
 
@@ -41,6 +41,12 @@ def with_interval(
 ) -> Row:
     """The bounds of the interval of the mean of ``values``, which lie in ``bounds``, as ``…_low`` and ``…_high``."""
     low, high = mean_interval(values.dropna().to_list(), interval, bounds)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def with_corrected_interval(name: str, values: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
+    """As ``with_interval``, of the mean of the columns ``f1`` minus ``f1_chance``, one row per instance."""
+    low, high = corrected_interval(values["f1"].to_list(), values["f1_chance"].to_list(), interval)
     return {f"{name}_low": low, f"{name}_high": high}
 
 

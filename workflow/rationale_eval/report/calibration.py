@@ -38,7 +38,7 @@ MEASURES = {"flip_rate": 1, "comprehensiveness": 1, "sufficiency": -1}
 COLUMNS = (
     *("corpus", "model", "checkpoint", "method", "kind", "budget", "n", "accuracy"),
     *("first_word", "first_word_low", "first_word_high", "cue_words", "cue_words_low", "cue_words_high"),
-    *("cue_words_chance", "auprc", *MEASURES),
+    *("cue_words_chance", "auprc", "auprc_low", "auprc_high", "auprc_chance", *MEASURES),
 )
 RANK_COLUMNS = ("corpus", "model", "checkpoint", "n_methods", *(f"tau_{measure}" for measure in MEASURES))
 
@@ -71,7 +71,7 @@ def method_row(
     alignment: pd.DataFrame, faithfulness: pd.DataFrame, first: pd.Series, interval: Mapping[str, Any]
 ) -> Row:
     """The row of one method under one budget."""
-    aligned = instance_means(alignment, "f1", ("f1", "f1_chance", "auprc"))
+    aligned = instance_means(alignment, "f1", ("f1", "f1_chance", "auprc", "auprc_chance"))
     masked = instance_means(faithfulness, "flip", ("flip", "comprehensiveness"))
     kept = instance_means(faithfulness, "flip_when_kept", ("sufficiency",))
 
@@ -86,6 +86,8 @@ def method_row(
         **with_interval("cue_words", aligned["f1"], interval),
         "cue_words_chance": mean(aligned["f1_chance"]),
         "auprc": mean(aligned["auprc"]),
+        **with_interval("auprc", aligned["auprc"], interval),
+        "auprc_chance": mean(aligned["auprc_chance"]),
         "flip_rate": mean(masked["flip"]),
         "comprehensiveness": mean(masked["comprehensiveness"]),
         "sufficiency": mean(kept["sufficiency"]),

@@ -77,8 +77,9 @@ function facts(study, cell, found, scores, place, count, method, state) {
   if (found.budget !== state.budget) parts.push(words(found.budget));
   if (found.f1 !== null) parts.push(`F1 ${number(found.f1)}`, `by chance ${number(found.chance)}`);
   else parts.push(`no F1: ${reason(study, found.aligned)}`);
-  const auprc = fixed(cell.auprc, study.methods.indexOf(method) * count + place);
-  if (auprc !== null) parts.push(`AUPRC ${number(auprc)}`);
+  const own = study.methods.indexOf(method) * count + place;
+  const auprc = fixed(cell.auprc, own);
+  if (auprc !== null) parts.push(`AUPRC ${number(auprc)}`, `by chance ${number(fixed(cell.auprc_chance, own))}`);
   return parts.join(" · ");
 }
 

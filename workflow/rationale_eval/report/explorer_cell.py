@@ -104,7 +104,8 @@ class CellReader:
         status, selected = self._by_view(0, np.uint8), self._by_view(NO_COUNT, np.uint16)
         short = self._by_view(0, np.uint8)
         measures = {name: self._by_view(MISSING, np.int16) for name in ALIGNED}
-        auprc = np.full((len(self.methods), len(self.instances)), MISSING, dtype=np.int16)
+        of_method = (len(self.methods), len(self.instances))
+        curve = {name: np.full(of_method, MISSING, dtype=np.int16) for name in ("auprc", "auprc_chance")}
         rank = {name: number for number, name in enumerate(self.methods)}
         for place, row in self.rows(self.folder / "alignment.parquet", ALIGNMENT):
             view = self.rank.get((row["method"], row["budget"]))
@@ -116,8 +117,9 @@ class CellReader:
                 selected[view, place] = row["selected"]
             for name, column in measures.items():
                 column[view, place] = fixed(row[name])
-            auprc[rank[row["method"]], place] = fixed(row["auprc"])
-        return {"alignment_status": status, "selected": selected, "short": short, "auprc": auprc, **measures}
+            for name, column in curve.items():
+                column[rank[row["method"]], place] = fixed(row[name])
+        return {"alignment_status": status, "selected": selected, "short": short, **curve, **measures}
 
     def _faithfulness(self) -> dict[str, Any]:
         status, flip = self._by_view(0, np.uint8), self._by_view(UNKNOWN, np.int8)

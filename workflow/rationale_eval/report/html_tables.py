@@ -172,7 +172,11 @@ def alignment_table(table: pd.DataFrame, name: str, equal_sizes: bool) -> Markup
             key.removeprefix("metric_"): number_with_interval(row[key], row[f"{key}_low"], row[f"{key}_high"])
             for key in metrics
         }
-        rows.append(shown | {"AUPRC": number(row["auprc"])} | more | last)
+        curve = {
+            "AUPRC": number_with_interval(row["auprc"], row["auprc_low"], row["auprc_high"]),
+            "AUPRC by chance": number(row["auprc_chance"]),
+        }
+        rows.append(shown | curve | more | last)
     return render(rows, name, "method", "family", _best(table, "f1", "F1"))
 
 

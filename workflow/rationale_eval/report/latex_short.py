@@ -278,10 +278,11 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
     columns = {
         "first word is a cue": Measure("first_word", "", SHARE, "n"),
         "F1 with the cue": Measure("cue_words", "", NUMBER, "n"),
+        "AUPRC": Measure("auprc", "", NUMBER, "n"),
     }
     others: dict[str, Callable[[Row], str]] = {
-        "by chance": lambda row: number(row["cue_words_chance"]),
-        "AUPRC": lambda row: number(row["auprc"]),
+        "F1 by chance": lambda row: number(row["cue_words_chance"]),
+        "AUPRC by chance": lambda row: number(row["auprc_chance"]),
         "flip rate": lambda row: percent(row["flip_rate"], row["n"]),
     }
     floats = []
@@ -304,7 +305,7 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
             f"construction; mean with {level_text(spec['level'])} interval, n = {mine['n'].max()}, accuracy "
             f"{percent(mine['accuracy'].iloc[0], int(mine['n'].max()))}. {BOLD}."
         )
-        inside = tabular([(head,) for head in ("", *columns, *others)], body, "lccrrr", bold)
+        inside = tabular([(head,) for head in ("", *columns, *others)], body, "lcccrrr", bold)
         floats.append(floating(f"tab:calibration:{cell.title}", escape(caption), inside))
     return floats
 

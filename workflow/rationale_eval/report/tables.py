@@ -28,6 +28,7 @@ from rationale_eval.report.aggregate import (
     means,
     n_informative,
     status_counts,
+    with_corrected_interval,
     with_interval,
 )
 from rationale_eval.report.cells import (
@@ -92,13 +93,14 @@ ACCURACY_COLUMNS = (
 )
 # `n_informative`: those of the n instances in which the words could have been others, see `aggregate.can_differ`.
 # `selected`: mean number of words; `n_short`: instances whose reply names fewer than the budget asks for. `f1_chance`:
-# the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that. `…_correct` and `…_wrong`: over
+# the expected F1 of random sets of the same sizes; `f1_corrected`: F1 minus that; `auprc_chance`: the expected AUPRC of
+# random orders. `…_correct` and `…_wrong`: over
 # instances that the model classified correctly or wrongly. What plugins measure follows at the end as `metric_…`.
 ALIGNMENT_COLUMNS = (
     *(*_METHOD, "instances", "n", "n_informative", "selected", "n_short"),
     *(*_estimate("precision"), *_estimate("recall")),
-    *(*_estimate("f1"), "f1_chance", *_estimate("f1_corrected"), *_estimate("iou"), "auprc", "auprc_chance"),
-    *(*_outcomes("f1"), "collapsed", "flag"),
+    *(*_estimate("f1"), "f1_chance", *_estimate("f1_corrected"), *_estimate("iou"), *_estimate("auprc")),
+    *("auprc_chance", *_outcomes("f1"), "collapsed", "flag"),
 )
 # `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
 # differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
@@ -191,10 +193,10 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
         **means(values),
         **{
             name: bound
-            for measure in ("precision", "recall", "f1", "iou")
+            for measure in ("precision", "recall", "f1", "iou", "auprc")
             for name, bound in with_interval(measure, values[measure], interval).items()
         },
-        **with_interval("f1_corrected", values["f1_corrected"], interval, DIFFERENCE),
+        **with_corrected_interval("f1_corrected", values, interval),
         **{
             name: bound
             for metric in metrics
@@ -236,15 +238,15 @@ def split_rows(
         for budget in budgets:
             if (method, budget) not in aligned:
                 continue
-            f1 = instance_means(aligned[method, budget], "f1", ("f1_corrected",))["f1_corrected"]
+            f1 = instance_means(aligned[method, budget], "f1", ("f1", "f1_chance", "f1_corrected"))
             flips = instance_means(masked[method, budget], "flip", ("flip",))["flip"]
             for split, group, ids in parts:
                 mine, flipped = f1[f1.index.isin(ids)], flips[flips.index.isin(ids)]
                 row = {
                     **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
                     **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
-                    "f1_corrected": float(mine.mean()) if len(mine) else None,
-                    **with_interval("f1_corrected", mine, spec["interval"], DIFFERENCE),
+                    "f1_corrected": float(mine["f1_corrected"].mean()) if len(mine) else None,
+                    **with_corrected_interval("f1_corrected", mine, spec["interval"]),
                     "flip_rate": float(flipped.mean()) if len(flipped) else None,
                     **with_interval("flip_rate", flipped, spec["interval"]),
                 }
