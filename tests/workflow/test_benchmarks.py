@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import tiny_models
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
+from rationale_eval.models.prepare import card, link_folder
+from rationale_eval.tables import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +40,22 @@ def test_perturbed_inputs_are_scored_as_by_a_loop_of_whole_passes(tmp_path: Path
     found = printed("perturbation", "--model", model, "--test", tmp_path / "test.parquet")
     assert float(re.search(r"largest disagreement, .*: (\S+)", found)[1]) < 1e-4
     assert re.search(r"^2 rows, \d{3} inputs asked for", found, re.MULTILINE)
+
+
+def test_completeness_doubles_the_steps_of_texts_that_lack_it(tmp_path: Path) -> None:
+    texts = ["A film with great acting and no plot.", "Dull"]
+    rows = [
+        Instance(text, "positive", {"text": text}, whitespace_words([text]), (False,) * len(text.split()))
+        for text in texts
+    ]
+    write_instances(tmp_path / "test.parquet", rows, {})
+    link_folder(tiny_models.make_tiny_llama(tmp_path / "tiny"), tmp_path / "snapshot")
+    write_json(tmp_path / "card.json", card({"name": "tiny", "source": {}}, tmp_path / "snapshot"))
+    places = ("--card", tmp_path / "card.json", "--test", tmp_path / "test.parquet")
+    found = printed("completeness", *places, "--steps", "4", "--max-steps", "16", "--tolerance", "1e-6")
+    lines = [line.split() for line in found.splitlines()]
+    assert [line[:2] for line in lines[1:4]] == [["4", "2"], ["8", "2"], ["16", "2"]]
+    assert found.endswith("2 of 2 texts have a larger error than tolerated in the end\n")
 
 
 def test_attributions_are_those_of_other_libraries() -> None:
