@@ -111,6 +111,23 @@ def test_a_copy_of_a_text_that_begins_like_a_frame_is_a_copy():
 
 
 @pytest.mark.parametrize(
+    ("text", "reply", "outcome"),
+    [
+        (
+            "All the performances are top notch and, once you get through the accents, All or Nothing becomes an "
+            "emotional, though still positive, wrench of a sit.",
+            "positive",
+            "label_only",
+        ),
+        ("... manages to deliver a fair bit of vampire fun.", "- ...", "form_only"),
+    ],
+)
+def test_texts_of_the_default_study_that_hold_the_label_or_the_form(text, reply, outcome):
+    """The rationale of the first is `positive,` alone: as a word named, the echo would agree with it in full."""
+    assert read(reply, text) == (outcome, [], ())
+
+
+@pytest.mark.parametrize(
     ("labels", "text", "label", "listed"),
     [
         (("NOT ENOUGH INFO", "true"), "not enough info is true here", "Not enough info.", "not enough info, here"),

@@ -89,6 +89,7 @@ MOVIE = instance("A great, well-made film: the fun never stops and the cast is n
         ("The words are: 1. great 2. fun 3. cast", ["great,", "fun", "cast"]),
         ("Sure! Here are the words:\n\n- great\n- fun\n\nThe film is not good.", ["great,", "fun"]),
         ("- great, fun\n- cast", ["great,", "fun", "cast"]),
+        (" - great\n- fun\n\nText", ["great,", "fun"]),
         # quotes and emphasis
         ('The words that made me decide are "great" and "fun".', ["great,", "fun"]),
         ("The words “great,” and ‘fun’ show it.", ["great,", "fun"]),

@@ -83,12 +83,12 @@ def test_a_ranking_without_a_reply_to_match_is_counted():
 def read(tmp_path):
     """``read(replies, gives, vote)``: the stage on replies about one text; its readings and its rationales."""
 
-    def run(replies, gives, vote):
+    def run(replies, gives, vote, status="ok"):
         text = "warm and fine here"
         write_instances(tmp_path / "t", [Instance("x", "yes", {"text": text}, whitespace_words([text]), GOLD)], {})
         nothing = dict.fromkeys(REPLIES.columns.names)
         rows = [
-            nothing | {"id": "x", "sample": place, "status": "ok", "reply": reply, "finish": "stop"}
+            nothing | {"id": "x", "sample": place, "status": status, "reply": reply, "finish": "stop"}
             for place, reply in enumerate(replies)
         ]
         write_table(tmp_path / "replies", rows, REPLIES, {})
@@ -130,6 +130,16 @@ def test_a_label_casts_no_vote_and_ranks_and_scores_nothing(read):
     assert (ranking["outcome"], ranking["order"], ranking["selected"]) == ("label_only", [], [False] * 4)
     _, (numbers,) = read(["- fine: 9"], "scores", False)
     assert (numbers["outcome"], numbers["scores"], numbers["named"]) == ("label_only", [0.0] * 4, 0)
+
+
+@pytest.mark.parametrize(("reply", "outcome"), [("I cannot help with that.", "refusal"), (None, None)])
+def test_a_refusal_that_an_api_reports_is_a_reply_and_one_to_classify_is_none(read, reply, outcome):
+    readings, (row,) = read([reply], "words", False, status="refusal")
+    assert readings == [row]
+    assert (row["status"], row["outcome"], row["selected"], row["named"]) == ("refusal", outcome, None, None)
+    assert row["hallucinated"] == ([] if outcome else None)
+    _, (voted_on,) = read([reply] * 2, "words", True, status="refusal")
+    assert (voted_on["status"], voted_on["outcome"], voted_on["votes"]) == ("refusal", outcome, 0)
 
 
 def test_one_word_is_asked_for_and_the_label_is_given(read):

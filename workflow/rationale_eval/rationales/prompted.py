@@ -34,7 +34,10 @@ def row_of(instance: Instance, reply: Mapping[str, Any], gives: str, labels: Lab
     ``labels`` are those of the task.
     """
     if reply["status"] != OK:
-        return rationale_row(instance.id, reply["sample"], reply["status"])
+        # An API says itself that the model refused. Without a reply it refused to classify, and was not asked.
+        refusal = reply["status"] == REFUSAL and reply["reply"] is not None
+        read = {"outcome": REFUSAL, "listed": 0, "hallucinated": [], "copied": False} if refusal else {}
+        return rationale_row(instance.id, reply["sample"], reply["status"], **read)
     finished = reply["finish"] != "length"
     found: dict[str, Any]
     if gives == "scores":
