@@ -30,6 +30,7 @@ Row = dict[str, Any]
 Spec = Mapping[str, Any]
 
 ACCURACY = Measure("accuracy", "accuracy", SHARE, "n")
+MACRO_F1 = Measure("macro_f1", "macro-F1", NUMBER, "n")
 TIES = "Bold: the best, and all whose interval overlaps with its"
 
 
@@ -86,15 +87,15 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
                     **names,
                     "n": str(row["n"]),
                     "accuracy": shown(row, ACCURACY),
-                    "macro-F1": escape(number(row["macro_f1"])),
+                    "macro-F1": shown(row, MACRO_F1),
                     "most predicted label": escape(majority),
                     "entropy": escape(number(row["predicted_entropy"])),
                 }
             )
     dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
-        f"Accuracy with {level_text(spec['level'])} interval, and the spread of predicted labels (entropy in bits). "
-        f"{TIES}, for each corpus.{dagger}"
+        f"Accuracy and macro-F1 with {level_text(spec['level'])} intervals, and the spread of predicted labels "
+        f"(entropy in bits). {TIES}, for each corpus.{dagger}"
     )
     return _plain("accuracy", rows, caption + _one_model(table), bold)
 
