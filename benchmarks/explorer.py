@@ -78,7 +78,8 @@ def write_study(results: Path, count: int, words: int) -> None:
         marked = tuple(draw.random() < 0.1 for _ in found)
         instances.append(Instance(str(number), draw.choice(LABELS), {"text": text}, found, marked))
     write_instances(results / "corpora" / CELL[0] / "test.parquet", instances, MADE)
-    write_json(results / "corpora" / CELL[0] / "card.json", {"licence": "none", "caveats": [], "annotation": "random"})
+    about = {"licence": "none", "caveats": [], "annotation": "random", "marked_by": "construction"}
+    write_json(results / "corpora" / CELL[0] / "card.json", about)
     folder = results.joinpath(*CELL)
     write_table(folder / "predictions.parquet", (_prediction(one, draw) for one in instances), PREDICTIONS, MADE)
     for name in (*SCORED, *PROMPTED, "human"):

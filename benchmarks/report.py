@@ -85,7 +85,7 @@ def complete(results: Path, cell: tuple[str, str, str], methods: dict[str, Any])
     instances = read_instances(folder / "test.parquet")
     write_instances(folder / "train.parquet", instances[:100], MADE)
     about: dict[str, Any] = dict.fromkeys(("description", "annotation", "licence", "privacy", "citation"), "made up")
-    spec = json.dumps(about | {"name": cell[0], "caveats": []})
+    spec = json.dumps(about | {"name": cell[0], "caveats": [], "marked_by": "construction"})
     sides = ["--train", str(folder / "train.parquet"), "--test", str(folder / "test.parquet")]
     card.main(["--spec", spec, *sides, "--card", str(folder / "card.json")])
     draw = random.Random(1)
@@ -115,7 +115,7 @@ def made_up(results: Path, count: int, words: int) -> dict[str, str]:
     spec = explorer.spec()
     shared = {"interval": report_trees.INTERVAL, "validity": report_trees.VALIDITY, "unavailable": {"none": []}}
     compared = spec | shared | {"claims": report_trees.CLAIMS, "operators": {}, "planted": False}
-    compared["attributions"] = []
+    compared |= {"attributions": [], "marked_by": {explorer.CELL[0]: "construction"}}
     compared |= {"tasks": {explorer.CELL[0]: report_trees.PROMPT}, "level": 0.95, "tables": ["alignment", "claims"]}
     compared |= {"models": {explorer.CELL[1]: {"licence": "", "citation": ""}}}
     names = ("tables", "measure_tables", "cost", "claims", "latex", "latex_examples", "figures", "explorer", "page")

@@ -228,6 +228,7 @@ def test_the_page_says_what_was_left_out_and_how_many_examples_are_misclassified
     wrong, right = (len(re.findall(f"predicted: .{{0,200}}?, {outcome} ", shown)) for outcome in ("wrong", "right"))
     assert f"{wrong} of the {wrong + right} shown are misclassified" in shown
     assert "about half" not in text
+    assert "not a floor: a method can fall below" in text
     # Each panel has its n, which the caption does not repeat with the cell's.
     assert "texts in each cell" not in text
     assert text.count("n: above each panel.") == 3

@@ -41,6 +41,7 @@ Row = dict[str, Any]
 Spec = Mapping[str, Any]
 
 ACCURACY = Measure("accuracy", "accuracy", SHARE, "n")
+MACRO_F1 = Measure("macro_f1", "macro-F1", NUMBER, "n")
 TIES = "Bold: the best, and all whose interval overlaps with its"
 
 
@@ -97,7 +98,7 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
                     **names,
                     "n": str(row["n"]),
                     "accuracy": shown(row, ACCURACY),
-                    "macro-F1": escape(number(row["macro_f1"])),
+                    "macro-F1": shown(row, MACRO_F1),
                     "most predicted label": escape(majority),
                     "entropy": escape(number(row["predicted_entropy"])),
                     "label mass": escape(two_digits(row["label_mass_q50"])),
@@ -105,7 +106,7 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
             )
     dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
-        f"Accuracy with {level_text(spec['level'])} interval, the spread of predicted labels (entropy in bits), and "
+        f"Accuracy and macro-F1 with {level_text(spec['level'])} intervals, the spread of predicted labels (entropy in bits), and "
         f"the probability that the answer begins with any label (label mass, median over texts). {TIES}, for each "
         f"corpus.{dagger}"
     )
