@@ -119,7 +119,8 @@ def test_a_copy_of_a_text_that_begins_like_a_frame_is_a_copy():
             "positive",
             "label_only",
         ),
-        ("... manages to deliver a fair bit of vampire fun.", "- ...", "form_only"),
+        ("... manages to deliver a fair bit of vampire fun.", '- "...\n- ...', "form_only"),
+        ("... manages to deliver a fair bit of vampire fun.", '- "...', "form_only"),
     ],
 )
 def test_texts_of_the_default_study_that_hold_the_label_or_the_form(text, reply, outcome):

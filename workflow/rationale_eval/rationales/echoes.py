@@ -43,7 +43,7 @@ _PLACEHOLDER = re.compile(
 _PIECES = re.compile(rf"\n|{HARD_SEPARATOR.pattern}")
 _NUMBER = re.compile(r"\(?(\d{1,3})[.):]")
 _MARKS = frozenset(".…_-–—*•·▪◦‣●○■□")
-_PAIRS = frozenset({"[]", "()", "{}", "<>", '""', "''", "“”", "‘’", "``"})
+_PAIRS = frozenset({"[]", "()", "{}", "<>", "''", "‘’", "``"})
 
 
 class Labels:
@@ -122,7 +122,7 @@ def is_marks(text: str) -> bool:
 
 
 def _is_mark(run: str) -> bool:
-    run = run.rstrip(":,;")
+    run = run.rstrip(":,;").strip('"“”')  # quotes are often left open
     while len(run) > 1 and run[0] + run[-1] in _PAIRS:
         run = run[1:-1]
     return len(set(run)) == 1 and run[0] in _MARKS
