@@ -133,6 +133,7 @@ def test_texts_of_the_default_study_that_hold_the_label_or_the_form(text, reply,
     [
         (("NOT ENOUGH INFO", "true"), "not enough info is true here", "Not enough info.", "not enough info, here"),
         (("not_enough_info", "enough"), "not enough info is here", "- not_enough_info", "- enough\n- here"),
+        (("true", "true enough"), "this is true enough here", "True enough.", "true enough, here"),
         (("hateful", "non-hateful"), "this is non-hateful talk", "Non-hateful", "non-hateful talk"),
         (("положительный", "плохой"), "очень положительный фильм", "Положительный.", "положительный, фильм"),
         (("إيجابي", "سلبي"), "فيلم إيجابي جدا", "«إيجابي»", "إيجابي، جدا"),

@@ -50,7 +50,7 @@ class Labels:
     """The labels of a task and their verbalisers, compared as ``matching.tokens``."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        # The longest first: "not true" is not the label "true".
+        # The longest first: a label may begin with another.
         self._phrases = sorted({tuple(tokens(name)) for name in names} - {()}, key=len, reverse=True)
 
     def count(self, text: str, frame: frozenset[str]) -> tuple[int, int] | None:
