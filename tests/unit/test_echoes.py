@@ -119,7 +119,8 @@ def test_a_copy_of_a_text_that_begins_like_a_frame_is_a_copy():
             "positive",
             "label_only",
         ),
-        ("... manages to deliver a fair bit of vampire fun.", "- ...", "form_only"),
+        ("... manages to deliver a fair bit of vampire fun.", '- "...\n- ...', "form_only"),
+        ("... manages to deliver a fair bit of vampire fun.", '- "...', "form_only"),
     ],
 )
 def test_texts_of_the_default_study_that_hold_the_label_or_the_form(text, reply, outcome):
@@ -132,6 +133,7 @@ def test_texts_of_the_default_study_that_hold_the_label_or_the_form(text, reply,
     [
         (("NOT ENOUGH INFO", "true"), "not enough info is true here", "Not enough info.", "not enough info, here"),
         (("not_enough_info", "enough"), "not enough info is here", "- not_enough_info", "- enough\n- here"),
+        (("true", "true enough"), "this is true enough here", "True enough.", "true enough, here"),
         (("hateful", "non-hateful"), "this is non-hateful talk", "Non-hateful", "non-hateful talk"),
         (("положительный", "плохой"), "очень положительный фильм", "Положительный.", "положительный, фильм"),
         (("إيجابي", "سلبي"), "فيلم إيجابي جدا", "«إيجابي»", "إيجابي، جدا"),

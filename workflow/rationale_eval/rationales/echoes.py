@@ -43,14 +43,14 @@ _PLACEHOLDER = re.compile(
 _PIECES = re.compile(rf"\n|{HARD_SEPARATOR.pattern}")
 _NUMBER = re.compile(r"\(?(\d{1,3})[.):]")
 _MARKS = frozenset(".…_-–—*•·▪◦‣●○■□")
-_PAIRS = frozenset({"[]", "()", "{}", "<>", '""', "''", "“”", "‘’", "``"})
+_PAIRS = frozenset({"[]", "()", "{}", "<>", "''", "‘’", "``"})
 
 
 class Labels:
     """The labels of a task and their verbalisers, compared as ``matching.tokens``."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        # The longest first: "not true" is not the label "true".
+        # The longest first: a label may begin with another.
         self._phrases = sorted({tuple(tokens(name)) for name in names} - {()}, key=len, reverse=True)
 
     def count(self, text: str, frame: frozenset[str]) -> tuple[int, int] | None:
@@ -122,7 +122,7 @@ def is_marks(text: str) -> bool:
 
 
 def _is_mark(run: str) -> bool:
-    run = run.rstrip(":,;")
+    run = run.rstrip(":,;").strip('"“”')  # quotes are often left open
     while len(run) > 1 and run[0] + run[-1] in _PAIRS:
         run = run[1:-1]
     return len(set(run)) == 1 and run[0] in _MARKS
