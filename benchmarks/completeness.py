@@ -57,6 +57,7 @@ def main() -> None:
     left = [Question(prompt) for prompt in encoder.encode([row.fields for row in read_instances(test)[: args.texts]])]
     prefix = Prefix(loaded, shared_prefix([question.prompt for question in left], before_content=True))
     baseline = baseline_embedding(loaded, args.baseline)
+    asked = len(left)
     print(f"{'steps':>6}{'texts':>7}{'change':>9}{'error':>9}{'share':>8}{'enough':>8}{'seconds':>9}{'CPU s':>8}")
     steps = args.steps
     while left and steps <= args.max_steps:
@@ -76,7 +77,7 @@ def main() -> None:
         )
         left = [question for question, complete in zip(left, enough, strict=True) if not complete]
         steps *= 2
-    print(f"{len(left)} of {args.texts} texts have a larger error than tolerated in the end")
+    print(f"{len(left)} of {asked} texts have a larger error than tolerated in the end")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 RESULTS is a results folder with the corpora ``movie_reviews`` and ``editorials`` and predictions of MODEL. The replies
 are greedy; ROWS test rows of each corpus that people marked are asked about with each prompt. The table holds replies
 from a run with 12 rows, those to the prompts `json` and `bullets` of the first 6 only. What a careful person reads in
-each (``outcome``, ``order``, ``words``, ``hallucinated``) was then written into the records by hand.
+each (``outcome``, ``order``, ``words``, ``hallucinated``) was then written into the records by hand. The records with
+the form ``tuned`` are replies of the default study's checkpoint after an epoch on labels, one of each wording.
 """
 
 from __future__ import annotations

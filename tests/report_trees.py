@@ -27,8 +27,13 @@ from rationale_eval.report import (
 from rationale_eval.tables import write_json, write_table
 
 INTERVAL = {"resamples": 2000, "seed": 0, "level": 0.95}
-VALIDITY = {"max_majority_share": 0.95, "min_label_mass": 0.1, "max_completeness_error": 0.1}
-CLAIMS = {"alpha": 0.05, "margins": {"f1_corrected": 0.05, "flip": 0.05}, "min_instances": 2, "same_ranking": 0.8}
+VALIDITY = {
+    "max_majority_share": 0.95,
+    "min_usable_replies": 0.5,
+    "min_label_mass": 0.1,
+    "max_completeness_error": 0.1,
+}
+CLAIMS = {"alpha": 0.05, "margins": {"f1_corrected": 0.02}, "min_instances": 2, "same_ranking": 0.8}
 SCRIPT, IMAGE, BIDI = "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\u202egnol\u2066"
 HOSTILE = f"{SCRIPT} {IMAGE} {BIDI} $x_ & {{{{ 7 * 7 }}}}"
 ATTENTION, ASKED = f"m {IMAGE} $_$", "asked"

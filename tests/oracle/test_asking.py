@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import permutations
 
 import pytest
 import torch
@@ -114,6 +115,20 @@ def test_solved_examples_are_earlier_turns(ask):
         ("assistant", "- grim"),
     }
     assert turns[4] == ("user", "Why negative? warm and fine")
+
+
+def test_without_a_template_solved_examples_are_blocks_before_the_question(ask):
+    """As the models that need them most are asked."""
+    shots = {"shots": {"count": 2, "seed": 0}}
+    request = json.loads(ask(style="completion", **shots)[0]["request"])
+    solved = {"Why positive? Tender!\n\nAnswer: - Tender\n\n", "Why negative? grim day\n\nAnswer: - grim\n\n"}
+    system, question = "Be brief.\n\n", "Why negative? warm and fine\n\nAnswer:"
+    assert request.startswith(system)
+    assert request.endswith(question)
+    between = request[len(system) : -len(question)]
+    assert between in {"".join(order) for order in permutations(solved)}
+    scores = json.loads(ask(style="completion", gives="scores", **shots)[0]["request"])
+    assert "Answer: - grim: 1\n- day: 0\n\n" in scores
 
 
 def test_solved_examples_need_marked_train_rows(ask):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,9 +61,26 @@ def test_each_way_of_asking_reads_its_own_prompt(raw: dict[str, Any]) -> None:
         strategy = plan.config.methods[method].strategy  # type: ignore[union-attr]
         assert [key for key in task if key.startswith("explain")] == [section]
         assert list(task[section]) == [strategy]
-    assert json.loads(plan.reading("prompt_voted")) == {"gives": "words", "vote": True}
-    assert json.loads(plan.reading("prompt_scored")) == {"gives": "scores", "vote": False}
     assert [name for name in plan.prompted if plan.explained_shots(name)] == ["prompt_few_shot"]
+
+
+def test_replies_are_read_with_the_labels_and_verbalisers_and_nothing_else_of_the_prompts(
+    raw: dict[str, Any], tmp_path: Any
+) -> None:
+    def read(method: str) -> Any:
+        return json.loads(StudyPlan(parse(raw)).reading("movie_reviews", method))
+
+    labels = ["bad", "good", "negative", "positive"]
+    raw["tasks"]["sentiment"]["verbalisers"] = {"negative": "bad", "positive": "good"}
+    assert read("prompt_voted") == {"gives": "words", "vote": True, "labels": labels}
+    assert read("prompt_scored") == {"gives": "scores", "vote": False, "labels": labels}
+    file = tmp_path / "mine.yaml"
+    text = Path(raw["tasks"]["sentiment"]["prompts"]).read_text(encoding="utf-8")
+    file.write_text(text.replace("Which words", "What words").replace("Classify", "Judge"), encoding="utf-8")
+    raw["tasks"]["sentiment"]["prompts"] = str(file)
+    assert read("prompt_voted") == {"gives": "words", "vote": True, "labels": labels}, "re-runs no reading"
+    raw["tasks"]["sentiment"]["verbalisers"] = {"negative": "poor", "positive": "good"}
+    assert read("prompt_voted")["labels"] == ["good", "negative", "poor", "positive"]
 
 
 def test_a_prompt_file_without_the_prompt_of_a_setting_is_named(raw: dict[str, Any], tmp_path: Any) -> None:

@@ -32,13 +32,16 @@ STUDY = {
         },
         "local-7b": {"source": {"path": "nowhere"}},
     },
-    "methods": {"samples": {"kind": "prompt", "strategy": "unbound", "samples": 3, "temperature": 1.0}},
+    "methods": {
+        "samples": {"kind": "prompt", "strategy": "unbound", "samples": 3, "temperature": 1.0},
+        "integrated": {"kind": "integrated_gradients", "aggregation": "sum", "steps": 10, "max_steps": 50},
+    },
     "faithfulness": {"aopc_ratios": [], "curve_ratios": [0.5], "random_seeds": [0]},
     "study": {
         "corpora": ["editorials"],
         "models": ["asked", "local-7b"],
         "checkpoints": ["base", 1, 2],
-        "methods": ["saliency_l2", "prompt_guided", "samples", "random", "human"],
+        "methods": ["saliency_l2", "integrated", "prompt_guided", "samples", "random", "human"],
         "budgets": ["top_var"],
         "not_available": "show",
     },
@@ -110,9 +113,12 @@ def test_a_model_that_is_opened_is_counted_in_operations(here, capsys):
     passes, tokens, hours = found["local-7b finetune"]
     assert passes == str(2 * 2)  # two epochs
     assert float(hours) == pytest.approx(4 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
+    # Sums over 10, 20 and 40 nodes: 80 would be more than 50.
+    assert found["local-7b attributions integrated"][0] == str(3 * 2 * (10 + 20 + 40))
     passes, tokens, hours = found["local-7b perturb"]
-    # Saliency too: 2, and 2 random ones; one point of the curves, masked and kept, of saliency, samples and 3 draws.
-    assert passes == str(3 * 2 * (25 + 4 + 10))
+    # Saliency and integrated gradients too: 2 each, and 2 random ones; one point of the curves, masked and kept, of
+    # these two, samples and 3 draws.
+    assert passes == str(3 * 2 * (25 + 2 * 4 + 12))
     assert float(hours) == pytest.approx(2 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
 
 

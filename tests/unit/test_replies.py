@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from rationale_eval.corpora.instances import Instance, Word, whitespace_words
+from rationale_eval.rationales.echoes import Labels
 from rationale_eval.rationales.replies import parse_reply
 
 REAL = [
     json.loads(line) for line in (Path(__file__).parent / "real_replies.jsonl").read_text(encoding="utf-8").splitlines()
 ]
+
+
+LABELS = Labels(["positive", "negative"])
 
 
 def instance(*texts, words=None):
@@ -31,7 +35,7 @@ def segmented(text, *words):
 
 def parse(reply, row, finished=True):
     """The parse of ``reply`` and the words selected, as strings."""
-    parsed = parse_reply(reply, row, finished)
+    parsed = parse_reply(reply, row, LABELS, finished)
     return parsed, [row.text(row.words[index]) for index in parsed.order]
 
 
@@ -48,7 +52,9 @@ def test_the_table_of_real_replies_is_large_and_has_both_strategies_and_corpora(
     for key, values in {"strategy": ("unbound", "guided"), "corpus": ("movie_reviews", "editorials")}.items():
         for value in values:
             assert sum(record[key] == value for record in REAL) >= 20
-    assert {record["outcome"] for record in REAL} >= {"ok", "partly_matched", "nothing_matched", "truncated"}
+    assert {record["outcome"] for record in REAL} >= {
+        *("ok", "partly_matched", "nothing_matched", "label_only", "form_only", "truncated")
+    }
 
 
 MOVIE = instance("A great, well-made film: the fun never stops and the cast is not good but don't miss Capra's ending!")
@@ -83,6 +89,7 @@ MOVIE = instance("A great, well-made film: the fun never stops and the cast is n
         ("The words are: 1. great 2. fun 3. cast", ["great,", "fun", "cast"]),
         ("Sure! Here are the words:\n\n- great\n- fun\n\nThe film is not good.", ["great,", "fun"]),
         ("- great, fun\n- cast", ["great,", "fun", "cast"]),
+        (" - great\n- fun\n\nText", ["great,", "fun"]),
         # quotes and emphasis
         ('The words that made me decide are "great" and "fun".', ["great,", "fun"]),
         ("The words “great,” and ‘fun’ show it.", ["great,", "fun"]),
@@ -149,7 +156,7 @@ def test_forms_of_lists(reply, expected):
         ("great😀 film 👍🏽", "great, 👍", ["great😀", "👍🏽"]),
         ("rock &amp; roll is caf&eacute; music", "- &amp;\n- café", ["&amp;", "caf&eacute;"]),
         ("rock & roll", "- &amp;", ["&"]),
-        ("wait ... what", '"..."', ["..."]),
+        ("wait (!!) what", '"(!!)"', ["(!!)"]),
         ("ｇｒｅａｔ film", "great", ["ｇｒｅａｔ"]),
         ("It cost $3.5 or 274,000 yen", "3.5, 274,000", ["$3.5", "274,000"]),
         ("A.E.W. Mason (b)ut tell...(Skins') well", "A.E.W., but, Skins, tell", ["A.E.W.", "(b)ut", "tell...(Skins')"]),
@@ -224,11 +231,8 @@ def test_words_of_a_field_without_candidates_are_unmatched_but_not_hallucinated(
         ("", "empty", [], ()),
         (" \n ", "empty", [], ()),
         ("```\n```", "empty", [], ()),
-        ("...", "nothing_matched", [], ()),
-        ("-\n-", "nothing_matched", [], ()),
         ("[]", "nothing_matched", [], ()),
-        ("The sentiment of the text was negative.", "nothing_matched", [], ()),
-        ("negative", "nothing_matched", [], ("negative",)),
+        ("The text has a mix of positive and negative sentiments.", "nothing_matched", [], ()),
         ("- dull\n- boring", "nothing_matched", [], ("dull", "boring")),
         ("- great\n- boring", "partly_matched", ["great,"], ("boring",)),
         ("I'm sorry, but I cannot help with that.", "refusal", [], ()),

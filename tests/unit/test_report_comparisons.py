@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from rationale_eval.errors import UserError
+from rationale_eval.rationales.replies import OUTCOMES
 from rationale_eval.rationales.schema import rationale_row
 from rationale_eval.report.comparisons import (
     accuracy_change,
@@ -17,6 +18,7 @@ from rationale_eval.report.layout import Cell, epoch_and_seed, family, one_row_e
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.measured import Measured
 from rationale_eval.report.method_figures import matched_figure
+from rationale_eval.report.prompting import OUTCOMES as REPORTED
 from rationale_eval.report.prompting import prompting_row
 from rationale_eval.report.table_files import write
 from rationale_eval.report.tables import COLUMNS
@@ -66,12 +68,36 @@ def test_prompting_row_by_hand():
         1,
         1,
     )
+    # All but the refusal name a word.
+    assert (row["usable"], row["n_usable"]) == (0.75, 3)
     assert (row["outcome_ok"], row["outcome_empty"], row["share_refusal"], row["share_empty"]) == (1, 0, 0.25, 0)
     # 2 + 3 + 0 + 3 things in four replies, two of them in one reply are not in the text.
     assert (row["listed"], row["hallucinated"], row["any_hallucinated"], row["copied"]) == (2, 0.5, 0.25, 0.25)
     # 2, 1 and 3 words; the refusal has none. Only "a" named as many words as it was asked for.
     assert (row["selected"], row["n_selected"], row["asked"], row["n_asked"], row["exact"]) == (2, 3, 2, 4, 0.25)
     assert (row["capped"], row["finish_stop"], row["finish_length"], row["reply_tokens"]) == (1, 3, 1, 20)
+
+
+def test_replies_that_only_give_back_the_question_are_counted_and_not_usable():
+    rationales = [
+        answer("a", "label_only", selected=[False, False]),
+        answer("b", "label_only", selected=[False, False]),
+        answer("c", "form_only", selected=[False, False]),
+        answer("d", "truncated", 1, (), [True, False]),
+        rationale_row("e", status="too_long"),
+    ]
+    shared = {"sample": 0, "asked": None, "capped": None, "reply_tokens": 4, "finish": "stop"}
+    row = prompting(rationales, [{"id": name} | shared for name in "abcde"])
+    assert (row["n"], row["outcome_label_only"], row["outcome_form_only"], row["share_label_only"]) == (4, 2, 1, 0.5)
+    assert (row["usable"], row["n_usable"]) == (0.25, 1)
+    names = {"corpus": "c", "model": "m", "checkpoint": "base", "method": "p", "collapsed": False}
+    html = str(prompting_table(pd.DataFrame([names | row]), "t"))
+    for head in ("label only", "form only", "name a word"):
+        assert head in html
+
+
+def test_every_outcome_of_reading_has_a_column():
+    assert set(REPORTED) == set(OUTCOMES)
 
 
 def test_a_request_without_a_number_has_nothing_to_be_exact_about():

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from config_faults import faults_of
 from rationale_eval.config_checks import parse
+from rationale_eval.report.explorer import study_values
 from rationale_eval.report.findings import alignment_finding, faithfulness_finding
+from rationale_eval.report.layout import Cell
 from rationale_eval.report.marked import MARKED, PEOPLE, PROXY, listed, said_of, who_marked
 from rationale_eval.study import StudyPlan
-from report_trees import Elements, estimate, run, write_cell
+from report_trees import BUDGETS, METHODS, Elements, estimate, run, write_cell
 
 AS_GIVEN = {"budget": "as_given", "kind": "human"}
 
@@ -82,6 +84,18 @@ def test_figures_name_a_proxy(report):
     assert "words marked by a proxy" in drawn
     assert "words marked by people" in drawn
     assert "token F1 with the proxy for people" in drawn
+
+
+def test_the_explorer_names_a_proxy(report):
+    cells = [Cell(corpus, "m", "base") for corpus in ("films", "pairs")]
+    spec = {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var"}
+    values = study_values(cells, spec | {"perturbation": {"operator": "delete", "announce": False}}, report.parent)
+    said = {name: corpus["marked"] for name, corpus in values["corpora"].items()}
+    assert (said["films"]["rationale"], said["films"]["by"]) == ("Proxy for a human rationale", "marked by a proxy")
+    assert (said["pairs"]["rationale"], said["pairs"]["by"]) == ("Human rationale", "marked by people")
+    html = (report / "explorer.html").read_text(encoding="utf-8")
+    assert "people marked" not in html
+    assert "People marked" not in html
 
 
 @pytest.mark.parametrize(("corpus", "kind"), [("movie_reviews", "proxy"), ("e_snli", "people")])

@@ -20,11 +20,16 @@ def words(name, *chosen):
     return rationale_row(name, selected=list(chosen), named=sum(chosen))
 
 
+def refused(name):
+    return rationale_row(name, status="refusal", outcome="refusal")
+
+
 def test_replies_that_name_a_word_are_usable_and_what_was_not_asked_is_no_reply(tmp_path):
     rows = [
         words("a", True, False),
         words("b", False, False),
-        rationale_row("c", status="refusal"),
+        refused("c"),
+        rationale_row("not classified", status="refusal"),
         *(rationale_row(status, status=status) for status in ("no_gold", "too_long", "chat_markup")),
         *(rationale_row(status, status=status) for status in ("api_error", "filtered", "not_available")),
         rationale_row("d", scores=[0.0, 0.0], named=1),
@@ -43,8 +48,9 @@ def test_of_votes_one_that_names_a_word_is_enough(tmp_path):
     rows = [
         vote("a", words("a", False, False), words("a", False, True)),
         vote("b", words("b", False, False), words("b", False, False)),
-        vote("c", rationale_row("c", status="refusal"), words("c", False, False)),
-        vote("d", *[rationale_row("d", status="refusal")] * 2),
+        vote("c", refused("c"), words("c", False, False)),
+        vote("d", *[refused("d")] * 2),
+        vote("not classified", *[rationale_row("not classified", status="refusal")] * 2),
         vote("e", *[rationale_row("e", status="too_long")] * 2),
     ]
     table = frame(tmp_path, rows)

@@ -83,17 +83,24 @@ def test_a_ranking_without_a_reply_to_match_is_counted():
 def read(tmp_path):
     """``read(replies, gives, vote)``: the stage on replies about one text; its readings and its rationales."""
 
-    def run(replies, gives, vote):
+    def run(replies, gives, vote, status="ok"):
         text = "warm and fine here"
         write_instances(tmp_path / "t", [Instance("x", "yes", {"text": text}, whitespace_words([text]), GOLD)], {})
         nothing = dict.fromkeys(REPLIES.columns.names)
         rows = [
-            nothing | {"id": "x", "sample": place, "status": "ok", "reply": reply, "finish": "stop"}
+            nothing | {"id": "x", "sample": place, "status": status, "reply": reply, "finish": "stop"}
             for place, reply in enumerate(replies)
         ]
         write_table(tmp_path / "replies", rows, REPLIES, {})
         paths = [f"--{name}={tmp_path / name}" for name in ("replies", "readings", "output")]
-        prompted.main(["--spec", json.dumps({"gives": gives, "vote": vote}), f"--test={tmp_path / 't'}", *paths])
+        prompted.main(
+            [
+                "--spec",
+                json.dumps({"gives": gives, "vote": vote, "labels": ["yes", "fine"]}),
+                f"--test={tmp_path / 't'}",
+                *paths,
+            ]
+        )
         return read_table(tmp_path / "readings", RATIONALES), read_table(tmp_path / "output", RATIONALES)
 
     return run
@@ -108,6 +115,42 @@ def test_each_sample_is_kept_as_it_was_read_beside_the_vote(read):
     ]
     assert row["scores"] == [1.0, 0.0, 0.5, 0.0]
     assert (row["votes"], row["left_out"], row["outcome"]) == (2, 1, None)
+
+
+def test_a_label_casts_no_vote_and_ranks_and_scores_nothing(read):
+    """Though the text holds the word."""
+    readings, (row,) = read(["- warm\n- fine", "Fine.", "- ...", "- warm"], "words", True)
+    assert [one["outcome"] for one in readings] == ["ok", "label_only", "form_only", "ok"]
+    assert [one["named"] for one in readings] == [2, 0, 0, 1]
+    assert row["scores"] == [1.0, 0.0, 0.5, 0.0]
+    assert (row["votes"], row["left_out"]) == (2, 2)
+    _, (unanimous,) = read(["Fine.", "fine"], "words", True)
+    assert (unanimous["status"], unanimous["votes"]) == ("no_vote", 0)
+    _, (ranking,) = read(["1. fine"], "ranking", False)
+    assert (ranking["outcome"], ranking["order"], ranking["selected"]) == ("label_only", [], [False] * 4)
+    _, (numbers,) = read(["- fine: 9"], "scores", False)
+    assert (numbers["outcome"], numbers["scores"], numbers["named"]) == ("label_only", [0.0] * 4, 0)
+
+
+@pytest.mark.parametrize(("reply", "outcome"), [("I cannot help with that.", "refusal"), (None, None)])
+def test_a_refusal_that_an_api_reports_is_a_reply_and_one_to_classify_is_none(read, reply, outcome):
+    readings, (row,) = read([reply], "words", False, status="refusal")
+    assert readings == [row]
+    assert (row["status"], row["outcome"], row["selected"], row["named"]) == ("refusal", outcome, None, None)
+    assert row["hallucinated"] == ([] if outcome else None)
+    _, (voted_on,) = read([reply] * 2, "words", True, status="refusal")
+    assert (voted_on["status"], voted_on["outcome"], voted_on["votes"]) == ("refusal", outcome, 0)
+
+
+def test_one_word_is_asked_for_and_the_label_is_given(read):
+    """An echo and a choice look alike, so it names nothing."""
+    _, (row,) = read(["- fine"], "words", False)
+    assert (row["status"], row["outcome"], row["selected"], row["hallucinated"]) == (
+        "ok",
+        "label_only",
+        [False] * 4,
+        [],
+    )
 
 
 def test_a_ranking_keeps_the_order_of_the_reply_and_numbers_their_words(read):

@@ -13,8 +13,9 @@ import pytest
 import tiny_models
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.schema import EVIDENCE
+from rationale_eval.models.prepare import card, link_folder
 from rationale_eval.rationales import stage as rationales
-from rationale_eval.tables import write_table
+from rationale_eval.tables import write_json, write_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,6 +67,22 @@ def test_without_punctuation_the_last_word_is_no_longer_chosen_for_its_full_stop
     (found,) = re.findall(r"^  att +2 (.*)$", printed("punctuation", tmp_path), re.MULTILINE)
     # One word of 4 and of 2: by chance an F1 of 1/4 and 1/2.
     assert re.search(r"-0.375 -> 0.625 .* 0.500 -> 1.000 +1.000 -> 0.000 +0.375$", found)
+
+
+def test_completeness_doubles_the_steps_of_texts_that_lack_it(tmp_path: Path) -> None:
+    texts = ["A film with great acting and no plot.", "Dull"]
+    rows = [
+        Instance(text, "positive", {"text": text}, whitespace_words([text]), (False,) * len(text.split()))
+        for text in texts
+    ]
+    write_instances(tmp_path / "test.parquet", rows, {})
+    link_folder(tiny_models.make_tiny_llama(tmp_path / "tiny"), tmp_path / "snapshot")
+    write_json(tmp_path / "card.json", card({"name": "tiny", "source": {}}, tmp_path / "snapshot"))
+    places = ("--card", tmp_path / "card.json", "--test", tmp_path / "test.parquet")
+    found = printed("completeness", *places, "--steps", "4", "--max-steps", "16", "--tolerance", "1e-6")
+    lines = [line.split() for line in found.splitlines()]
+    assert [line[:2] for line in lines[1:4]] == [["4", "2"], ["8", "2"], ["16", "2"]]
+    assert found.endswith("2 of 2 texts have a larger error than tolerated in the end\n")
 
 
 def test_attributions_are_those_of_other_libraries() -> None:

@@ -78,7 +78,7 @@ class IntegratedGradientsMethod(Strict):
 
     kind: Literal["integrated_gradients"] = Field(description="Integrated gradients; a job of its own.")
     steps: int = Field(
-        default=20, ge=2, description="Nodes of the first sum: forward and backward passes for each instance."
+        default=40, ge=2, description="Nodes of the first sum: forward and backward passes for each instance."
     )
     tolerance: float = Field(
         default=0.05,

@@ -283,10 +283,11 @@ class StudyPlan:
         """Whether a prompted method shows solved examples from the train rows."""
         return self._prompt(method).shots > 0
 
-    def reading(self, method: str) -> str:
-        """Slice of the reading of a prompted method's replies."""
+    def reading(self, corpus: str, method: str) -> str:
+        """Slice of the reading of a prompted method's replies: of the prompts only what labels are called there."""
         entry = self._prompt(method)
-        return canonical({"gives": entry.reads, "vote": entry.samples > 1})
+        labels = {name for pair in self.task(corpus).verbalisers.items() for name in pair}
+        return canonical({"gives": entry.reads, "vote": entry.samples > 1, "labels": sorted(labels)})
 
     def _prompt(self, method: str) -> PromptMethod:
         entry = self.config.methods[method]

@@ -2,7 +2,7 @@
 LATEX_TABLES = {
     "accuracy": "accuracy and collapse",
     "labels": "predicted labels",
-    "alignment": "alignment with people",
+    "alignment": "alignment",
     "faithfulness": "faithfulness to the model",
     "splits": "by outcome",
     "prompting": "replies and how they were read",

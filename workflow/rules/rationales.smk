@@ -18,7 +18,7 @@ rule prompted_rationale:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.reading(wildcards.method),
+        spec=lambda wildcards: plan.reading(wildcards.corpus, wildcards.method),
         code=stage_code("prompted"),
     shell:
         "python -m rationale_eval prompted --spec {params.spec:q}"

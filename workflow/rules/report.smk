@@ -18,7 +18,7 @@ MEASURED = ["predictions", "alignment", "faithfulness"]
 PARTS = ["calibration", "cards", "claims", "cost", "examples", "flow", "measures", "page", "reading", "run"]
 TEMPLATES = [f"{name}.html.j2" for name in PARTS]
 REPORT_FIGURES = {
-    "alignment": "alignment with people",
+    "alignment": "alignment",
     "faithfulness": "faithfulness to the model",
     "matched": "prompting and attribution at equal sizes",
     "trajectory": "checkpoints",
@@ -58,7 +58,7 @@ rule report_tables:
             f"{REPORT}/tables/alignment.csv",
             caption="../report/alignment_table.rst",
             category="Tables",
-            labels={"table": "alignment with people"},
+            labels={"table": "alignment"},
         ),
         faithfulness=report(
             f"{REPORT}/tables/faithfulness.csv",
@@ -204,7 +204,7 @@ rule report_figures:
             f"{REPORT}/figures/alignment.png",
             caption="../report/alignment_figure.rst",
             category="Figures",
-            labels={"figure": "alignment with people"},
+            labels={"figure": "alignment"},
         ),
         faithfulness=report(
             f"{REPORT}/figures/faithfulness.png",

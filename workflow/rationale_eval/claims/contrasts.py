@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.claims.registry import BASE, MATCHED, POOR_ACCURACY, PROMPTING, TUNED, Claim, Term
+from rationale_eval.claims.registry import ALIGNMENT, BASE, MATCHED, POOR_ACCURACY, PROMPTING, TUNED, Claim, Term
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.budgets import MATCHED as BUDGET
 from rationale_eval.report.flags import too_few_usable
 from rationale_eval.report.layout import PROMPT, Cell, epoch_and_seed
-from rationale_eval.report.measured import Measured
+from rationale_eval.report.measured import CHANCE, Measured
 from rationale_eval.report.validity import collapse_text, is_collapsed
 from rationale_eval.report.wording import percent
 from rationale_eval.statistics.intervals import proportion_interval
@@ -44,7 +44,8 @@ class Contrast:
     terms. ``left_out``: instances that lack a value of some term. ``excluded``: why there is no verdict, or empty.
     ``informative``: by instance whether some of the words compared could have been others (see ``can_differ``).
     ``usable``: by instance whether all replies compared name a word of the text; None where no reply is compared.
-    ``collapsed``: whether a model of the contrast has collapsed and the claim is not about that.
+    ``collapsed``: whether a model of the contrast has collapsed and the claim is not about that. ``chance``: of a
+    contrast of F1 above chance what it comes to by instance for the expectations that were subtracted, seeds averaged.
     """
 
     corpus: str
@@ -57,6 +58,7 @@ class Contrast:
     informative: pd.Series | None = None
     usable: pd.Series | None = None
     collapsed: bool = False
+    chance: pd.Series | None = None
     by_instance: pd.Series = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,7 +72,10 @@ class Contrast:
             return None
         chosen = self.usable.index[self.usable]
         left = len(self.values) - len(chosen)
-        return Contrast(self.corpus, self.model, self.values.loc[chosen], None, None, self.left_out + left)
+        chance = None if self.chance is None else self.chance.loc[chosen]
+        return Contrast(
+            self.corpus, self.model, self.values.loc[chosen], None, None, self.left_out + left, chance=chance
+        )
 
 
 def _members(term: Term, methods: Entries) -> list[str]:
@@ -135,16 +140,25 @@ def of_method(values: pd.Series, method: str, budget: str) -> pd.Series:
 Run = Mapping[str, Measured]  # a base model or a checkpoint of one run of the fine-tuning, by BASE and TUNED
 
 
-def _side(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run]) -> pd.DataFrame | None:
-    """The sum of ``terms`` over the instances that have a value of each, a column for each run; None without a term."""
-    if not terms:
-        return None
-    columns = []
-    for here in runs_here:
-        values = [of_method(here[term.checkpoint].values[measure], term.method, term.budget) for term in terms]
-        parts = [abs(term.weight) * one for term, one in zip(terms, values, strict=True)]
-        columns.append(pd.concat(parts, axis=1, join="inner").sum(axis=1))
-    return pd.concat(columns, axis=1, join="inner").set_axis(range(len(columns)), axis=1)
+def _sides(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The sums of the positive and of the negative terms, by instance, a column for each run.
+
+    Each is over the instances that have a value of all its terms; 0 where there is no negative term.
+    """
+    sides = []
+    for sign in (1, -1):
+        mine = [term for term in terms if term.weight * sign > 0]
+        columns = []
+        for here in runs_here if mine else ():
+            values = [of_method(here[term.checkpoint].values[measure], term.method, term.budget) for term in mine]
+            parts = [abs(term.weight) * one for term, one in zip(mine, values, strict=True)]
+            columns.append(pd.concat(parts, axis=1, join="inner").sum(axis=1))
+        sides.append(
+            pd.concat(columns, axis=1, join="inner").set_axis(range(len(columns)), axis=1) if columns else None
+        )
+    first, second = sides
+    assert first is not None, "every claim has a positive term"
+    return first, 0.0 * first if second is None else second
 
 
 def _informative(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run], ids: pd.Index) -> pd.Series:
@@ -218,11 +232,12 @@ def _contrast(
 ) -> Contrast:
     """The contrast of one corpus and model (``names``) from the cells ``used``, one mapping for each run."""
     here = [{checkpoint: cells[cell] for checkpoint, cell in run.items()} for run in used]
-    firsts = _side([term for term in terms if term.weight > 0], claim.measure, here)
-    assert firsts is not None, "every claim has a positive term"
-    seconds = _side([term for term in terms if term.weight < 0], claim.measure, here)
-    seconds = 0.0 * firsts if seconds is None else seconds
+    firsts, seconds = _sides(terms, claim.measure, here)
     ids = firsts.index.intersection(seconds.index)
+    chance = None
+    if claim.measure == ALIGNMENT and all(CHANCE in one.values for run in here for one in run.values()):
+        expected = _sides(terms, CHANCE, here)
+        chance = (expected[0].loc[ids] - expected[1].loc[ids]).mean(axis=1)
     first, second = (
         side.loc[ids].mean(axis=1) if len(ids) and len(claim.terms) == 2 else None for side in (firsts, seconds)
     )
@@ -238,6 +253,7 @@ def _contrast(
         informative=informative,
         usable=_usable(terms, here, ids),
         collapsed=claim.where is None and bool(collapse(mine, cells, spec)),
+        chance=chance,
     )
     found.excluded = (
         (collapse(mine, cells, spec) if claim.where is None else "")

@@ -26,15 +26,17 @@ VALUES = (
 )
 
 
-def _estimate(strata: Sequence[Array], claim: Claim, spec: Mapping[str, Any]) -> Row:
+def _estimate(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
     """Estimate, interval and p value; nothing but n where there are too few instances for any.
 
     The p value of non-superiority is that of the side of the margin on which the estimate lies: below it the one-sided
     one of a rise of the margin or more, above it the two-sided one of a rise of just the margin.
     """
+    strata = _strata(contrasts)
     row: Row = dict.fromkeys(VALUES) | {"n": sum(map(len, strata))}
     margin = spec["claims"]["margins"][claim.measure] if claim.kind == NON_SUPERIORITY else None
-    found = compare(strata, spec["interval"], margin)
+    chance = None if any(one.chance is None for one in contrasts) else _strata(contrasts, "chance")
+    found = compare(strata, spec["interval"], margin, chance=chance)
     if found is None:
         return row
     p: float | None = found.p
@@ -62,10 +64,10 @@ def at_floor(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any
 def _among_usable(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
     """The contrast over instances with usable replies at all checkpoints, corpora alike, collapsed cells left out."""
     parts = [part for one in contrasts if not one.collapsed and (part := one.among_usable()) is not None]
-    strata = [stratum for stratum in _strata(parts) if len(stratum)]
-    if not strata:
+    some = [part for part in parts if len(part.values)]
+    if not some:
         return {"usable_n": 0 if parts else None}
-    found = _estimate(strata, claim, spec)
+    found = _estimate(some, claim, spec)
     return {f"usable_{name}": found[name] for name in ("n", "estimate", "low", "high", "p")}
 
 
@@ -85,7 +87,7 @@ def _mean_of(models: Sequence[pd.Series | None]) -> float | None:
 
 def cell_row(contrast: Contrast, claim: Claim, spec: Mapping[str, Any]) -> Row:
     """The row of one corpus and model. Runs with several seeds are averaged within an instance."""
-    row = _estimate([contrast.by_instance.to_numpy(dtype=float)], claim, spec)
+    row = _estimate([contrast], claim, spec)
     row |= {"first": _mean_of([contrast.first]), "second": _mean_of([contrast.second]), "left_out": contrast.left_out}
     row |= {"corpora": 1, "models": 1, "seeds": contrast.values.shape[1]}
     row |= {"n_informative": _informative([contrast])} | _among_usable([contrast], claim, spec)
@@ -135,7 +137,7 @@ def pooled_row(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, A
     by_corpus = _by_corpus(counted)
     models = list(dict.fromkeys(one.model for one in counted))
     seeds = max(one.values.shape[1] for one in counted)
-    row = _estimate(_strata(counted), claim, spec)
+    row = _estimate(counted, claim, spec)
     row |= {"corpora": len(by_corpus), "models": len(models), "seeds": seeds, "n_informative": _informative(counted)}
     row |= _among_usable(contrasts, claim, spec) | {"floor": at_floor(counted, claim, spec)}
     row["left_out"] = sum(one.left_out for one in counted)

@@ -59,6 +59,12 @@ def letters(text: str) -> str:
     return normalised(text).translate(_LETTERS)
 
 
+def tokens(text: str) -> list[str]:
+    """The words of ``text`` by themselves: runs of what counts in a comparison, over apostrophes."""
+    plain = normalised(text).replace("'", "").replace("’", "")
+    return "".join(character if character.translate(_LETTERS) else " " for character in plain).split()
+
+
 def _joints(word: str) -> Iterator[int]:
     """Offsets into the letters of ``word`` (normalised) where a quotation may begin or end inside it."""
     possessive = _POSSESSIVE.search(word)

@@ -6,7 +6,7 @@ The first of these rules that gives items wins:
 2. JSON, strict or not (single quotes, trailing commas, cut off): the strings of the first array or object; of objects
    the values, and only those under a key such as `word` where there is one, or the keys if all are passages.
 3. Lines with a bullet, number or letter in front, or one line with `1. … 2. …`: each a list item.
-4. Quoted, emphasised or `code` strings within prose.
+4. Quoted, emphasised or `code` strings within prose, unless these are labels at the head of what is listed.
 5. Otherwise each line, or sentence of it, by itself: a comma list of short pieces is a list; a line of up to three
    words is an item; a passage of the instance counts, and so does a sentence that has words of the instance only. Any
    other sentence lists nothing. Neither does a refusal.
@@ -16,6 +16,8 @@ explanation (`great: it shows`, `great - strong`, `great (positive)`), or behind
 strings anywhere in it; pieces between commas or `and`. A piece that is no passage is taken word by word if at least
 half of its words are in the instance; otherwise, and as to the other words, it is hallucinated. What stands only in a
 field without candidate words (the claim in FEVER) selects nothing, but is not hallucinated: the model did read it.
+
+What only gives back the label or the form of the question names nothing: see ``echoes``.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rationale_eval.corpora.instances import Instance
+from rationale_eval.rationales.echoes import FORM_ONLY, LABEL_ONLY, Echo, Labels, is_form, is_marks
 from rationale_eval.rationales.matching import Selection, Words, letters, normalised, with_all_fields
 from rationale_eval.rationales.reply_syntax import (
     EDGES,
+    HARD_SEPARATOR,
     bullets,
     cleaned,
     json_strings,
@@ -43,7 +47,7 @@ OK, PARTLY, NOTHING, REFUSAL, EMPTY, TRUNCATED = (
     "empty",
     "truncated",
 )
-OUTCOMES = (OK, PARTLY, NOTHING, REFUSAL, EMPTY, TRUNCATED)
+OUTCOMES = (OK, PARTLY, NOTHING, LABEL_ONLY, FORM_ONLY, REFUSAL, EMPTY, TRUNCATED)
 
 SHORT = 3  # words of a line, or of a piece between commas, that is taken for an item and not for a sentence
 _OPENING = 300  # characters at the beginning of a reply in which a refusal is looked for
@@ -65,7 +69,6 @@ _COLON = re.compile(r" ?[:：]\s+|[:：](?=\s|[\"'“‘*`]|$)|：")
 _SEPARATOR = re.compile(
     r"\s*(?:,(?!\d)|(?<!\d),|[;，、；|•]|\s/\s)\s*(?:and\s+|&\s+|or\s+)?|\s+(?:and|&)\s+", re.IGNORECASE
 )
-_HARD_SEPARATOR = re.compile(r",(?!\d)|(?<!\d),|[;，、；|•]")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
 _INTRODUCTION = re.compile(r".*\bwords?\b[^.:]{0,200}?\b(?:are|were|is|was|include|including)\b:?\s+", re.IGNORECASE)
 
@@ -78,9 +81,10 @@ class Parsed:
     the reply, ``hallucinated`` holds (normalised) each item, or the part of it, that is in no field of the instance.
     ``copied`` is true when all words are selected.
 
-    ``outcome``: ``empty`` (no text), ``refusal`` (nothing matched, and words that refuse), ``truncated`` (cut off by
-    the token limit; what stands before is parsed, a last item that was cut counts only if it matches as it stands),
-    ``ok`` (every item matched), ``partly_matched``, ``nothing_matched``.
+    ``outcome``: ``empty`` (no text), ``refusal`` (nothing matched, and words that refuse), ``label_only`` and
+    ``form_only`` (see ``echoes``; cut off or not, such a reply has no items), ``truncated`` (cut off by the token
+    limit; what stands before is parsed, a last item that was cut counts only if it matches as it stands), ``ok``
+    (every item matched), ``partly_matched``, ``nothing_matched``.
     """
 
     outcome: str
@@ -98,15 +102,23 @@ class Item:
     strict: bool = False
 
 
-def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
-    """Read ``reply``; ``finished`` is False where generation was cut off by the token limit."""
+def parse_reply(reply: str, instance: Instance, labels: Labels, finished: bool) -> Parsed:
+    """Read ``reply``; ``finished`` is False where generation was cut off by the token limit.
+
+    ``labels`` are those of the task that the question is about.
+    """
     text = cleaned(reply)
     if not text.strip():
         return Parsed(EMPTY, (), 0, (), False)
     words = Words(instance)
-    items = _Reader(words, finished).items(text)
+    echo = Echo(instance, words, labels)
+    reader = _Reader(words, echo, finished)
+    items = reader.items(text)
     if not finished and items and text.endswith(items[-1].text) and not words.occurrences(items[-1].text):
         items.pop()
+    echoed = echo.outcome(text, [item.text for item in items], reader.places)
+    if echoed:
+        items = []
     shown = Words(with_all_fields(instance))
     selection = Selection(words)
     hallucinated, unmatched = [], 0
@@ -115,16 +127,26 @@ def parse_reply(reply: str, instance: Instance, finished: bool) -> Parsed:
             unmatched += 1
             if missing := select(item, shown, Selection(shown)):
                 hallucinated.append(missing)
-    if not selection.order and refuses(text):
-        outcome = REFUSAL
-    elif not finished:
-        outcome = TRUNCATED
-    elif not selection.order:
-        outcome = NOTHING
-    else:
-        outcome = PARTLY if unmatched else OK
+    outcome = outcome_of(text, echoed, finished, bool(selection.order), unmatched)
     covered = bool(selection.order) and selection.covers_all()
     return Parsed(outcome, tuple(selection.order), len(items), tuple(hallucinated), covered)
+
+
+def outcome_of(text: str, echoed: str | None, finished: bool, named: bool, unmatched: int) -> str:
+    """How a reply was read, see ``Parsed``.
+
+    ``echoed`` is as in ``Echo.outcome``, ``named`` whether it names a word of the instance, ``unmatched`` the number of
+    listed things that are not in it.
+    """
+    if not named and refuses(text):
+        return REFUSAL
+    if echoed:
+        return echoed
+    if not finished:
+        return TRUNCATED
+    if not named:
+        return NOTHING
+    return PARTLY if unmatched else OK
 
 
 def refuses(text: str) -> bool:
@@ -151,24 +173,41 @@ def select(item: Item, words: Words, selection: Selection) -> str:
 class _Reader:
     """Takes a reply apart into items. What is a passage of the instance decides between readings."""
 
-    def __init__(self, words: Words, finished: bool) -> None:
+    def __init__(self, words: Words, echo: Echo, finished: bool) -> None:
         self._words = words
+        self._echo = echo
         self._finished = finished
+        self.places = False  # whether the reply lists what only holds the place of a word
 
     def _passage(self, text: str) -> bool:
-        return bool(self._words.occurrences(text))
+        return bool(self._words.occurrences(text)) and not is_marks(text)
 
     def items(self, text: str) -> list[Item]:
         """The items of a reply, by the first rule that gives any; JSON leaves nothing to others, keys least of all."""
-        listed = list(self._whole(text))
-        structure = json_strings(text)
-        if listed or structure is None:
-            rules: tuple[Callable[[str], Iterator[Item]], ...] = (self._bullets, self._quotations, self._lines)
-            return listed or next((found for rule in rules if (found := list(rule(text)))), [])
-        strings, keys = structure
-        if keys and all(map(self._passage, keys)):
+        if is_form(text):
+            return []
+        rules: tuple[Callable[[str], Iterator[Item]], ...] = (self._whole, self._bullets, self._quotations, self._lines)
+        if json_strings(text) is not None:
+            rules = (self._whole, self._structure)
+        for rule in rules:
+            if found := [item for item in rule(text) if not self._holds_place(item.text)]:
+                return found
+        return []
+
+    def _holds_place(self, text: str) -> bool:
+        holds = self._echo.holds_place(text)
+        self.places |= holds
+        return holds
+
+    def _structure(self, text: str) -> Iterator[Item]:
+        strings, keys = json_strings(text) or ([], [])
+        passages = all(map(self._passage, keys)) and not all(map(self._echo.is_label, keys))
+        explained = all(map(self._echo.is_label, strings)) and all(map(self._echo.has_own, keys))
+        if keys and (passages or explained):
             strings = keys
-        return [item for string in strings for item in self._list_item(string)]
+        for string in strings:
+            if not self._holds_place(string):
+                yield from self._list_item(string)
 
     def _whole(self, text: str) -> Iterator[Item]:
         candidates = [text, _FILLER.sub("", text), _COLON.split(text, maxsplit=1)[-1]]
@@ -183,11 +222,15 @@ class _Reader:
 
     def _bullets(self, text: str) -> Iterator[Item]:
         for content in bullets(text):
-            yield from self._list_item(content)
+            if not self._holds_place(content):
+                yield from self._list_item(content)
 
     def _quotations(self, text: str) -> Iterator[Item]:
-        for quoted in quotations(text):
-            yield from self._piece(quoted)
+        quoted = list(quotations(text))
+        # `**Positive**: great, fun` lists what stands behind.
+        heads = self._echo.all_labels(quoted) and any(self._behind_label(line) != line for line in text.split("\n"))
+        for one in () if heads else quoted:
+            yield from self._piece(one)
 
     def _lines(self, text: str) -> Iterator[Item]:
         if refuses(text):
@@ -197,6 +240,7 @@ class _Reader:
 
     def _line(self, line: str) -> Iterator[Item]:
         """A line of prose: a list if it reads as one, else its sentences."""
+        line = self._behind_label(line)
         if self._passage(line):
             yield Item(line)
             return
@@ -221,7 +265,7 @@ class _Reader:
         """The pieces of a comma list, or of a line of few words; nothing if ``text`` reads as a sentence."""
         if self._passage(text):
             return [Item(text)]
-        pieces = [self._explained(piece) or piece for piece in _HARD_SEPARATOR.split(text)]
+        pieces = [self._explained(piece) or piece for piece in HARD_SEPARATOR.split(text)]
         if any(len(piece.split()) > SHORT + 1 and not self._passage(piece) for piece in pieces):
             return []
         named = [part for piece in pieces for part in self._split(piece)]
@@ -236,6 +280,16 @@ class _Reader:
         if self._passage(text):
             return [text]
         return [part for part in _SEPARATOR.split(text) if letters(part) or self._passage(part)]
+
+    def _behind_label(self, text: str) -> str:
+        """``text`` without a label at its head (`positive: great, fun`) if what stands behind it lists passages."""
+        for pattern in (_COLON, _EXPLAINED):
+            cut = pattern.search(text[:_OPENING])
+            if cut and self._echo.is_label(text[: cut.start()]):
+                behind = text[cut.end() :]
+                if any(self._passage(piece.text) for piece in self._pieces(behind)):
+                    return behind
+        return text
 
     def _explained(self, text: str) -> str | None:
         """What stands before an explanation in ``text``, if that is a passage of the instance."""
@@ -252,6 +306,7 @@ class _Reader:
         labels = _LABELS.match(text)
         if labels and (self._passage(text[labels.end() :]) or not self._passage(labels.group())):
             text = text[labels.end() :]
+        text = self._behind_label(text)
         if self._passage(text):
             yield Item(text)
         elif leading := leading_quotations(text):
@@ -261,7 +316,8 @@ class _Reader:
             yield Item(head)
         else:
             head, *behind = _COLON.split(text, maxsplit=1)
-            if behind and self._passage(behind[0]):
+            explained = behind and self._echo.is_label(behind[0]) and self._echo.has_own(head)
+            if behind and self._passage(behind[0]) and not explained:
                 yield Item(behind[0])
             elif quoted_inside := list(quotations(text)):
                 for quoted in quoted_inside:

@@ -52,6 +52,8 @@ _JSON_TOKEN = re.compile(
 )
 _WORD_KEYS = frozenset({"word", "words", "token", "tokens", "item", "items", "text", "phrase", "phrases", "content"})
 _BETWEEN = re.compile(r"[ \t,;&/]*(?:and[ \t]+)?")
+# Marks that part the items of a list, wherever they stand.
+HARD_SEPARATOR = re.compile(r",(?!\d)|(?<!\d),|[;，、；|•]")
 # What may surround an item without being part of it.
 EDGES = " \n.,;:!?…\"'“”‘’`*_()[]{}<>«»-–—•"
 

@@ -19,19 +19,9 @@ import re
 from collections.abc import Iterator
 
 from rationale_eval.corpora.instances import Instance
+from rationale_eval.rationales.echoes import Echo, Labels
 from rationale_eval.rationales.matching import Selection, Words, with_all_fields
-from rationale_eval.rationales.replies import (
-    EMPTY,
-    NOTHING,
-    OK,
-    PARTLY,
-    REFUSAL,
-    TRUNCATED,
-    Item,
-    Parsed,
-    refuses,
-    select,
-)
+from rationale_eval.rationales.replies import EMPTY, Item, Parsed, outcome_of, select
 from rationale_eval.rationales.reply_syntax import EDGES, bullets, cleaned
 
 Pair = tuple[str, float]
@@ -56,11 +46,11 @@ _PARTS = re.compile(r"[,;|](?=\s)|\|")
 _MARKS = EDGES + "|=\t"
 
 
-def parse_scored_reply(reply: str, instance: Instance, finished: bool) -> tuple[Parsed, list[float]]:
+def parse_scored_reply(reply: str, instance: Instance, labels: Labels, finished: bool) -> tuple[Parsed, list[float]]:
     """What ``reply`` names, and one score per word of ``instance``: 0 for words that it does not name.
 
-    ``finished`` is False where generation was cut off by the token limit. Outcomes are those of ``replies.Parsed``,
-    whose ``order`` holds the words with a number, in the order of first mention.
+    ``labels`` and ``finished`` are as in ``replies.parse_reply``. Outcomes are those of ``replies.Parsed``, whose
+    ``order`` holds the words with a number, in the order of first mention.
     """
     scores = [0.0] * len(instance.words)
     text = cleaned(reply)
@@ -70,7 +60,14 @@ def parse_scored_reply(reply: str, instance: Instance, finished: bool) -> tuple[
         # A number that was cut off is another number.
         text = text[: max(text.rfind(mark) for mark in "\n,;}])") + 1]
     words, shown = Words(instance), Words(with_all_fields(instance))
-    pairs = list(_pairs(text, words))
+    echo = Echo(instance, words, labels)
+    found = list(_pairs(text, words))
+    pairs = [(name, value) for name, value in found if not echo.holds_place(name)]
+    listed = [name for name, _ in found] or bullets(text)  # without a number they count for nothing, but are no form
+    named = [name for name in listed if not echo.holds_place(name)]
+    echoed = echo.outcome(text, named, len(named) < len(listed))
+    if echoed:
+        pairs = []
     selection = Selection(words)
     hallucinated, unmatched = [], 0
     for name, value in pairs:
@@ -81,14 +78,7 @@ def parse_scored_reply(reply: str, instance: Instance, finished: bool) -> tuple[
                 hallucinated.append(missing)
         for index in selection.order[before:]:
             scores[index] = value
-    if not selection.order and refuses(text):
-        outcome = REFUSAL
-    elif not finished:
-        outcome = TRUNCATED
-    elif not selection.order:
-        outcome = NOTHING
-    else:
-        outcome = PARTLY if unmatched else OK
+    outcome = outcome_of(text, echoed, finished, bool(selection.order), unmatched)
     covered = bool(selection.order) and selection.covers_all()
     return Parsed(outcome, tuple(selection.order), len(pairs), tuple(hallucinated), covered), scores
 

@@ -14,9 +14,11 @@ from matplotlib.ticker import MaxNLocator
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.drawing import (
+    FLAGGED,
     LINES,
     WIDTH,
     Methods,
+    crosses,
     families,
     hatch,
     hatched,
@@ -25,6 +27,7 @@ from rationale_eval.report.drawing import (
     line_text,
     words,
 )
+from rationale_eval.report.flags import has_flag
 from rationale_eval.report.layout import REFERENCE, family, main_rows, one_row_each
 from rationale_eval.report.marked import Marked
 
@@ -52,7 +55,10 @@ def _answers(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _methods(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None:
-    """Methods as thin lines, the mean over the methods of a family as a thick one, references apart."""
+    """Methods as thin lines, the mean over the methods of a family as a thick one, references apart.
+
+    Values of flagged methods are pale crosses, and are in no mean.
+    """
     styles = families(methods)
     scale = 100.0 if value == "flip_rate" else 1.0
     groups = rows["kind"].map(family)
@@ -62,7 +68,10 @@ def _methods(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> No
             continue
         for _, method in mine.groupby("method", sort=False):
             _line(axes, method, value, scale, color=color, linewidth=0.9, alpha=0.45, zorder=2)
-        middle = mine.groupby("epoch")[value].mean().dropna()
+        told = ~mine["flag"].map(has_flag)
+        flagged = mine[~told]
+        axes.plot(flagged["epoch"], scale * flagged[value], color=color, marker=FLAGGED, linestyle="none", alpha=0.45)
+        middle = mine[told].groupby("epoch")[value].mean().dropna()
         axes.plot(middle.index, scale * middle, color=color, marker=marker, linewidth=2.2, markersize=6, zorder=3)
     for kind in _REFERENCES[value]:
         color, dashes, _ = LINES[kind]
@@ -147,10 +156,12 @@ def collapse_figure(faithfulness: pd.DataFrame, methods: Methods, main_budget: s
     for axes, value, text in zip(grid, values, below, strict=True):
         for group, (color, marker) in families(methods).items():
             mine = rows[groups == group]
-            given = mine["budget"] == AS_GIVEN
-            for part, face in ((mine[~given], color), (mine[given], "white")):
+            flagged, given = mine["flag"].map(has_flag), mine["budget"] == AS_GIVEN
+            for part, face in ((mine[~given & ~flagged], color), (mine[given & ~flagged], "white")):
                 places = 100 * part[value], 100 * part["flip_rate"]
                 axes.scatter(*places, facecolors=face, edgecolors=color, marker=marker, s=34, alpha=0.8, clip_on=False)
+            pale = mine[flagged]
+            axes.scatter(100 * pale[value], 100 * pale["flip_rate"], color=color, marker=FLAGGED, s=30, alpha=0.45)
         fallen = rows[rows["collapsed"]]
         axes.scatter(100 * fallen[value], 100 * fallen["flip_rate"], marker="x", s=60, color="black", linewidths=0.9)
         axes.set_xlabel(text)
@@ -161,5 +172,5 @@ def collapse_figure(faithfulness: pd.DataFrame, methods: Methods, main_budget: s
     grid[0].set_ylabel("flipped predictions (% of n)")
     grid[0].set_title("one point per method, corpus, model and checkpoint", loc="left")
     cross = Line2D([], [], color="black", marker="x", linestyle="none", label="\N{DAGGER} collapsed: inconclusive")
-    legend(figure, methods, rows, [cross] if rows["collapsed"].any() else [])
+    legend(figure, methods, rows, [*([cross] if rows["collapsed"].any() else []), *crosses(rows)])
     return figure

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import NOT_AVAILABLE
+from rationale_eval.report.flags import flag_notes, has_flag
 from rationale_eval.report.layout import REFERENCE, Cell, family, flagged
 from rationale_eval.report.marked import Marked
 from rationale_eval.report.wording import visible
@@ -46,6 +47,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.titlesize": 10.5,
 }
+FLAGGED = "x"  # the marker of a flagged method
 WIDTH, _ROW, _AROUND = 10.0, 0.27, 1.4
 _MOST_COLUMNS = 3
 # About as many letters stand side by side above the panels.
@@ -86,7 +88,8 @@ def label(method: str, budget: str) -> str:
 def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None:
     """A point with its interval for each of ``rows`` with a ``value``, at its ``height``; sets as given are hollow.
 
-    Where a model cannot give what a method needs, a note stands in its place.
+    Those of flagged methods are pale crosses. Where a model cannot give what a method needs, a note stands in its
+    place.
     """
     styles = families(methods)
     for row, missing in zip(rows.to_dict("records"), not_available(rows), strict=True):
@@ -104,6 +107,7 @@ def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None
         if pd.isna(row[value]):
             continue
         color, marker = styles[family(row["kind"])]
+        flag = has_flag(row["flag"])
         middle, low, high = row[value], row[f"{value}_low"], row[f"{value}_high"]
         axes.errorbar(
             middle,
@@ -111,9 +115,10 @@ def points(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> None
             # A skewed bootstrap can leave the mean just outside its interval, and matplotlib refuses negative lengths.
             xerr=[[max(0.0, middle - low)], [max(0.0, high - middle)]],
             color=color,
-            marker=marker,
+            marker=FLAGGED if flag else marker,
             markersize=6,
             markerfacecolor="white" if row["budget"] == AS_GIVEN else color,
+            alpha=0.45 if flag else None,
             elinewidth=1.4,
             capsize=2.5,
             clip_on=False,
@@ -183,11 +188,17 @@ def hatch(axes: Axes, left: float | None = None, right: float | None = None) -> 
         axes.axvspan(left, right, **style)
 
 
-def hatched(rows: pd.DataFrame) -> list[Patch]:
-    """The legend's entry of ``hatch`` if any of ``rows`` is of a collapsed cell."""
+def hatched(rows: pd.DataFrame) -> list[Line2D | Patch]:
+    """The legend's entries of what is inconclusive among ``rows``: collapsed cells and flagged methods."""
     text = "\N{DAGGER} collapsed: inconclusive"
     entry = Patch(facecolor="none", edgecolor="#999999", hatch="///", linewidth=0.0, label=text)
-    return [entry] if rows["collapsed"].any() else []
+    return [*([entry] if rows["collapsed"].any() else []), *crosses(rows)]
+
+
+def crosses(rows: pd.DataFrame) -> list[Line2D]:
+    """The legend's entries of the pale crosses: of each flag among ``rows``."""
+    style: dict[str, Any] = {"color": "black", "alpha": 0.45, "marker": FLAGGED, "linestyle": "none"}
+    return [Line2D([], [], label=note, **style) for note in flag_notes(rows["flag"])]
 
 
 def collapsed_panel(axes: Axes, title: str, rows: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
+from rationale_eval.report.flags import FLAGS, INCOMPLETE, has_flag, signed
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.marked import Marked
 from rationale_eval.report.wording import (
@@ -88,23 +89,29 @@ def collapse_note(accuracy: Row, rows: pd.DataFrame, budget: str) -> str:
 def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:
     """The row with the highest ``value``, the names of the methods that reach it, and a sentence on the others.
 
-    A method that has no value, as the model cannot serve it, is none of the others.
+    A method that has no value, as the model cannot serve it, is none of the others. Flagged ones are left out and
+    named.
     """
-    tried = [row for row in tried if pd.notna(row[value])]
+    known = [row for row in tried if pd.notna(row[value])]
+    tried = [row for row in known if not has_flag(row["flag"])]
+    flagged = [f"{row['method']} ({FLAGS[row['flag']][1]})" for row in known if has_flag(row["flag"])]
+    left_out = f" Left out: {'; '.join(flagged)}." if flagged else ""
     best, rivals = leader(tried, value)
     if best is None:
-        return None, "", ""
+        return None, "", left_out
     winners = [str(row["method"]) for row in tried if row[value] == best[value]]
     names = winners[0] if len(winners) == 1 else f"{', '.join(winners[:-1])} and {winners[-1]} (equal)"
     close = [str(row["method"]) for row in rivals if row[value] != best[value]]
     others = len(tried) - len(winners)
     if not others:
-        return best, names, "No other method was run at this budget."
-    if not close:
-        return best, names, "The intervals set it apart from every other method."
-    if len(close) == others:
-        return best, names, f"The intervals set it apart from no other method ({', '.join(close)})."
-    return best, names, f"The intervals do not set it apart from {len(close)} of {others} others: {', '.join(close)}."
+        told = "No other method was run at this budget." if not flagged else ""
+    elif not close:
+        told = "The intervals set it apart from every other method."
+    elif len(close) == others:
+        told = f"The intervals set it apart from no other method ({', '.join(close)})."
+    else:
+        told = f"The intervals do not set it apart from {len(close)} of {others} others: {', '.join(close)}."
+    return best, names, f"{told}{left_out}".strip()
 
 
 def accuracy_finding(row: Row) -> str:
@@ -126,7 +133,7 @@ def alignment_finding(rows: pd.DataFrame, budget: str, marked: Marked) -> str:
     """Which method agrees best with those who ``marked`` words at ``budget``, and whether better than random words."""
     best, names, others = _contest(candidates(rows, budget), "f1")
     if best is None:
-        return f"No method has an F1 at the budget {budget}."
+        return f"No method has an F1 at the budget {budget} that can be told.{others}"
     low, high = best["f1_corrected_low"], best["f1_corrected_high"]
     beyond = number_with_interval(best["f1_corrected"], low, high)
     if low > 0:
@@ -144,12 +151,16 @@ def alignment_finding(rows: pd.DataFrame, budget: str, marked: Marked) -> str:
 
 def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float, marked: Marked) -> str:
     """Which method's words flip most predictions at ``budget``, beside the reference rows."""
-    best, names, others = _contest(candidates(rows, budget), "flip_rate")
+    # Replies can name fewer words than the budget asks for, so sizes differ: flips beyond random words are compared.
+    tried = candidates(rows, budget)
+    drawn = any(pd.notna(row["flip_beyond_random"]) for row in tried)
+    best, names, others = _contest(tried, "flip_beyond_random" if drawn else "flip_rate")
     if best is None:
-        return f"No method has a flip rate at the budget {budget}."
+        return f"No method has a flip rate at the budget {budget} that can be told.{others}"
+    most = "most predictions beyond those that random words flip" if drawn else "most predictions"
     parts = [
-        f"{_inconclusive(best)}The highest flip rate at the budget {budget} is that of masking the words of {names}: "
-        f"{_rate(best)}, {n_text(best['n'])}."
+        f"{_inconclusive(best)}At the budget {budget}, masking the words of {names} flips {most}: {_rate(best)}, "
+        f"{n_text(best['n'])}."
     ]
     if best["n_random"]:
         low, high = best["flip_beyond_random_low"], best["flip_beyond_random_high"]
@@ -179,3 +190,19 @@ def findings(cell: Cell, tables: Mapping[str, pd.DataFrame], budget: str, alpha:
         alignment_finding(cell.rows(tables["alignment"]), budget, marked),
         faithfulness_finding(cell.rows(tables["faithfulness"]), budget, alpha, marked),
     ]
+
+
+def flag_sentences(cell: Cell, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """A sentence for each flagged method of a cell, with the numbers behind its flag."""
+    found = []
+    for row in cell.rows(tables["prompting"]).to_dict("records"):
+        if has_flag(row["flag"]):
+            named = f"{row['n_usable']} of {row['n']} replies name a word of the text"
+            found.append(f"{signed(row['method'], row['flag'])}: {named} ({percent(row['usable'], row['n'])}).")
+    for row in cell.rows(tables["completeness"]).to_dict("records"):
+        if row["incomplete"]:
+            share = percent(row["error_share"], row["n"])
+            found.append(
+                f"{signed(row['method'], INCOMPLETE)}: the attributions miss {share} of the change to explain."
+            )
+    return found

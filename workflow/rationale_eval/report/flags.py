@@ -55,4 +55,4 @@ def signed(text: str, flag: Any) -> str:
 def flag_notes(flags: pd.Series) -> list[str]:
     """For each flag among ``flags`` what its sign means, for example below a table."""
     there = {flag for flag in flags if has_flag(flag)}
-    return [f"{sign} {meaning}: inconclusive" for flag, (sign, meaning) in FLAGS.items() if flag in there]
+    return [f"{sign}: {meaning}, inconclusive" for flag, (sign, meaning) in FLAGS.items() if flag in there]

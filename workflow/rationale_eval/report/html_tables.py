@@ -12,10 +12,12 @@ from markupsafe import Markup
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import OK
 from rationale_eval.report.bold import Measure, best, competing
+from rationale_eval.report.flags import INCOMPLETE, signed
 from rationale_eval.report.layout import by_definition, family, flagged
 from rationale_eval.report.prompting import OUTCOMES
 from rationale_eval.report.wording import (
     MISSING,
+    count_text,
     n_text,
     number,
     number_with_interval,
@@ -98,6 +100,11 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
     return render(rows, name, "cell")
 
 
+def method_name(row: Mapping[str, Any]) -> str:
+    """How a row of a table names its method: with the sign of its flag, and whether its set is taken as given."""
+    return signed(f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else str(row["method"]), row["flag"])
+
+
 def _methods(records: Sequence[Row]) -> list[Row]:
     """The first columns of each row: which method, how many instances, how many words."""
     # One budget, and sets as given, need no column of their own.
@@ -105,9 +112,9 @@ def _methods(records: Sequence[Row]) -> list[Row]:
     return [
         {
             "family": family(row["kind"]).replace("_", " "),
-            "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+            "method": method_name(row),
             **({"budget": row["budget"]} if several else {}),
-            "n": str(row["n"]),
+            "n": count_text(row),
             **left_out,
             "words": number(row["selected"]),
         }
@@ -191,7 +198,7 @@ def splits_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "split": f"{row['split']}: {row['group']}",
-                "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+                "method": method_name(row),
                 "F1 \N{MINUS SIGN} chance": f"{_estimate(row, 'f1_corrected')} ({n_text(row['n_f1'])})",
                 flagged("flip rate", row["collapsed"]): f"{rate} ({n_text(row['n_flip_rate'])})",
             }
@@ -234,9 +241,10 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "cell": _cell(row),
-                "method": row["method"],
+                "method": signed(row["method"], row["flag"]),
                 "replies": str(n),
                 **left_out,
+                "name a word": percent(row["usable"], n),
                 **{outcome.replace("_", " "): percent(row[f"share_{outcome}"], n) for outcome in OUTCOMES},
                 "things listed": number(row["listed"]),
                 "of these not in the text": number(row["hallucinated"]),
@@ -262,7 +270,7 @@ def completeness_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
-                "method": row["method"],
+                "method": signed(row["method"], INCOMPLETE if row["incomplete"] else None),
                 "baseline": row["baseline"],
                 "n": str(row["n"]),
                 **left_out,
@@ -273,8 +281,7 @@ def completeness_table(table: pd.DataFrame, name: str) -> Markup:
                 "change of the target": two_digits(row["change"]),
                 "error, mean": two_digits(row["error_mean"]),
                 "error, largest": two_digits(row["error_max"]),
-                "mean error in percent of the change": percent(row["error_share"], row["n"])
-                + (", incomplete" if row["incomplete"] else ""),
+                "mean error in percent of the change": percent(row["error_share"], row["n"]),
             }
         )
     return render(rows, name, "method", "cell")
@@ -321,7 +328,7 @@ def trajectory_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "family": row["family"],
-                "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+                "method": method_name(row),
                 "epoch": _epoch(row),
                 "F1": f"{_over_runs(row, 'f1')} ({n_text(row['n_f1'])})",
                 "F1 \N{MINUS SIGN} chance": _over_runs(row, "f1_corrected"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.bold import BOLD, Measure, best, competing
+from rationale_eval.report.flags import flag_notes, signed
 from rationale_eval.report.latex import escape, estimate, floating, tabular
 from rationale_eval.report.layout import (
     BASE,
@@ -123,6 +124,9 @@ def shown(row: Mapping[str, Any], measure: Measure) -> str:
         text = text.replace("\N{NO-BREAK SPACE}points", "")  # the caption says so
     if by_definition(row.get("kind", ""), measure.column) and pd.notna(value):
         text += " [by definition]"
+    if pd.notna(value):
+        first, *interval = text.split(" [", 1)
+        text = " [".join([signed(first, row.get("flag")), *interval])
     fewer = text.endswith("]") and n < row.get("most", n)
     return estimate(f"{text[:-1]}; {n_text(n)}]" if fewer else text)
 
@@ -208,10 +212,12 @@ def cell_columns(table: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple
         yield model, columns
 
 
-def collapsed_note(columns: Sequence[Column]) -> str:
-    """What the dagger means, where there is one."""
-    flags = any(bool(column.rows["collapsed"].any()) for column in columns)
-    return " \N{DAGGER}: the model has collapsed, inconclusive." if flags else ""
+def notes(columns: Sequence[Column]) -> str:
+    """What the signs mean of cells that have collapsed and of flagged methods, where there are any."""
+    collapsed = any(bool(column.rows["collapsed"].any()) for column in columns)
+    found = [" \N{DAGGER}: the model has collapsed, inconclusive."] if collapsed else []
+    flags = pd.concat([column.rows["flag"] for column in columns if "flag" in column.rows] or [pd.Series(dtype=str)])
+    return "".join([*found, *(f" {note}." for note in flag_notes(flags))])
 
 
 def named(measure: Measure, columns: Sequence[Column], spec: Mapping[str, Any]) -> tuple[str, str]:
@@ -240,7 +246,7 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
                 bold = f" {BOLD}." if measure.better else ""
                 caption = (
                     f"{words}{budget}.{note} Model {model}; mean with {level_text(spec['level'])} interval, "
-                    f"{counts(chosen, measure.count)}.{bold}{collapsed_note(chosen)}"
+                    f"{counts(chosen, measure.count)}.{bold}{notes(chosen)}"
                 )
                 label = f"tab:{name}:{measure.column}:{model}:{part}"
                 floats.append(floating(label, escape(caption), grid(chosen, measure)))
@@ -258,6 +264,7 @@ def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
         values = [row[f"{measure.column}{end}"] for end in ("", "_min", "_max")]
         n = row[measure.count]
         first, low, high = (number(value) if measure.form == NUMBER else percent(value, n) for value in values)
+        first = signed(first, row["flag"]) if first != MISSING else first
         return estimate(f"{first} [{low}, {high}]" if row["seeds"] > 1 and first != MISSING else first)
 
     rows = main_rows(table, spec["methods"], spec["main_budget"])
@@ -276,7 +283,7 @@ def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
                     f"{words}, at the budget {spec['main_budget']}.{note} Model {model}; epoch 0 is the model as it "
                     f"is; mean over seeds, in brackets the lowest and the highest where there are several, "
                     f"{counts(chosen, measure.count)}. None is in bold: intervals over instances stand in the tables "
-                    f"by checkpoint.{collapsed_note(chosen)}"
+                    f"by checkpoint.{notes(chosen)}"
                 )
                 label = f"tab:trajectory:{measure.column}:{model}:{part}"
                 floats.append(floating(label, escape(caption), grid(chosen, measure, fill)))

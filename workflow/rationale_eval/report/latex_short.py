@@ -9,6 +9,7 @@ import pandas as pd
 
 from rationale_eval.report.bold import BOLD, Measure, best, competing
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN
+from rationale_eval.report.flags import INCOMPLETE, flag_notes, signed
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
     NUMBER,
@@ -17,10 +18,10 @@ from rationale_eval.report.latex_grids import (
     Column,
     checkpoint_names,
     chunks,
-    collapsed_note,
     counts,
     grid,
     method_rows,
+    notes,
     shown,
 )
 from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
@@ -151,10 +152,10 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
                     body[line][len(heads)] = shown(row, measure)
                 high = int(part[measure.count].max())
                 heads.append((escape(measure.words), escape(f"model {group} ({n_text(high)})")))
-        flag = " \N{DAGGER}: the model has collapsed, inconclusive." if mine["collapsed"].any() else ""
+        signs = notes([Column(("", ""), mine)])
         caption = (
             f"Alignment above chance and flip rate by whether the model is right, {cell.title}, at the budget "
-            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{flag}"
+            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{signs}"
         )
         inside = tabular(heads, body, "l" + "c" * (len(heads) - 1), bold)
         floats.append(floating(f"tab:splits:{cell.title}", escape(caption), inside))
@@ -166,14 +167,17 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
     rows = [
         {
             **names,
-            "method": escape(row["method"]),
+            "method": escape(signed(row["method"], row["flag"])),
             "replies": str(row["n"]),
             **{
                 words: escape(percent(row[column], row["n"]))
                 for words, column in {
+                    "usable": "usable",
                     "read": "share_ok",
                     "in part": "share_partly_matched",
                     "nothing": "share_nothing_matched",
+                    "label": "share_label_only",
+                    "form": "share_form_only",
                     "refusal": "share_refusal",
                     "empty": "share_empty",
                     "cut off": "share_truncated",
@@ -185,10 +189,12 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
         for row, names in _cells(table)
     ]
     caption = (
-        "Replies to prompts for a rationale: how they were read (all that is listed is in the text, a part, nothing; "
-        "refusals; empty and truncated replies), how many copy the text, and the mean number of words named in it."
+        "Replies to prompts for a rationale: how many name a word of the text (usable); how they were read (all that "
+        "is listed is in the text, a part, nothing; the label or the form of the question alone; refusals; empty and "
+        "truncated replies); how many copy the text, and the mean number of words named in it."
     )
-    return _plain("prompting", rows, caption + _one_model(table), texts=["method"])
+    signs = "".join(f" {note}." for note in flag_notes(table["flag"]))
+    return _plain("prompting", rows, caption + signs + _one_model(table), texts=["method"])
 
 
 def agreement(table: pd.DataFrame, spec: Spec) -> list[str]:
@@ -217,7 +223,7 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
     rows = [
         {
             **names,
-            "method": escape(row["method"]),
+            "method": escape(signed(row["method"], INCOMPLETE if row["incomplete"] else None)),
             "baseline": escape(row["baseline"]),
             "n": str(row["n"]),
             "steps, mean": escape(number(row["steps_mean"])),
@@ -225,7 +231,7 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
             "change": escape(two_digits(row["change"])),
             "mean error": escape(two_digits(row["error_mean"])),
             "largest": escape(two_digits(row["error_max"])),
-            "share of change": escape(percent(row["error_share"], row["n"]) + "*" * bool(row["incomplete"])),
+            "share of change": escape(percent(row["error_share"], row["n"])),
         }
         for row, names in _cells(table)
     ]
@@ -233,7 +239,7 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
         "Completeness of integrated gradients: how far attributions are from adding up to the change of the target."
     )
     if table["incomplete"].any():
-        caption += " *: incomplete, the approximation is too poor to stand for the method."
+        caption += " " + flag_notes(pd.Series([INCOMPLETE]))[0] + "."
     return _plain("completeness", rows, caption + _one_model(table), texts=["method", "baseline"])
 
 
@@ -339,7 +345,7 @@ def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
             caption = (
                 f"Flip rates under several ways to mask words, {cell.title}; mean with {level_text(spec['level'])} "
                 f"interval, {counts(chosen, 'n')}; {MAIN} is the operator of all other tables. {BOLD}."
-                f"{collapsed_note(chosen)}"
+                f"{notes(chosen)}"
             )
             label = f"tab:sensitivity:{cell.title}:{part}"
             floats.append(floating(label, escape(caption), grid(chosen, measure)))

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN, RANKING
+from rationale_eval.report.flags import signed
 from rationale_eval.report.html_tables import render
 from rationale_eval.report.layout import CELL, Cell, family
 from rationale_eval.report.marked import Marked, with_notes
@@ -44,7 +45,7 @@ def curves_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "family": family(row["kind"]).replace("_", " "),
-                "method": row["method"],
+                "method": signed(row["method"], row["flag"]),
                 "n": str(row["n_deletion_auc"] or row["n_leave_one_out_tau"]),
                 "AOPC, comprehensiveness": _with_interval(row, "aopc_comprehensiveness"),
                 "AOPC, sufficiency": _with_interval(row, "aopc_sufficiency"),
@@ -67,7 +68,9 @@ def normalised_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "family": family(row["kind"]).replace("_", " "),
-                "method": f"{row['method']} ({'as given' if row['budget'] == AS_GIVEN else row['budget']})",
+                "method": signed(
+                    f"{row['method']} ({'as given' if row['budget'] == AS_GIVEN else row['budget']})", row["flag"]
+                ),
                 "n": str(n),
                 "flip rate, normalised": _with_interval(row, "flip_normalised"),
                 "of random words": percent(row["flip_random"], n),
@@ -109,7 +112,8 @@ _GROUPS = {
 def _subject(row: Row) -> str:
     if row["conclusion"] == RANKING:
         return "order of the methods: tau with the main operator"
-    return f"{row['subject']}, {row['measure']}" if row["conclusion"] == CONTRAST else str(row["subject"])
+    subject = signed(str(row["subject"]), row["flag"])
+    return f"{subject}, {row['measure']}" if row["conclusion"] == CONTRAST else subject
 
 
 def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, str]) -> Markup:

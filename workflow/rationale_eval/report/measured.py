@@ -19,7 +19,8 @@ from rationale_eval.statistics.labels import majority
 # In the tables of a cell: a value per instance, method, sample and budget. The last is the flip minus the mean flip of
 # equally many random words in the same instance, so that sets of different sizes can be compared.
 BEYOND = "flip_beyond_random"
-PAIRED = ("f1", "f1_corrected", "flip", BEYOND)
+CHANCE = "f1_chance"
+PAIRED = ("f1", "f1_corrected", CHANCE, "flip", BEYOND)
 
 
 @dataclass(frozen=True)

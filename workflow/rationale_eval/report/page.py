@@ -36,7 +36,7 @@ from rationale_eval.report.comparisons import (
 )
 from rationale_eval.report.cost_html import cost_tables
 from rationale_eval.report.examples import Example, examples
-from rationale_eval.report.findings import collapse_note, findings
+from rationale_eval.report.findings import collapse_note, findings, flag_sentences
 from rationale_eval.report.html_tables import (
     accuracy_table,
     alignment_table,
@@ -280,6 +280,7 @@ def context(
         "claims_file": link(claims_file, page),
         "marked": marked,
         "collapsed": collapsed,
+        "flags": {cell: flag_sentences(cell, tables) for cell in cells},
         "heads": {cell: flagged(cell.title, bool(collapsed[cell])) for cell in cells},
         "beside": {cell: beside(rows[0], marked[cell.corpus]) if rows else "" for cell, rows in flips.items()},
         "accuracy": accuracy_table(tables["accuracy"], "accuracy"),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
-from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.html_tables import render
+from rationale_eval.report.html_tables import method_name, render
 from rationale_eval.report.layout import family
 from rationale_eval.report.wording import number, percent, percent_with_interval
 
@@ -22,7 +21,7 @@ def positions_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "family": family(row["kind"]).replace("_", " "),
-                "method": f"{row['method']} (as given)" if row["budget"] == AS_GIVEN else row["method"],
+                "method": method_name(row),
                 "n": str(row["n"]),
                 "words": number(row["selected"]),
                 "first word": first,

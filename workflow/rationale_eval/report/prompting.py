@@ -6,12 +6,14 @@ import pandas as pd
 
 from rationale_eval.report.aggregate import Row, means, status_counts
 from rationale_eval.report.layout import CELL
+from rationale_eval.report.usability import names_words
 
 # How a reply was read, see rationales/replies.
-OUTCOMES = ("ok", "partly_matched", "nothing_matched", "refusal", "empty", "truncated")
+OUTCOMES = ("ok", "partly_matched", "nothing_matched", "label_only", "form_only", "refusal", "empty", "truncated")
 
 # `n` counts replies, `instances` all test rows; the columns `status_…` count the instances by the status of their
-# rationale. `outcome_…` are counts, `share_…` the same as fractions of n. `listed`: things that a reply lists,
+# rationale. `n_usable` replies name a word that could be chosen, `usable` is their share of n, refusals included.
+# `outcome_…` are counts, `share_…` the same as fractions of n. `listed`: things that a reply lists,
 # `hallucinated` those of them that are not in the input, both means over n; `any_hallucinated` and `copied`: shares of
 # n that name at least one of these, and that copy the whole input. `selected`: mean number of words over the
 # `n_selected` replies that are no refusal. `asked`: mean number of words asked for over the `n_asked` replies to a
@@ -21,7 +23,7 @@ OUTCOMES = ("ok", "partly_matched", "nothing_matched", "refusal", "empty", "trun
 # predictions. Of a method whose samples are votes, all replies count; `votes`: mean number of them that cast a vote,
 # over instances.
 PROMPTING_COLUMNS = (
-    *(*CELL, "method", "instances", "n"),
+    *(*CELL, "method", "instances", "n", "usable", "n_usable"),
     *(f"outcome_{outcome}" for outcome in OUTCOMES),
     *(f"share_{outcome}" for outcome in OUTCOMES),
     *("listed", "hallucinated", "any_hallucinated", "copied", "selected", "n_selected"),
@@ -64,10 +66,13 @@ def prompting_row(
         "reply_tokens": replied["reply_tokens"].astype(float),
         "answers_agree": (replied["answer"] == replied["predicted"]).astype(float).where(answered),
     }
+    usable = int(names_words(replied).sum())
     counts = {outcome: int((replied["outcome"] == outcome).sum()) for outcome in OUTCOMES}
     return {
         **status_counts(rationales),
         "n": n,
+        "usable": usable / n if n else None,
+        "n_usable": usable,
         **{f"outcome_{outcome}": count for outcome, count in counts.items()},
         **{f"share_{outcome}": count / n if n else None for outcome, count in counts.items()},
         **means(pd.DataFrame(values)),

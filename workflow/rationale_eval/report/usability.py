@@ -10,8 +10,9 @@ import pandas as pd
 
 from rationale_eval.rationales.schema import NO_VOTE, OK, REFUSAL
 
-# Statuses of instances that were asked and answered; all others (no_gold, too_long, api_error …) have no reply.
-_REPLIED = (OK, REFUSAL, NO_VOTE)
+# Statuses of instances that were asked and answered; all others (no_gold, too_long, api_error …) have no reply. One
+# that the model refused to classify has the status of a refusal too, but was not asked: its `outcome` is null.
+_REPLIED = (OK, NO_VOTE)
 
 
 def names_words(rows: pd.DataFrame) -> pd.Series:
@@ -20,7 +21,8 @@ def names_words(rows: pd.DataFrame) -> pd.Series:
     A number counts whatever its value; of votes at least one must name a word; a refusal names none. Raises
     ``ValueError`` for a method that is not prompted, whose rows do not say how many words a reply names.
     """
-    replied = rows[rows["status"].isin(_REPLIED)]
+    refused = (rows["status"] == REFUSAL) & rows["outcome"].notna()
+    replied = rows[rows["status"].isin(_REPLIED) | refused]
     answered = replied["status"] == OK
     if replied.loc[answered, "named"].isna().any():
         raise ValueError("only prompted methods have replies")
