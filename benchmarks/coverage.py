@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, and how often the claims' verdicts are right, by simulation.
 
-    python benchmarks/coverage.py               ten minutes: the tables of docs/methods.md, in Markdown
+    python benchmarks/coverage.py               a quarter of an hour: the tables of docs/methods.md, in Markdown
     python benchmarks/coverage.py --simulations 200
 
 The truth is known: values are drawn from distributions like those of flips and F1 (tests/planted.py and

@@ -150,7 +150,7 @@ def test_pooling_gives_corpora_equal_weight_and_averages_models_and_seeds_within
     parts = [
         part("a", "m", [0.0, 0.2, 0.1, 0.1], [0.2, 0.2, 0.1, 0.1]),
         part("a", "k", [0.4, 0.5, 0.6, 0.5], [0.4, 0.5, 0.6, 0.5]),
-        part("b", "m", [1.0, 0.8], [0.6, 0.8]),
+        part("b", "m", [1.0, 0.8], [0.8, 0.6]),
     ]
     row = pooled_row(parts, BY_NAME["tuning_attribution_alignment"], SPEC)
     # Corpus a: model m has 0.125, model k 0.5, together 0.3125; corpus b has 0.8.
