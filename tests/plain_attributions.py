@@ -54,14 +54,15 @@ def label_scores(model: Any, prompt: Any, of: str = "log_probability", content: 
 def target(values: list[Any], explained: tuple[int, int | None], of: str) -> Any:
     """The target of a label, or of one against another, from ``values``, what each label has on its scale.
 
-    The scale of log-odds is that of log-probabilities, and their target the logit of the share among the labels.
+    The scale of log-odds is that of log-probabilities, and their target the log of the ratio of shares.
     """
     label, other = explained
     if other is not None:
         return values[label] - values[other]
     if of == "log_odds":
-        share = torch.stack([torch.as_tensor(value) for value in values]).double().softmax(0)[label]
-        return (share / (1 - share)).log()
+        shares = torch.stack([torch.as_tensor(value) for value in values]).double().softmax(0)
+        others = [share for place, share in enumerate(shares) if place != label]
+        return (shares[label] / sum(others)).log()
     return values[label]
 
 

@@ -131,7 +131,7 @@ def test_points_and_differences_of_a_bfloat16_model_are_not_rounded_on_the_way(t
         return torch.stack([sums * (label + 1) for label in range(labels)], 1)[None].repeat(2, 1, 1)
 
     monkeypatch.setattr(integrated, "forward_with_logits", linear)
-    (found,) = integrate(loaded, Prefix(loaded, ()), questions, STEPS, baseline)
+    (found,) = integrate(loaded, Prefix(loaded, ()), questions, STEPS, baseline, of="log_probability")
     end, start, *points = passes
     points = torch.cat(points)
     alphas = (torch.from_numpy(np.polynomial.legendre.leggauss(STEPS)[0]) + 1) / 2

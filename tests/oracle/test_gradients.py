@@ -6,6 +6,7 @@ from functools import partial
 from itertools import combinations
 
 import numpy as np
+import plain_attributions
 import pytest
 import torch
 from rationale_eval.evidence.measure import measure, statistics
@@ -62,15 +63,18 @@ def predicted_label(model, prompt):
         return int(np.argmax([float(score(place, label)) for label in range(len(prompt.labels))]))
 
 
-def target(model, prompt, against=None):
-    """A function of the prompt's embeddings: the score of the label that ``model`` predicts, minus that of ``against``.
+def target(model, prompt, against=None, of="log_odds"):
+    """A function of the prompt's embeddings: the target of the label that ``model`` predicts, or of it and ``against``.
 
     Also the embeddings at which it is to be differentiated.
     """
     score, predicted = scores_of(model, prompt), predicted_label(model, prompt)
-    if against is None:
-        return (lambda embeddings: score(embeddings, predicted)), embedded(model, prompt)
-    return (lambda embeddings: score(embeddings, predicted) - score(embeddings, against)), embedded(model, prompt)
+
+    def value(embeddings):
+        scores = [score(embeddings, label) for label in range(len(prompt.labels))]
+        return plain_attributions.target(scores, (predicted, against), of)
+
+    return value, embedded(model, prompt)
 
 
 def rms_norm(module, hidden):
@@ -78,16 +82,16 @@ def rms_norm(module, hidden):
     return module.weight * hidden / (hidden.pow(2).mean(-1, keepdim=True) + module.variance_epsilon).sqrt()
 
 
-def compare_with_captum(loaded: LoadedModel, questions, against, assert_close) -> None:
+def compare_with_captum(loaded: LoadedModel, questions, against, assert_close, of="log_odds") -> None:
     """``against``: for each question the index of the label with which the predicted one is contrasted, or None."""
     from captum.attr import InputXGradient, Saliency
 
     prefix = Prefix(loaded, shared_prefix([question.prompt for question in questions], before_content=True))
     assert prefix.length > 0
-    found = measure(loaded, prefix, questions, gradients=True, attention=False)
+    found = measure(loaded, prefix, questions, gradients=True, attention=False, of=of)
     for question, other, row in zip(questions, against, found, strict=True):
         prompt = question.prompt
-        score, place = target(loaded.model, prompt, other)
+        score, place = target(loaded.model, prompt, other, of)
         places = [token.position for token in prompt.content]
         gradient = Saliency(score).attribute(place.requires_grad_(), abs=False)[0, places].detach().numpy()
         product = InputXGradient(score).attribute(place.requires_grad_())[0, places].detach().numpy()
@@ -100,10 +104,11 @@ def compare_with_captum(loaded: LoadedModel, questions, against, assert_close) -
 
 @pytest.mark.parametrize("architecture", ["llama", "mistral", "qwen2", "gpt2", "gemma2"])
 @pytest.mark.parametrize("verbalisers", VERBALISERS.values(), ids=VERBALISERS.keys())
-def test_statistics_equal_captums_attributions(tiny_card, prompts_for, assert_close, architecture, verbalisers):
+@pytest.mark.parametrize("of", ["log_odds", "log_probability"])
+def test_statistics_equal_captums_attributions(tiny_card, prompts_for, assert_close, architecture, verbalisers, of):
     loaded = load(tiny_card(architecture, "byte_level"), "float32")
     questions = [Question(prompt) for prompt in prompts_for(loaded, verbalisers)]
-    compare_with_captum(loaded, questions, [None] * len(TEXTS), assert_close)
+    compare_with_captum(loaded, questions, [None] * len(TEXTS), assert_close, of)
 
 
 # The pair of the corpus, (label, foil), where the model predicts `predicted` and the other labels are `others`.
@@ -147,7 +152,9 @@ def test_a_batch_may_mix_questions_with_and_without_contrast(tiny_loaded, prompt
     others = [label for label in range(3) if label != predicted]
     questions = [Question(prompt), *(Question(prompt, (predicted, other)) for other in others)]
     compare_with_captum(loaded, questions, [None, *others], assert_close)
-    grads = [row["grad_l2"] for row in measure(loaded, Prefix(loaded, ()), questions, True, False)]
+    # On this scale, since here the odds are nearly those against one of the others alone.
+    found = measure(loaded, Prefix(loaded, ()), questions, True, False, of="log_probability")
+    grads = [row["grad_l2"] for row in found]
     for one, other in combinations(grads, 2):
         assert np.abs(one - other).max() > 1e-2 * np.abs(one).max()
 
@@ -162,24 +169,29 @@ def test_what_the_predicted_label_is_held_against(tiny_loaded, prompts_for, cont
 
 
 @pytest.mark.xdist_group("smollm2")
-@pytest.mark.parametrize("contrast", [None, (0, 1)], ids=["label", "contrast"])
-def test_statistics_equal_captums_attributions_on_smollm2(smollm2_card, prompts_for, assert_close, contrast):
+@pytest.mark.parametrize(
+    ("contrast", "of"),
+    [(None, "log_odds"), (None, "log_probability"), ((0, 1), "log_probability")],
+    ids=["log odds", "label", "contrast"],
+)
+def test_statistics_equal_captums_attributions_on_smollm2(smollm2_card, prompts_for, assert_close, contrast, of):
     loaded = load(smollm2_card, "float32")
     prompts = prompts_for(loaded, VERBALISERS["single"])[:2]
     predicted = [predicted_label(loaded.model, prompt) for prompt in prompts]
     against = [None if contrast is None else 1 - label for label in predicted]
-    compare_with_captum(loaded, [Question(prompt, contrast) for prompt in prompts], against, assert_close)
+    compare_with_captum(loaded, [Question(prompt, contrast) for prompt in prompts], against, assert_close, of)
 
 
-def test_statistics_equal_finite_differences_in_double_precision(tiny_loaded, tiny_card, prompts_for, assert_close):
+@pytest.mark.parametrize("of", ["log_odds", "log_probability"])
+def test_statistics_equal_finite_differences_in_double_precision(of, tiny_loaded, tiny_card, prompts_for, assert_close):
     loaded = tiny_loaded()
     prompt = prompts_for(loaded, VERBALISERS["mixed"])[1]
-    (found,) = measure(loaded, Prefix(loaded, ()), [Question(prompt)], gradients=True, attention=False)
+    (found,) = measure(loaded, Prefix(loaded, ()), [Question(prompt)], gradients=True, attention=False, of=of)
     model = AutoModelForCausalLM.from_pretrained(tiny_card().parent / "snapshot", dtype=torch.float64).eval()
     for module in model.modules():
         if type(module).__name__ == "LlamaRMSNorm":  # works in single precision, whose rounding drowns the differences
             module.forward = partial(rms_norm, module)
-    score, place = target(model, prompt)
+    score, place = target(model, prompt, of=of)
     chosen = np.linspace(0, len(prompt.content) - 1, 6).astype(int)
     step = 1e-5
     gradients = []
@@ -193,8 +205,8 @@ def test_statistics_equal_finite_differences_in_double_precision(tiny_loaded, ti
     for name, vectors in (("grad", gradient), ("gxi", product)):
         assert_close(found[f"{name}_l1"][chosen], np.abs(vectors).sum(-1))
         assert_close(found[f"{name}_l2"][chosen], np.sqrt((vectors**2).sum(-1)))
-    assert_close(found["grad_sum"][chosen], gradient.sum(-1))
-    assert_close(found["gxi_dot"][chosen], product.sum(-1))
+    assert_close(found["grad_sum"][chosen], gradient.sum(-1), np.abs(gradient).sum(-1))
+    assert_close(found["gxi_dot"][chosen], product.sum(-1), np.abs(product).sum(-1))
 
 
 def test_a_linear_bag_of_words_has_its_weights_as_gradient():

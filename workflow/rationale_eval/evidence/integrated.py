@@ -7,8 +7,8 @@ For the embedding e_i of a token of the content and its baseline b_i,
 product and integral taken per dimension, F being the target (see ``targets``) and all other positions kept as they are.
 The integral is a Gauss-Legendre sum over ``steps`` nodes. Completeness: the sum of all entries of IG is F(e) - F(b);
 how far the sum is from it says how good the approximation is, and is stored. Where it is too far for an instance, the
-sum is made anew over twice as many nodes (those of two such sums have none in common), until it is near enough or
-there would be too many: all sums together have less than twice the nodes of the last.
+sum is made anew over twice as many nodes (they are not nested), until it is near enough or there would be too many: all
+sums together have less than twice the nodes of the last.
 """
 
 from __future__ import annotations
