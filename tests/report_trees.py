@@ -81,7 +81,7 @@ def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
     }
     row |= {f"f1_corrected{end}": value - 0.1 for end, value in (("", f1), ("_low", low), ("_high", high))}
     row |= {f"auprc{end}": value for end, value in (("", f1), ("_low", low), ("_high", high), ("_chance", 0.3))}
-    row |= {"collapsed": False, "n_random": 60, "flip_random": 0.2, "beyond_random_p_corrected": 0.04}
+    row |= {"collapsed": False, "flag": None, "n_informative": 60, "n_random": 60, "flip_random": 0.2, "beyond_random_p_corrected": 0.04}
     row |= {f"flip_beyond_random{end}": value - 0.2 for end, value in (("", f1), ("_low", low), ("_high", high))}
     return row | {f"flip_rate{end}": row[f"f1{end}"] for end in ("", "_low", "_high")}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pandas as pd
@@ -33,7 +34,7 @@ PEOPLE = MARKED["people"]
 
 def scored(name, sample, status, value=None, correct=None):
     measures = dict.fromkeys(MEASURES, value)
-    chosen = {"selected": 1 if value is not None else None, "short": False}
+    chosen = {"selected": 1 if value is not None else None, "short": False, "words": 3, "gold": 1}
     return {"id": name, "sample": sample, "status": status, **chosen, **measures}
 
 
@@ -71,6 +72,7 @@ def flipped(name, flip, kept=None, status="ok"):
         "sample": 0,
         "status": status,
         "selected": 2,
+        "words": 3,
         "flip": flip,
         "comprehensiveness": None if flip is None else 0.1,
         "sufficiency": None if kept is None else 0.2,
@@ -89,9 +91,10 @@ def test_masking_and_keeping_have_counts_of_their_own():
 
 def test_accuracy_row_by_hand():
     labels, sure = ["yes", "no"], [0.9, 0.1]
-    rows = [(f"{i}", "ok", gold, "yes", sure) for i, gold in enumerate(["yes", "yes", "yes", "no"])]
-    rows.append(("4", "too_long", "no", None, None))
-    columns = ["id", "status", "gold", "predicted", "probabilities"]
+    scores = [math.log(0.45), math.log(0.05)]  # half of what the model would say is a label
+    rows = [(f"{i}", "ok", gold, "yes", sure, scores) for i, gold in enumerate(["yes", "yes", "yes", "no"])]
+    rows.append(("4", "too_long", "no", None, None, None))
+    columns = ["id", "status", "gold", "predicted", "probabilities", "scores"]
     frame = pd.DataFrame(rows, columns=columns).assign(labels=[labels] * 5)
     row = tables.accuracy_row(frame, INTERVAL, VALIDITY)
     assert (row["instances"], row["n"], row["labels"], row["status_too_long"]) == (5, 4, 2, 1)
@@ -99,6 +102,7 @@ def test_accuracy_row_by_hand():
     assert (row["majority_predicted"], row["majority_predicted_share"]) == ("yes", 1.0)
     assert (row["majority_gold"], row["majority_gold_share"]) == ("yes", 0.75)
     assert (row["margin_q10"], row["margin_q90"]) == pytest.approx((0.8, 0.8))
+    assert (row["label_mass_q10"], row["label_mass_q90"]) == pytest.approx((0.5, 0.5))
     assert row["collapsed"]
 
 

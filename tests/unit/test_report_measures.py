@@ -111,18 +111,18 @@ def values_of(a, b, asked, chance):
 
 
 def test_methods_are_ranked_without_references():
-    rows = {row["subject"]: row for row in levels(values_of(0.5, 0.25, 0.25, 0.9), "flip", SPEC)}
+    rows = {row["subject"]: row for row in levels(values_of(0.5, 0.25, 0.25, 0.9), "flip", SPEC, {})}
     assert {name: row["rank"] for name, row in rows.items()} == {"a": 1, "b": 2, "asked": 2, "chance": None}
     assert (rows["a"]["n"], rows["a"]["value"]) == (N, 0.5)
     assert rows["a"]["value_low"] < 0.5 < rows["a"]["value_high"]
 
 
 def test_an_order_agrees_with_itself_and_not_with_its_reverse():
-    main = list(levels(values_of(0.6, 0.4, 0.2, 0.9), "flip", SPEC))
+    main = list(levels(values_of(0.6, 0.4, 0.2, 0.9), "flip", SPEC, {}))
     assert ranking(main, main)["value"] == pytest.approx(1)
-    other = list(levels(values_of(0.2, 0.4, 0.6, 0.0), "flip", SPEC))
+    other = list(levels(values_of(0.2, 0.4, 0.6, 0.0), "flip", SPEC, {}))
     assert (ranking(other, main)["value"], ranking(other, main)["n"]) == (pytest.approx(-1), 3)
-    equal = list(levels(values_of(0.4, 0.4, 0.4, 0.0), "flip", SPEC))
+    equal = list(levels(values_of(0.4, 0.4, 0.4, 0.0), "flip", SPEC, {}))
     assert ranking(equal, main)["value"] is None
 
 
@@ -131,7 +131,7 @@ def test_an_order_agrees_with_itself_and_not_with_its_reverse():
     [(0.9, False, HIGHER), (0.1, False, LOWER), (0.5, False, OPEN), (0.9, True, COLLAPSED)],
 )
 def test_prompting_is_held_against_the_mean_of_all_attribution_methods(asked, collapsed, verdict):
-    (row,) = contrasts(values_of(0.6, 0.4, asked, 0.9), SPEC, collapsed)
+    (row,) = contrasts(values_of(0.6, 0.4, asked, 0.9), SPEC, collapsed, {})
     assert (row["subject"], row["n"], row["verdict"]) == ("asked", N, verdict)
     assert row["value"] == pytest.approx(asked - 0.5)
 
