@@ -81,7 +81,14 @@ def estimate(method, f1, low, high, kind="gradients", budget="top_var"):
     }
     row |= {f"f1_corrected{end}": value - 0.1 for end, value in (("", f1), ("_low", low), ("_high", high))}
     row |= {f"auprc{end}": value for end, value in (("", f1), ("_low", low), ("_high", high), ("_chance", 0.3))}
-    row |= {"collapsed": False, "flag": None, "n_informative": 60, "n_random": 60, "flip_random": 0.2, "beyond_random_p_corrected": 0.04}
+    row |= {
+        "collapsed": False,
+        "flag": None,
+        "n_informative": 60,
+        "n_random": 60,
+        "flip_random": 0.2,
+        "beyond_random_p_corrected": 0.04,
+    }
     row |= {f"flip_beyond_random{end}": value - 0.2 for end, value in (("", f1), ("_low", low), ("_high", high))}
     return row | {f"flip_rate{end}": row[f"f1{end}"] for end in ("", "_low", "_high")}
 
@@ -107,8 +114,8 @@ def write_corpus(results, corpus, label, text, marked_by="people"):
     return instances
 
 
-def rationales_of(method, instances):
-    """The rationales of one method, as its kind has them."""
+def rationales_of(method, instances, named=True):
+    """The rationales of one method, as its kind has them; unless ``named`` no reply names a word."""
     rows = []
     for one in instances:
         if method == "human":
@@ -117,9 +124,10 @@ def rationales_of(method, instances):
             rows.append(rationale_row(one.id, status="too_long"))
         elif method == ASKED:
             refused = REPLIED[one.id]["outcome"] == "refusal"
-            marked = [j < 2 for j in range(len(one.words))]
-            named = {} if refused else {"order": [1, 0], "selected": marked, "named": 2}
-            rows.append(rationale_row(one.id, status="refusal" if refused else "ok", **named, **REPLIED[one.id]))
+            marked = [named and j < 2 for j in range(len(one.words))]
+            words = {"order": [1, 0] if named else [], "selected": marked, "named": 2 * named}
+            given = {} if refused else words
+            rows.append(rationale_row(one.id, status="refusal" if refused else "ok", **given, **REPLIED[one.id]))
         else:
             for sample in range(2 if method == "random" else 1):
                 scores = [float((j + sample) % 3) for j in range(len(one.words))]
@@ -151,11 +159,11 @@ def order_measures(rationale, number):
     return found | {"flips": number == 1, "words_to_flip": 0.25 if number == 1 else None}
 
 
-def write_cell(results, corpus, label, text, versions, checkpoint="base", marked_by="people"):
+def write_cell(results, corpus, label, text, versions, checkpoint="base", marked_by="people", named=True):
     """A cell of four instances, the last one without a prediction.
 
     Each has an F1 of 0.5 and a tenth of its id more; masking flips instance 1 alone. A fine-tuned checkpoint has 0.1
-    more, and predicts "no" for instance 1 too.
+    more, and predicts "no" for instance 1 too. Unless ``named`` no reply names a word.
     """
     instances = write_corpus(results, corpus, label, text, marked_by)
     trained = checkpoint != "base"
@@ -171,7 +179,7 @@ def write_cell(results, corpus, label, text, versions, checkpoint="base", marked
         row |= {"scores": [-2.0, -1.0] if known else None, "probabilities": [0.25, 0.75] if known else None}
         predictions.append(row)
     for method in METHODS:
-        rationales = rationales_of(method, instances)
+        rationales = rationales_of(method, instances, named)
         write_table(folder / "rationales" / f"{method}.parquet", rationales, RATIONALES, made)
         if METHODS[method]["kind"] == "prompt":
             write_table(folder / "evidence" / "readings" / f"{method}.parquet", rationales, RATIONALES, made)

@@ -118,7 +118,7 @@ def test_a_collapsed_cell_is_inconclusive_whatever_its_values():
 
 
 def test_prompts_that_change_nothing_do_not_rise_only_with_enough_instances():
-    assert judged("tuning_prompting_alignment", np.zeros(300))["verdict"] == SUPPORTED
+    assert judged("tuning_prompting_alignment", np.zeros(600))["verdict"] == SUPPORTED
     assert judged("tuning_prompting_alignment", np.zeros(40))["verdict"] == INCONCLUSIVE
 
 

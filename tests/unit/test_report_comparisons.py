@@ -90,7 +90,7 @@ def test_replies_that_only_give_back_the_question_are_counted_and_not_usable():
     row = prompting(rationales, [{"id": name} | shared for name in "abcde"])
     assert (row["n"], row["outcome_label_only"], row["outcome_form_only"], row["share_label_only"]) == (4, 2, 1, 0.5)
     assert (row["usable"], row["n_usable"]) == (0.25, 1)
-    names = {"corpus": "c", "model": "m", "checkpoint": "base", "method": "p", "collapsed": False}
+    names = {"corpus": "c", "model": "m", "checkpoint": "base", "method": "p", "collapsed": False, "flag": None}
     html = str(prompting_table(pd.DataFrame([names | row]), "t"))
     for head in ("label only", "form only", "name a word"):
         assert head in html
@@ -125,7 +125,14 @@ def test_a_study_without_prompted_methods_has_an_empty_table_with_its_columns(tm
 def test_a_hostile_name_in_the_prompting_table_is_text():
     replies = [{"id": "a", "sample": 0, "asked": 1, "capped": False, "reply_tokens": 4, "finish": "stop"}]
     row = prompting([answer("a", "ok", 1, (SCRIPT,), [True])], replies)
-    names = {"corpus": SCRIPT, "model": IMAGE, "checkpoint": "base", "method": HOSTILE, "collapsed": False}
+    names = {
+        "corpus": SCRIPT,
+        "model": IMAGE,
+        "checkpoint": "base",
+        "method": HOSTILE,
+        "collapsed": False,
+        "flag": None,
+    }
     html = prompting_table(pd.DataFrame([names | row]), "t")
     assert "<script" not in html
     assert "<img" not in html
@@ -185,7 +192,7 @@ def rows_of(checkpoint, accuracy, f1, flip):
     scored = {"f1": f1, "f1_corrected": f1 - 0.1}
     return {
         "accuracy": [names | spread],
-        "alignment": [method | scored],
+        "alignment": [method | scored | {"flag": None}],
         "faithfulness": [method | {"flip_rate": flip, "comprehensiveness": 0.2}],
     }
 
@@ -262,7 +269,7 @@ def table_by_epoch(epochs, seeds):
             row = {"corpus": "c", "model": "m", "epoch": epoch, "method": method, "kind": kind, "budget": budget}
             for value in ("accuracy", "majority_predicted_share", "f1_corrected", "flip_rate"):
                 row |= {value: 0.3, f"{value}_min": 0.2, f"{value}_max": 0.4}
-            rows.append(row | {"seeds": seeds if epoch else 1, "collapsed": False})
+            rows.append(row | {"seeds": seeds if epoch else 1, "collapsed": False, "flag": None})
     return pd.DataFrame(rows)
 
 

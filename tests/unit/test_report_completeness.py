@@ -89,8 +89,8 @@ def test_a_study_with_integrated_gradients_shows_them(tmp_path):
     html = (report / "index.html").read_text(encoding="utf-8")
     assert 'id="completeness"' in html
     assert "0.38" in html
-    assert "12\N{NO-BREAK SPACE}%, incomplete" in html
-    assert "incomplete" in (report / "tables/completeness.tex").read_text(encoding="utf-8")
+    assert "grad\N{NO-BREAK SPACE}\N{SECTION SIGN}: its sums miss 12\N{NO-BREAK SPACE}% of the change" in html
+    assert "too far from adding up" in (report / "tables/completeness.tex").read_text(encoding="utf-8")
 
 
 def test_a_study_without_them_has_an_empty_table_and_no_section(tmp_path):

@@ -43,7 +43,11 @@ def test_a_constant_by_definition_has_no_bounds_and_says_so():
         assert (kept == [None, None]) == (kind == "all_words")
         assert flips["flip_rate_low"] < 1
         html = alignment_table(
-            pd.DataFrame([{"method": "m", "kind": kind, "budget": "as_given"} | row | {"collapsed": False}]), "t", False
+            pd.DataFrame(
+                [{"method": "m", "kind": kind, "budget": "as_given"} | row | {"collapsed": False, "flag": None}]
+            ),
+            "t",
+            False,
         )
         assert html.count("(by definition)") == len(set(constants))
 

@@ -74,7 +74,7 @@ def test_rows_at_the_ends_are_1_by_definition_and_have_an_interval_only_elsewher
     assert "last_low" not in rows["last_words"]
     assert rows["first_words"]["last_high"] > 0
     assert (rows["all_words"]["n"], rows["all_words"]["status_none_or_all_chosen"]) == (0, 6)
-    shown = [rows[name] | {"method": name, "kind": name, "budget": "two"} for name in rows]
+    shown = [rows[name] | {"method": name, "kind": name, "budget": "two", "flag": None} for name in rows]
     html = positions_table(pd.DataFrame(shown), "t")
     assert html.count("100\N{NO-BREAK SPACE}%<") == 2
 

@@ -184,11 +184,12 @@ def test_each_step_reads_only_its_slice(path: list[str], value: Any, changed: se
     assert {name for name, text in slices(raw).items() if text != before[name]} == changed
 
 
-def test_what_a_model_cannot_give_is_read_by_the_tables_alone(raw: dict[str, Any]) -> None:
+def test_what_a_model_cannot_give_is_read_by_what_says_which_methods_are_flagged(raw: dict[str, Any]) -> None:
     raw["study"]["not_available"] = "show"
     before = slices(raw)
     raw["models"][MODEL]["evidence"] = ["attention"]
-    assert {name for name, text in slices(raw).items() if text != before[name]} == {"evidence", "saliency", "tables"}
+    changed = {name for name, text in slices(raw).items() if text != before[name]}
+    assert changed == {"evidence", "saliency", "tables", "claims", "measure tables", "sensitivity"}
 
 
 @pytest.mark.parametrize(

@@ -23,28 +23,16 @@ UNTRACKED = frozenset(
 
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = (
-    "models/asking",
-    "models/chat",
-    "models/completion",
-    "models/encoding",
-    "models/loading",
-    "models/placement",
-    "models/task",
+    *("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading"),
+    *("models/placement", "models/task"),
 )
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
-    "apis/asking",
-    "apis/classification",
-    "apis/client",
-    "apis/labels",
-    "apis/ledger",
-    "apis/request",
-    "memo",
-    "models/shots",
-    "models/task",
+    *("apis/asking", "apis/classification", "apis/client", "apis/labels", "apis/ledger", "apis/request"),
+    *("memo", "models/shots", "models/task"),
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _REQUESTS = (
@@ -63,20 +51,12 @@ _ANSWERS = (
     "tables",
 )
 _CELLS = (
-    "alignment",
-    "plugins",
-    "evidence/attribution_schema",
-    "evidence/reply_schema",
-    "evidence/schema",
-    "faithfulness/schema",
-    "report/cells",
-    "report/layout",
-    *_SELECTING,
-    *_INSTANCES,
+    *("alignment", "plugins", "evidence/attribution_schema", "evidence/reply_schema", "evidence/schema"),
+    *("faithfulness/schema", "report/cells", "report/layout", *_SELECTING, *_INSTANCES),
 )
 
 _FLAGS = ("report/completeness", "report/flags", "report/method_flags", "report/usability")
-_INTERVALS = ("statistics/intervals", "statistics/labels", "statistics/rare", "statistics/resampling")
+_INTERVALS = ("statistics/intervals", "statistics/rare", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
@@ -223,6 +203,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/word_agreement",
         "statistics/comparison",
         *_FLAGS,
+        "statistics/labels",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -241,6 +222,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/wording",
         "statistics/comparison",
         *_FLAGS,
+        "statistics/labels",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -251,6 +233,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/validity",
         "statistics/comparison",
         *_FLAGS,
+        "statistics/labels",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -262,6 +245,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/validity",
         "statistics/comparison",
         *_FLAGS,
+        "statistics/labels",
         *_INTERVALS,
         *_CELLS,
     ),
@@ -272,11 +256,22 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INTERVALS,
         *_CELLS,
     ),
-    "cost": ("report/aggregate", "report/cost", "report/table_files", *_INTERVALS, *_CELLS),
+    "cost": (
+        "evidence/schema",
+        "rationales/budgets",
+        "rationales/schema",
+        "report/aggregate",
+        "report/cost",
+        "report/layout",
+        "report/table_files",
+        "tables",
+        *_INTERVALS,
+    ),
     "figures": (
         "report/course_figures",
         "report/drawing",
         "report/figures",
+        "report/flags",
         "report/layout",
         "report/marked",
         "report/method_figures",
@@ -291,6 +286,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/bold",
         "report/conclusions",
         "report/findings",
+        "report/flags",
         "report/latex",
         "report/latex_grids",
         "report/latex_short",
@@ -303,6 +299,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "latex_examples": (
         "report/examples",
         "report/findings",
+        "report/flags",
         "report/latex",
         "report/latex_examples",
         "report/marked",
@@ -336,15 +333,17 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/findings",
         "report/html_tables",
         "report/marked",
+        "report/measured",
         "report/measure_html",
         "report/page",
         "report/positions_html",
         "report/prompting",
         "report/record",
-        "report/usability",
         "report/validity",
         "report/wording",
         "statistics/comparison",
+        "statistics/labels",
+        *_FLAGS,
         *_INTERVALS,
         *_CELLS,
     ),

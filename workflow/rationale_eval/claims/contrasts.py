@@ -45,7 +45,8 @@ class Contrast:
     ``informative``: by instance whether some of the words compared could have been others (see ``can_differ``).
     ``usable``: by instance whether all replies compared name a word of the text; None where no reply is compared.
     ``collapsed``: whether a model of the contrast has collapsed and the claim is not about that. ``chance``: of a
-    contrast of F1 above chance what it comes to by instance for the expectations that were subtracted, seeds averaged.
+    contrast of F1 above chance what it comes to by instance for the expectations that were subtracted, seeds averaged;
+    ``second_chance``: the same of ``second``.
     """
 
     corpus: str
@@ -59,6 +60,7 @@ class Contrast:
     usable: pd.Series | None = None
     collapsed: bool = False
     chance: pd.Series | None = None
+    second_chance: pd.Series | None = None
     by_instance: pd.Series = field(init=False)
 
     def __post_init__(self) -> None:
@@ -234,10 +236,11 @@ def _contrast(
     here = [{checkpoint: cells[cell] for checkpoint, cell in run.items()} for run in used]
     firsts, seconds = _sides(terms, claim.measure, here)
     ids = firsts.index.intersection(seconds.index)
-    chance = None
+    chance = second_chance = None
     if claim.measure == ALIGNMENT and all(CHANCE in one.values for run in here for one in run.values()):
         expected = _sides(terms, CHANCE, here)
         chance = (expected[0].loc[ids] - expected[1].loc[ids]).mean(axis=1)
+        second_chance = expected[1].loc[ids].mean(axis=1)
     first, second = (
         side.loc[ids].mean(axis=1) if len(ids) and len(claim.terms) == 2 else None for side in (firsts, seconds)
     )
@@ -254,6 +257,7 @@ def _contrast(
         usable=_usable(terms, here, ids),
         collapsed=claim.where is None and bool(collapse(mine, cells, spec)),
         chance=chance,
+        second_chance=second_chance,
     )
     found.excluded = (
         (collapse(mine, cells, spec) if claim.where is None else "")

@@ -9,18 +9,34 @@ import numpy as np
 import pandas as pd
 
 from rationale_eval.claims.contrasts import Contrast
-from rationale_eval.claims.registry import NON_SUPERIORITY, Claim
+from rationale_eval.claims.registry import ALIGNMENT, BEYOND, NON_SUPERIORITY, Claim
 from rationale_eval.claims.verdicts import Row
 from rationale_eval.report.wording import number_with_interval
 from rationale_eval.statistics.comparison import compare, difference_p
+from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
 from rationale_eval.statistics.resampling import Array, hierarchical_interval
 
 # What a row of a claim says, whatever its kind; what does not apply is None. `n_informative`: instances in which the
-# words compared could have been others. `p` is of the hypothesis that the verdict would reject, `p_corrected` by Holm.
+# words compared could have been others; `nonzero`: in which the contrast is not 0. `p` is of the hypothesis that the
+# verdict would reject, `p_corrected` by Holm; `p_sign_flip` stands beside it where few instances differ.
 # `usable_…`: the same contrast over the instances all of whose replies name a word of the text, where replies are
 # compared; its p is not corrected, and it decides nothing.
 VALUES = (
-    *("n", "n_informative", "left_out", "first", "second", "estimate", "low", "high", "effect", "p", "p_corrected"),
+    *(
+        "n",
+        "n_informative",
+        "nonzero",
+        "left_out",
+        "first",
+        "second",
+        "estimate",
+        "low",
+        "high",
+        "effect",
+        "p",
+        "p_sign_flip",
+    ),
+    "p_corrected",
     *("corpora", "models", "seeds", "hierarchical_low", "hierarchical_high"),
     *("usable_n", "usable_estimate", "usable_low", "usable_high", "usable_p", "verdict", "reason"),
 )
@@ -36,7 +52,7 @@ def _estimate(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, An
     row: Row = dict.fromkeys(VALUES) | {"n": sum(map(len, strata))}
     margin = spec["claims"]["margins"][claim.measure] if claim.kind == NON_SUPERIORITY else None
     chance = None if any(one.chance is None for one in contrasts) else _strata(contrasts, "chance")
-    found = compare(strata, spec["interval"], margin, chance=chance)
+    found = compare(strata, spec["interval"], margin, bounds_of(claim, chance is not None), chance)
     if found is None:
         return row
     p: float | None = found.p
@@ -44,7 +60,18 @@ def _estimate(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, An
         above = found.value > margin
         p = difference_p([stratum - margin for stratum in strata]) if above else found.p_not_above
     row |= {"estimate": found.value, "low": found.low, "high": found.high, "effect": found.effect}
-    return row | {"p": p}
+    return row | {"p": p, "nonzero": found.nonzero, "p_sign_flip": found.p_sign_flip}
+
+
+def bounds_of(claim: Claim, without_chance: bool) -> tuple[float, float]:
+    """Where the contrast of one instance can lie: weighted flips or F1, which are 0 to 1 each.
+
+    Flips beyond random words, and F1 above chance unless it is judged ``without_chance``, are -1 to 1 each.
+    """
+    up, down = (float(sum(max(0, sign * term.weight) for term in claim.terms)) for sign in (1, -1))
+    if claim.measure == BEYOND or (claim.measure == ALIGNMENT and not without_chance):
+        return -(up + down), up + down
+    return -down, up
 
 
 def at_floor(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> str:
@@ -54,7 +81,10 @@ def at_floor(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any
     """
     if claim.kind != NON_SUPERIORITY or not contrasts or any(one.second is None for one in contrasts):
         return ""
-    base = compare(_strata(contrasts, "second"), spec["interval"])
+    chance = None if any(one.second_chance is None for one in contrasts) else _strata(contrasts, "second_chance")
+    base = compare(
+        _strata(contrasts, "second"), spec["interval"], bounds=DIFFERENCE if chance is None else SHARE, chance=chance
+    )
     if base is None or base.low > 0:
         return ""
     shown = number_with_interval(base.value, base.low, base.high)

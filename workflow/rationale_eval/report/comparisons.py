@@ -66,6 +66,14 @@ def usable_text(claim: Row, row: Row) -> str:
     return f"{shown}, {n_text(row['usable_n'])}, p {p_text(row['usable_p'])} (not corrected)"
 
 
+def differ_text(row: Row) -> str:
+    """How many texts differ at all, with the p value of the sign-flip test where these are few."""
+    if row["nonzero"] is None:
+        return MISSING
+    few = f" (sign-flip p {p_text(row['p_sign_flip'])})" if row["p_sign_flip"] is not None else ""
+    return f"{row['nonzero']}{few}"
+
+
 def shown_claim(claim: Row) -> dict[str, Any]:
     """What the page shows of a claim: the row that decides it, its pooled row and the rows of its cells, as texts."""
 
@@ -76,6 +84,7 @@ def shown_claim(claim: Row) -> dict[str, Any]:
             "sides": sides_text(claim, row),
             "effect": number(row["effect"]),
             "p": p_text(row["p_corrected"]),
+            "differ": differ_text(row),
             "n": count_text(row),
             "across": across_text(claim, row) or MISSING,
             "usable": usable_text(claim, row),

@@ -68,7 +68,7 @@ def _methods(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> No
             continue
         for _, method in mine.groupby("method", sort=False):
             _line(axes, method, value, scale, color=color, linewidth=0.9, alpha=0.45, zorder=2)
-        told = ~mine["flag"].map(has_flag)
+        told = ~mine["flag"].map(has_flag).astype(bool)
         flagged = mine[~told]
         axes.plot(flagged["epoch"], scale * flagged[value], color=color, marker=FLAGGED, linestyle="none", alpha=0.45)
         middle = mine[told].groupby("epoch")[value].mean().dropna()
@@ -156,7 +156,7 @@ def collapse_figure(faithfulness: pd.DataFrame, methods: Methods, main_budget: s
     for axes, value, text in zip(grid, values, below, strict=True):
         for group, (color, marker) in families(methods).items():
             mine = rows[groups == group]
-            flagged, given = mine["flag"].map(has_flag), mine["budget"] == AS_GIVEN
+            flagged, given = mine["flag"].map(has_flag).astype(bool), mine["budget"] == AS_GIVEN
             for part, face in ((mine[~given & ~flagged], color), (mine[given & ~flagged], "white")):
                 places = 100 * part[value], 100 * part["flip_rate"]
                 axes.scatter(*places, facecolors=face, edgecolors=color, marker=marker, s=34, alpha=0.8, clip_on=False)

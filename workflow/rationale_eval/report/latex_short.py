@@ -106,9 +106,9 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
             )
     dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
-        f"Accuracy and macro-F1 with {level_text(spec['level'])} intervals, the spread of predicted labels (entropy in bits), and "
-        f"the probability that the answer begins with any label (label mass, median over texts). {TIES}, for each "
-        f"corpus.{dagger}"
+        f"Accuracy and macro-F1 with {level_text(spec['level'])} intervals, the spread of predicted labels (entropy in "
+        f"bits), and the probability that the answer begins with any label (label mass, median over texts). {TIES}, "
+        f"for each corpus.{dagger}"
     )
     return _plain("accuracy", rows, caption + _one_model(table), bold)
 

@@ -142,7 +142,7 @@ def tables_of(
                 found[key] = faithfulness_table(with_notes(rows, marked), f"{key}-{position}")
     splits = with_notes(cell.rows(tables["splits"]), marked)
     found["splits"] = splits_table(splits, f"splits-{position}") if len(splits) else None
-    positions = main_rows(cell.rows(tables["positions"]), spec["methods"], budget)
+    positions = with_notes(main_rows(cell.rows(tables["positions"]), spec["methods"], budget), marked)
     found["positions"] = positions_table(positions, f"positions-{position}") if len(positions) else None
     return found
 

@@ -16,7 +16,7 @@ from rationale_eval.tables import TableSchema, write_table, write_text
 _TEXT = frozenset(
     {
         *(*CELL, "family", "method", "other", "label", "kind", "budget", "baseline", "split", "group"),
-        *("majority_predicted", "majority_gold"),
+        *("majority_predicted", "majority_gold", "flag"),
         *(
             "claim",
             "version",
@@ -32,8 +32,10 @@ _TEXT = frozenset(
         ),
     }
 )
-_COUNTS = frozenset({"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out"})
-_FLAGS = frozenset({"collapsed"})
+_COUNTS = frozenset(
+    {"instances", "n", "labels", "epoch", "seeds", "steps", "capped", "corpora", "models", "left_out", "usable_n"}
+)
+_FLAGS = frozenset({"collapsed", "decides", "incomplete"})
 _COUNTED = ("n_", "status_", "outcome_", "finish_")
 _COUNTED_OPEN = ("status_", "finish_")
 # One column for each value that occurs, after the others.
