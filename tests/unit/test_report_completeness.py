@@ -89,7 +89,7 @@ def test_a_study_with_integrated_gradients_shows_them(tmp_path):
     html = (report / "index.html").read_text(encoding="utf-8")
     assert 'id="completeness"' in html
     assert "0.38" in html
-    assert "grad\N{NO-BREAK SPACE}\N{SECTION SIGN}: its sums miss 12\N{NO-BREAK SPACE}% of the change" in html
+    assert "grad\N{NO-BREAK SPACE}\N{SECTION SIGN}: the attributions miss 12\N{NO-BREAK SPACE}% of the" in html
     assert "too far from adding up" in (report / "tables/completeness.tex").read_text(encoding="utf-8")
 
 
