@@ -210,10 +210,17 @@ def collapsed_panel(axes: Axes, title: str, rows: pd.DataFrame) -> str:
 
 
 def count_text(rows: pd.DataFrame) -> str:
-    """The number of instances behind ``rows``, those aside that are not available."""
-    rows = rows[~not_available(rows)]
-    low, high = (int(rows["n"].min()), int(rows["n"].max())) if len(rows) else (0, 0)
-    return f"n = {high}" if low == high else f"n = {low} to {high}"
+    """The number of instances behind ``rows`` and of the informative ones, which a set of all words never has.
+
+    Rows of what is not available are left aside.
+    """
+    rows = rows[~not_available(rows) & (rows["kind"] != "all_words")]
+    texts = []
+    for column in ("n", "n_informative"):
+        low, high = (int(rows[column].min()), int(rows[column].max())) if len(rows) else (0, 0)
+        texts.append(f"{high}" if low == high else f"{low} to {high}")
+    total, informative = texts
+    return f"n = {total}" + ("" if informative == total else f", {informative} informative")
 
 
 def legend(
