@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import BUDGETS, METHODS, PLANTED, SETTINGS, SPEC, cell, contrast, moved, verdicts_of
-from rationale_eval.claims.association import association_row, kendall_interval
+from rationale_eval.claims.association import association_row, kendall_interval, rearrangement_p
 from rationale_eval.claims.contrasts import Contrast, NotTestedError, Weighted, contrasts, of_method, resolve
 from rationale_eval.claims.estimates import cell_row, pooled_row
-from rationale_eval.claims.ranking import Ranked, kendall, of_ranking, ranking_row, reversal_p, reversals
+from rationale_eval.claims.ranking import Ranked, kendall, of_ranking, ranking_row, reversals
 from rationale_eval.claims.registry import BASE, CLAIMS, contrast_words
 from rationale_eval.claims.stage import POOLED, table_rows, verdicts
 from rationale_eval.claims.verdicts import (
@@ -21,6 +21,7 @@ from rationale_eval.claims.verdicts import (
     INCONCLUSIVE,
     NOT_TESTED,
     SUPPORTED,
+    decisive,
     existence_p,
     judge,
     of_existence,
@@ -28,6 +29,7 @@ from rationale_eval.claims.verdicts import (
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 STUDY = SPEC | {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var"}
@@ -90,7 +92,9 @@ def test_a_fall_is_no_rise_and_a_rise_beyond_the_margin_contradicts_it():
 def existence(draw, simulations):
     claim = BY_NAME["alignment_not_always"]
     found = verdicts_of(claim, draw, 100, simulations, cells=4)
-    return Counter(of_existence(claim, rows, existence_p(claim, rows), SETTINGS["alpha"])[0] for rows in found)
+    return Counter(
+        of_existence(claim, rows, existence_p(claim, rows, SETTINGS["alpha"]), SETTINGS["alpha"])[0] for rows in found
+    )
 
 
 def test_one_cell_of_four_is_enough_for_an_existence_claim():
@@ -331,16 +335,86 @@ def test_an_existence_claim_shows_the_cell_that_carries_it_and_not_the_pool():
 
 def test_one_correction_runs_over_all_claims():
     found = by_name(study(0.2, rise=0.1, seeds=2))
-    family = [
-        row["decisive"]["p_corrected"] for row in found.values() if row["kind"] == "difference" and row["decisive"]
-    ]
-    raw = [row["decisive"]["p"] for row in found.values() if row["kind"] == "difference" and row["decisive"]]
-    tested = sum(row["decisive"] is not None for row in found.values())
-    smallest = raw.index(min(p for p in raw if p is not None))
-    assert family[smallest] >= min(
-        1.0, raw[smallest] * (tested - 3)
-    )  # existence and ranking have p values of their own
-    assert tested > len(raw)
+    raw = {}
+    for name, row in found.items():
+        cells = [cell for cell in row["cells"] if not cell["excluded"]]
+        if row["kind"] == "existence":
+            raw[name] = existence_p(BY_NAME[name], cells, 0.05)
+        elif row["kind"] == "ranking":
+            raw[name] = row["pooled"]["reversal_p"]
+        elif row["pooled"]:
+            raw[name] = row["pooled"]["p"]
+    raw = {name: p for name, p in raw.items() if p is not None}
+    corrected = dict(zip(raw, multipletests(list(raw.values()), method="holm")[1], strict=True))
+    assert len(corrected) > 8
+    for name, p in corrected.items():
+        if found[name]["kind"] != "ranking":
+            assert found[name]["decisive"]["p_corrected"] == pytest.approx(p)
+
+
+def test_an_existence_claim_rests_on_a_cell_that_supports_it():
+    # Few differences: a small p, but an interval that holds 0. That cell has no verdict; the other carries the claim.
+    claim, rng = BY_NAME["alignment_not_always"], np.random.default_rng(0)
+    few = np.where(np.arange(100) < 10, -0.3, 0.0)
+    rows = [cell_row(contrast(values), claim, SPEC) for values in (few, rng.normal(-0.1, 0.2, 100))]
+    judge([(claim, row) for row in rows], SETTINGS)
+    assert [row["verdict"] for row in rows] == [INCONCLUSIVE, SUPPORTED]
+    assert decisive(claim, rows, 0.05) is rows[1]
+    assert existence_p(claim, rows, 0.05) == rows[1]["p_corrected"]
+
+
+def test_a_reversal_is_shown_with_the_numbers_of_its_cell():
+    rng = np.random.default_rng(2)
+    cells = {}
+    for corpus, right, wrong in (("a", (0.2, 0.5, 0.6), (0.2, 0.5, 0.6)), ("b", (0.2, 0.5, 0.6), (1.0, 0.1, 0.6))):
+        one = ranked(rng, right, wrong, 400)
+        series = {(name, "top_var"): one.flips[name].set_axis(one.flips.index.astype(str)) for name in "xyz"}
+        values = pd.concat(series, names=["method", "budget", "id"])
+        correct = one.correct.astype(float).set_axis(one.flips.index.astype(str))
+        cells[Cell(corpus, "m", "base")] = Measured(correct, {"flip_beyond_random": values}, 0.6)
+    methods = {name: {"kind": "attention", "statistic": "none"} for name in "xyz"}
+    claim = BY_NAME["ranking_without_errors"]
+    (found,) = verdicts([claim], cells, STUDY | {"methods": methods})
+    assert found["verdict"] == SUPPORTED
+    assert (found["decisive"]["corpus"], found["decisive"]["n"]) == ("b", 400)
+    assert found["decisive"]["estimate"] < 1
+
+
+def test_a_rise_of_one_family_over_another_is_no_rise():
+    assert BY_NAME["tuning_attribution_alignment"].changes
+    assert not BY_NAME["tuning_input_x_gradient"].changes
+    assert not BY_NAME["alignment_prompting_better"].changes
+
+
+def test_cells_that_were_at_chance_before_are_no_evidence_of_no_rise():
+    def one(corpus, base):
+        ids, rng = range(300), np.random.default_rng(3)
+        first, second = pd.Series(base + rng.normal(0, 0.1, 300), ids), pd.Series(base + rng.normal(0, 0.1, 300), ids)
+        return Contrast(corpus, "m", (first - second).to_frame(0), first, second, 0)
+
+    claim = BY_NAME["tuning_prompting_alignment"]
+    row = pooled_row([one("good", 0.5), one("chance", 0.0)], claim, SPEC)
+    assert (row["n"], row["corpora"]) == (300, 1)
+    nothing = pooled_row([one("chance", 0.0)], claim, SPEC)
+    assert nothing["excluded"].startswith("before fine-tuning it is not told from chance")
+
+
+def test_a_checkpoint_is_named_by_the_last_epoch_of_its_own_corpus():
+    cells = study(rise=0.2)
+    rng = np.random.default_rng(1)
+    cells[Cell("z", "m", "base")], cells[Cell("z", "m", "epoch-01-seed-0")] = cell(rng, 60), cell(rng, 60)
+    rows = by_name(cells)["tuning_attribution_alignment"]["cells"]
+    assert {row["corpus"]: row["checkpoint"] for row in rows} == {"a": "epoch 3", "b": "epoch 3", "z": "epoch 1"}
+
+
+def test_without_random_words_claims_on_flips_beyond_them_say_so():
+    cells = {name: replace(here, values=dict(here.values)) for name, here in study().items()}
+    for here in cells.values():
+        here.values["flip_beyond_random"] = here.values["flip_beyond_random"].iloc[:0]
+    found = by_name(cells)
+    for name in ("tuning_prompting_faithfulness", "ranking_without_errors", "flips_follow_accuracy"):
+        assert found[name]["verdict"] == NOT_TESTED
+        assert found[name]["reason"].startswith("no random words were masked")
 
 
 def test_sets_that_shrink_are_no_loss_of_faithfulness():
@@ -407,7 +481,7 @@ def test_alignment_where_accuracy_is_poor_is_tested_on_such_cells_alone():
         assert (found[name]["verdict"], found[name]["version"]) == (SUPPORTED, "v1")
         assert [row["corpus"] for row in found[name]["cells"]] == ["poor"]
     good = by_name(study(0.0, correct=0.9))["alignment_poor_accuracy_attribution"]
-    assert (good["verdict"], good["reason"]) == (NOT_TESTED, "the study has no cell of poor accuracy")
+    assert (good["verdict"], good["reason"]) == (NOT_TESTED, "no base model of the study has poor accuracy")
     # A collapsed cell is what the claim is about.
     flat = cells[Cell("poor", "m", "base")]
     cells[Cell("poor", "m", "base")] = replace(flat, majority_share=1.0)
@@ -439,14 +513,33 @@ def test_the_association_is_kendalls_tau():
     terms = resolve(claim, METHODS, BUDGETS, "top_var")
     row = association_row(claim, terms, cells, STUDY)
     rates = [
-        np.mean([one.values["flip"].xs((method, "top_var"), level=(0, 1)).mean() for method in ("att", "sal", "ixg")])
+        np.mean(
+            [
+                one.values["flip_beyond_random"].xs((method, "top_var"), level=(0, 1)).mean()
+                for method in ("att", "sal", "ixg")
+            ]
+        )
         for one in cells.values()
     ]
     known = stats.kendalltau([one.correct.mean() for one in cells.values()], rates)
-    assert (row["estimate"], row["p"]) == pytest.approx(tuple(known))
+    assert row["estimate"] == pytest.approx(known.statistic)
     assert row["low"] < row["estimate"] < row["high"]
     low, high = kendall_interval(0.3, 40, 0.95)
     assert (np.arctanh(high) - np.arctanh(low)) / 2 == pytest.approx(1.96 * np.sqrt(0.437 / 36), abs=1e-3)
+
+
+def test_cells_that_share_corpora_are_not_independent_of_each_other():
+    """Six checkpoints each of two corpora that differ in both values: two corpora tell little, whatever scipy's p."""
+    rng = np.random.default_rng(3)
+    cells = [Cell(corpus, "m", f"epoch-{i:02d}-seed-0") for corpus in "ab" for i in range(1, 7)]
+    level = np.repeat([0.0, 1.0], 6)
+    rates, others = level + rng.normal(0, 0.1, 12), level + rng.normal(0, 0.1, 12)
+    assert stats.kendalltau(others, rates).pvalue < 0.01
+    assert rearrangement_p(cells, rates, others) >= 0.5  # two corpora have two arrangements
+    many = [Cell(corpus, "m", "base") for corpus in "abcdefgh"]
+    along = np.arange(8.0)
+    assert rearrangement_p(many, along, along) <= 0.005
+    assert kendall_interval(1.0, 8, 0.95)[1] == 1.0
 
 
 def ranked(rng, right, wrong, n=200):
@@ -458,7 +551,7 @@ def ranked(rng, right, wrong, n=200):
 
 
 def ranking_verdict(row):
-    return of_ranking(row, reversal_p(row), SETTINGS)
+    return of_ranking(row, row["reversal_p"], SETTINGS)
 
 
 def test_tau_b_is_scipys():
@@ -473,16 +566,16 @@ def test_a_ranking_that_misclassified_instances_turn_round_is_found():
     cell = ranked(rng, (0.2, 0.5, 0.6), (1.0, 0.1, 0.6))
     row = ranking_row([cell], STUDY)
     assert row["left_out"] == 100
-    pair, (verdict, reason) = row["reversal"], ranking_verdict(row)
+    verdict, reason = ranking_verdict(row)
     gap = cell.flips["x"] - cell.flips["y"]
-    assert (pair["over_all"], pair["n"]) == pytest.approx((gap.mean(), 200))
-    assert (pair["among_correct"], pair["n_correct"]) == pytest.approx((gap[cell.correct].mean(), 100))
-    assert pair["p"] == pytest.approx(
-        3 * max(stats.ttest_1samp(gap, 0).pvalue, stats.ttest_1samp(gap[cell.correct], 0).pvalue)
-    )
+    larger = max(stats.ttest_1samp(gap, 0).pvalue, stats.ttest_1samp(gap[cell.correct], 0).pvalue)
+    assert row["reversal_p"] == pytest.approx(3 * larger)
     assert verdict == SUPPORTED
-    assert reason.startswith("the order of x and y is reversed (here): +")
-    assert "points over the 100 classified correctly" in reason
+    over_all, among = f"{100 * gap.mean():+.0f}", f"{100 * gap[cell.correct].mean():.0f}".replace("-", "\N{MINUS SIGN}")
+    plain = reason.replace("\N{NO-BREAK SPACE}", " ")
+    assert plain.startswith(f"the order of x and y is reversed in here: {over_all} points [")
+    assert f"over 200 texts, but {among} points [" in plain
+    assert "over 100 texts that are classified correctly" in plain
     assert (row["p"], row["p_corrected"]) == (None, None)  # tau has an interval and no p
 
 

@@ -37,7 +37,7 @@ class Weighted:
 
 @dataclass
 class Contrast:
-    """A claim's contrast in one corpus with one model.
+    """A claim's contrast in one corpus with one model; ``checkpoint`` says of which, for example ``epoch 3``.
 
     ``values``: one row per instance, a column for each seed of the fine-tuning (one where there is none). ``first`` and
     ``second``: what the positive and the negative terms come to by instance, seeds averaged; None unless there are two
@@ -61,6 +61,7 @@ class Contrast:
     collapsed: bool = False
     chance: pd.Series | None = None
     second_chance: pd.Series | None = None
+    checkpoint: str = BASE
     by_instance: pd.Series = field(init=False)
 
     def __post_init__(self) -> None:
@@ -220,7 +221,7 @@ def contrasts(
         both = " beside the base" if needed == {BASE, TUNED} else ""
         raise NotTestedError(f"the study has no {lacks}{both}")
     if not found:
-        raise NotTestedError(f"the study has no cell of {claim.where}")
+        raise NotTestedError(f"no base model of the study has {claim.where}")
     return found
 
 
@@ -258,6 +259,7 @@ def _contrast(
         collapsed=claim.where is None and bool(collapse(mine, cells, spec)),
         chance=chance,
         second_chance=second_chance,
+        checkpoint=_label([cell.checkpoint for cell in mine]),
     )
     found.excluded = (
         (collapse(mine, cells, spec) if claim.where is None else "")
@@ -265,6 +267,12 @@ def _contrast(
         or too_few(len(ids), int(informative.sum()), spec)
     )
     return found
+
+
+def _label(checkpoints: Sequence[str]) -> str:
+    """The last of these checkpoints in words: ``base``, or ``epoch 3``."""
+    last = max(epoch_and_seed(name)[0] for name in checkpoints)
+    return f"epoch {last}" if last else BASE
 
 
 def poor_accuracy(here: Measured, level: float) -> bool:

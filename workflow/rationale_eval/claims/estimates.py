@@ -60,7 +60,8 @@ def _estimate(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, An
         above = found.value > margin
         p = difference_p([stratum - margin for stratum in strata]) if above else found.p_not_above
     row |= {"estimate": found.value, "low": found.low, "high": found.high, "effect": found.effect}
-    return row | {"p": p, "nonzero": found.nonzero, "p_sign_flip": found.p_sign_flip}
+    # The sign-flip test is of no difference at all: it says nothing of a margin.
+    return row | {"p": p, "nonzero": found.nonzero, "p_sign_flip": found.p_sign_flip if margin is None else None}
 
 
 def bounds_of(claim: Claim, without_chance: bool) -> tuple[float, float]:
@@ -92,9 +93,12 @@ def at_floor(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any
 
 
 def _among_usable(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
-    """The contrast over instances with usable replies at all checkpoints, corpora alike, collapsed cells left out."""
+    """The contrast over instances with usable replies at all checkpoints, corpora alike.
+
+    Collapsed cells are left out, and those with fewer than two such instances.
+    """
     parts = [part for one in contrasts if not one.collapsed and (part := one.among_usable()) is not None]
-    some = [part for part in parts if len(part.values)]
+    some = [part for part in parts if len(part.values) > 1]
     if not some:
         return {"usable_n": 0 if parts else None}
     found = _estimate(some, claim, spec)
@@ -123,7 +127,8 @@ def cell_row(contrast: Contrast, claim: Claim, spec: Mapping[str, Any]) -> Row:
     row |= {"n_informative": _informative([contrast])} | _among_usable([contrast], claim, spec)
     row["floor"] = at_floor([contrast], claim, spec)
     lacking = "" if row["estimate"] is not None else "fewer than two instances have all values"
-    return row | {"corpus": contrast.corpus, "model": contrast.model, "excluded": contrast.excluded or lacking}
+    names = {"corpus": contrast.corpus, "model": contrast.model, "checkpoint": contrast.checkpoint}
+    return row | names | {"excluded": contrast.excluded or lacking}
 
 
 def _informative(contrasts: Sequence[Contrast]) -> int:
@@ -153,15 +158,16 @@ def _array(contrasts: Mapping[str, Contrast], models: Sequence[str], seeds: int)
 
 
 def pooled_row(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
-    """The row over all corpora and models that are not excluded.
+    """The row over all corpora and models that are not excluded, nor at the floor of what the claim is about.
 
     An instance has the mean over models and seeds; the estimate is the mean over corpora of the means over instances.
     """
-    counted = [one for one in contrasts if not one.excluded]
+    why = {id(one): one.excluded or at_floor([one], claim, spec) for one in contrasts}
+    counted = [one for one in contrasts if not why[id(one)]]
     if not counted:
-        reasons = list(dict.fromkeys(one.excluded for one in contrasts))
+        reasons = list(dict.fromkeys(why.values()))
         if len(reasons) > 1:
-            reasons = [f"{one.corpus}, {one.model}: {one.excluded}" for one in contrasts]
+            reasons = [f"{one.corpus}, {one.model}: {why[id(one)]}" for one in contrasts]
         row = dict.fromkeys(VALUES) | {"n": 0, "excluded": "; ".join(reasons)}
         return row | _among_usable(contrasts, claim, spec)
     by_corpus = _by_corpus(counted)
@@ -169,7 +175,7 @@ def pooled_row(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, A
     seeds = max(one.values.shape[1] for one in counted)
     row = _estimate(counted, claim, spec)
     row |= {"corpora": len(by_corpus), "models": len(models), "seeds": seeds, "n_informative": _informative(counted)}
-    row |= _among_usable(contrasts, claim, spec) | {"floor": at_floor(counted, claim, spec)}
+    row |= _among_usable(counted, claim, spec)
     row["left_out"] = sum(one.left_out for one in counted)
     for side in ("first", "second"):
         means = [_mean_of([getattr(one, side) for one in found.values()]) for found in by_corpus.values()]

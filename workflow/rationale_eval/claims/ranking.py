@@ -6,7 +6,7 @@ Flips are those beyond equally many random words, since a reply can name fewer w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -20,8 +20,10 @@ from rationale_eval.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.measured import Measured
 from rationale_eval.report.wording import p_text, points_with_interval
-from rationale_eval.statistics.comparison import difference_p, holm
+from rationale_eval.statistics.comparison import compare, difference_p, holm
 from rationale_eval.statistics.resampling import Array
+
+NO_REVERSAL: Row = dict.fromkeys(("reversal", "reversal_p", "reversal_in"))
 
 
 @dataclass(frozen=True)
@@ -77,25 +79,38 @@ class Reversal:
     Berger 1982); 1 where the signs agree.
     """
 
-    cell: str
+    cell: Ranked
     one: str
     other: str
-    over_all: float
-    n: int
-    among_correct: float
-    n_correct: int
     p: float
+
+    def differences(self) -> tuple[Array, Array]:
+        """By instance by how much the one exceeds the other: over all, and over correctly classified instances."""
+        found = (self.cell.flips[self.one] - self.cell.flips[self.other]).to_numpy(dtype=float)
+        return found, found[self.cell.correct.to_numpy()]
+
+    def words(self, p_corrected: float, interval: Mapping[str, Any]) -> str:
+        """The reversal in words, with the numbers that it rests on."""
+        parts = []
+        for values in self.differences():
+            found = compare([values], interval, bounds=(-2.0, 2.0))
+            assert found is not None, "a ranking needs more instances than two"
+            parts.append(points_with_interval(found.value, found.low, found.high, found.n) + f" over {found.n} texts")
+        return (
+            f"the order of {self.one} and {self.other} is reversed in {self.cell.title}: {parts[0]}, but {parts[1]} "
+            f"that are classified correctly, corrected p {p_text(p_corrected)}"
+        )
 
 
 def reversals(cell: Ranked) -> list[Reversal]:
     """For each pair of methods whether leaving out misclassified instances reverses their order."""
     found = []
     for one, other in combinations(cell.flips.columns, 2):
-        difference = (cell.flips[one] - cell.flips[other]).to_numpy(dtype=float)
-        among = difference[cell.correct.to_numpy()]
-        means = float(difference.mean()), float(among.mean())
-        p = max(difference_p([difference]), difference_p([among])) if means[0] * means[1] < 0 else 1.0
-        found.append(Reversal(cell.title, one, other, means[0], len(difference), means[1], len(among), p))
+        pair = Reversal(cell, one, other, 1.0)
+        over_all, among = pair.differences()
+        if over_all.mean() * among.mean() < 0:
+            pair = replace(pair, p=max(difference_p([over_all]), difference_p([among])))
+        found.append(pair)
     return found
 
 
@@ -123,15 +138,16 @@ def ranked_methods(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[s
 
 
 def ranking_row(cells: Sequence[Ranked], spec: Mapping[str, Any]) -> Row:
-    """Tau with its percentile interval over ``n`` texts, each counted once, and the likeliest ``reversal``.
+    """Tau with its percentile interval over ``n`` texts, each counted once, and the likeliest reversal.
 
-    The reversal's p is corrected by Holm over pairs and cells; None where no pair changes its order.
+    ``reversal_p`` is its p, corrected by Holm over pairs and cells, ``reversal_in`` the title of its cell, and
+    ``reversal`` says it in words; all None where no pair changes its order.
     """
     everything, right = (np.mean([cell.rates(only) for cell in cells], axis=0) for only in (False, True))
     tau = float(kendall(everything, right))
     texts = {(cell.corpus, name) for cell in cells for name in cell.flips.index}
     wrong = {(cell.corpus, name) for cell in cells for name in cell.flips.index[~cell.correct.to_numpy()]}
-    row: Row = dict.fromkeys(VALUES) | {"n": len(texts), "left_out": len(wrong), "excluded": "", "reversal": None}
+    row: Row = dict.fromkeys(VALUES) | {"n": len(texts), "left_out": len(wrong), "excluded": ""} | NO_REVERSAL
     draws = resampled_tau(cells, spec["interval"])
     draws = draws[~np.isnan(draws)]
     if np.isnan(tau) or not len(draws):
@@ -141,17 +157,14 @@ def ranking_row(cells: Sequence[Ranked], spec: Mapping[str, Any]) -> Row:
     tests = [pair for cell in cells for pair in reversals(cell)]
     corrected = holm([pair.p for pair in tests])
     least, p = min(zip(tests, corrected, strict=True), key=lambda pair: pair[0].p)
-    reversal = vars(least) | {"p": p} if least.p < 1 else None
-    return row | {"estimate": tau, "low": low, "high": high, "reversal": reversal}
-
-
-def reversal_p(row: Row) -> float | None:
-    """The p value of the likeliest reversal of a row of ``ranking_row``; None where no pair changes its order."""
-    return None if row["reversal"] is None else float(row["reversal"]["p"])
+    row |= {"estimate": tau, "low": low, "high": high}
+    if least.p == 1 or p is None:
+        return row
+    return row | {"reversal_p": p, "reversal_in": least.cell.title, "reversal": least.words(p, spec["interval"])}
 
 
 def of_ranking(row: Row, p_corrected: float | None, settings: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict and reason of a row of ``ranking_row``; ``p_corrected`` is that of its reversal.
+    """Verdict and reason of a row of ``ranking_row``; ``p_corrected`` is that of its reversal over what is judged.
 
     Supported: the order of some pair is reversed; contradicted: the interval of tau lies wholly at or above
     ``same_ranking``.
@@ -161,21 +174,11 @@ def of_ranking(row: Row, p_corrected: float | None, settings: Mapping[str, Any])
     if row["estimate"] is None:
         return INCONCLUSIVE, "all methods flip alike, so there is no ranking"
     if p_corrected is not None and p_corrected < settings["alpha"]:
-        return SUPPORTED, reversal_words(row["reversal"], p_corrected)
+        return SUPPORTED, row["reversal"]
     same = settings["same_ranking"]
     if row["low"] >= same:
         return CONTRADICTED, f"the interval of tau lies wholly at or above {same:g}"
     return INCONCLUSIVE, f"no pair is told to be reversed, and the interval of tau reaches below {same:g}"
-
-
-def reversal_words(pair: Mapping[str, Any], p: float) -> str:
-    """A reversal in words, with the numbers that it rests on."""
-    over_all = points_with_interval(pair["over_all"], None, None, pair["n"])
-    among = points_with_interval(pair["among_correct"], None, None, pair["n_correct"])
-    return (
-        f"the order of {pair['one']} and {pair['other']} is reversed ({pair['cell']}): {over_all} over all "
-        f"{pair['n']} texts, {among} over the {pair['n_correct']} classified correctly, corrected p {p_text(p)}"
-    )
 
 
 def rankings(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) -> tuple[Row, list[Row], list[str]]:
@@ -195,13 +198,13 @@ def rankings(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, An
         if not why and correct.all():
             why = "no instance is misclassified"
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
-        row: Row = dict.fromkeys(VALUES) | {"n": len(flips), "excluded": why, "reversal": None}
+        row: Row = dict.fromkeys(VALUES) | {"n": len(flips), "excluded": why} | NO_REVERSAL
         if not why:
             counted.append(Ranked(cell.corpus, flips, correct, cell.title))
             row = ranking_row(counted[-1:], spec)
-        verdict, reason = of_ranking(row, reversal_p(row), spec["claims"])
+        verdict, reason = of_ranking(row, row["reversal_p"], spec["claims"])
         rows.append(names | row | {"verdict": verdict, "reason": reason})
     if not counted:
         reasons = "; ".join(dict.fromkeys(row["reason"] for row in rows))
-        return dict.fromkeys(VALUES) | {"n": 0, "excluded": reasons, "reversal": None}, rows, methods
+        return dict.fromkeys(VALUES) | {"n": 0, "excluded": reasons} | NO_REVERSAL, rows, methods
     return ranking_row(counted, spec), rows, methods

@@ -24,7 +24,7 @@ UNITS = {
     BEYOND: "share of predictions that flip, minus that under equally many random words",
 }
 HIGHER, LOWER, NEITHER = 1, -1, 0
-# Cells in which the model is not shown to beat always giving the most frequent label.
+# Cells of a base model that is not shown to beat always giving the most frequent label.
 POOR_ACCURACY = "poor accuracy"
 BASE, TUNED = "base", "tuned"  # the model as it is; after the last epoch of fine-tuning in the study
 # Sizes of the sets: scored methods cut to the size of each prompted method's reply in the same instance; or each family
@@ -85,14 +85,17 @@ class Claim:
 
     @property
     def changes(self) -> bool:
-        """Whether the contrast is of what fine-tuning changes: of the same family before and after."""
-        return {term.checkpoint for term in self.terms} == {BASE, TUNED}
+        """Whether the contrast is of what fine-tuning changes: one family after it minus the same before."""
+        return len({term.family.name for term in self.terms}) == 1 and [
+            (term.weight, term.checkpoint) for term in self.terms
+        ] == [(1, TUNED), (-1, BASE)]
 
 
 def contrast_words(claim: Claim) -> str:
     """The contrast of a claim in words, for example ``prompting (base) - attribution (base), at matched sizes``."""
     if claim.kind == ASSOCIATION:
-        return f"rank correlation over cells of the flip rate of {claim.terms[0].family.name} with {claim.against}"
+        name = claim.terms[0].family.name
+        return f"rank correlation over cells of the flips of {name} beyond random words with {claim.against}"
     if claim.kind == RANKING:
         return (
             "rank correlation of the methods' flips beyond random words, over all and over correctly classified texts"
@@ -152,7 +155,7 @@ CLAIMS = (
     Claim(
         "alignment_poor_accuracy_attribution",
         "v1",
-        "Where a model classifies poorly, attribution is still reasonably aligned: better than random words.",
+        "Where a base model classifies poorly, attribution is still reasonably aligned: better than random words.",
         DIFFERENCE,
         ALIGNMENT,
         HIGHER,
@@ -162,7 +165,7 @@ CLAIMS = (
     Claim(
         "alignment_poor_accuracy_prompting",
         "v1",
-        "Where a model classifies poorly, prompted rationales are still reasonably aligned: better than random words.",
+        "Where a base model classifies poorly, what it names is still reasonably aligned: better than random words.",
         DIFFERENCE,
         ALIGNMENT,
         HIGHER,
@@ -247,9 +250,9 @@ CLAIMS = (
     Claim(
         "flips_follow_accuracy",
         "v2",
-        "Where a model is more often right, masking rationales flips more.",
+        "Where a model is more often right, masking rationales flips more, beyond random words.",
         ASSOCIATION,
-        FLIP,
+        BEYOND,
         HIGHER,
         (Term(1, ATTRIBUTION),),
         against="accuracy",
@@ -257,9 +260,9 @@ CLAIMS = (
     Claim(
         "flips_fall_with_collapse",
         "v1",
-        "The more one-sided a model's answers are, the less masking rationales flips.",
+        "The more one-sided a model's answers are, the less masking rationales flips, beyond random words.",
         ASSOCIATION,
-        FLIP,
+        BEYOND,
         LOWER,
         (Term(1, ATTRIBUTION),),
         against="majority_predicted_share",

@@ -17,16 +17,16 @@ from typing import Any
 from rationale_eval.claims.association import association_row
 from rationale_eval.claims.contrasts import NotTestedError, contrasts, resolve
 from rationale_eval.claims.estimates import VALUES, cell_row, pooled_row
-from rationale_eval.claims.ranking import of_ranking, rankings, reversal_p
+from rationale_eval.claims.ranking import of_ranking, rankings
 from rationale_eval.claims.registry import (
     ASSOCIATION,
+    BEYOND,
     CLAIMS,
     DIFFERENCE,
     EXISTENCE,
     HIGHER,
     NON_SUPERIORITY,
     RANKING,
-    TUNED,
     UNITS,
     Claim,
     claimed_words,
@@ -45,7 +45,7 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.report.layout import CELL, Cell, epoch_and_seed
+from rationale_eval.report.layout import CELL, Cell
 from rationale_eval.report.measured import Measured, read_measured
 from rationale_eval.report.method_flags import flag_inputs
 from rationale_eval.report.table_files import write
@@ -64,6 +64,7 @@ def _described(claim: Claim, spec: Mapping[str, Any]) -> Row:
         **{"name": claim.name, "version": claim.version, "text": claim.text, "kind": claim.kind},
         **{"measure": claim.measure, "unit": unit, "contrast": contrast_words(claim)},
         "claimed": claimed_words(claim, spec["claims"]["margins"]),
+        "margin": spec["claims"]["margins"][claim.measure] if claim.kind == NON_SUPERIORITY else None,
         **{"terms": [], "methods": [], "pooled": None, "decisive": None, "cells": [], "reason": ""},
     }
 
@@ -75,6 +76,8 @@ def test(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) 
     """
     found = _described(claim, spec)
     try:
+        if claim.measure == BEYOND and all(here.values[BEYOND].empty for here in cells.values()):
+            raise NotTestedError("no random words were masked to compare flips with (faithfulness.random_seeds)")
         if claim.kind == RANKING:
             pooled, rows, found["methods"] = rankings(claim, cells, spec)
             return found | {"pooled": pooled, "cells": rows}
@@ -88,9 +91,7 @@ def test(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) 
         parts = contrasts(claim, terms, cells, spec)
     except NotTestedError as lack:
         return found | {"verdict": NOT_TESTED, "reason": str(lack)}
-    last = max(epoch_and_seed(cell.checkpoint)[0] for cell in cells)
-    label = f"epoch {last}" if any(term.checkpoint == TUNED for term in terms) else "base"
-    rows = [cell_row(part, claim, spec) | {"checkpoint": label} for part in parts]
+    rows = [cell_row(part, claim, spec) for part in parts]
     judge([(claim, row) for row in rows], spec["claims"])
     return found | {"pooled": pooled_row(parts, claim, spec), "cells": rows}
 
@@ -103,17 +104,21 @@ def verdicts(claims: Sequence[Claim], cells: Mapping[Cell, Measured], spec: Mapp
     """
     found = [test(claim, cells, spec) for claim in claims]
     tested = [(claim, row) for claim, row in zip(claims, found, strict=True) if row["pooled"] is not None]
-    corrected = holm([_p(claim, row) for claim, row in tested])
+    corrected = holm([_p(claim, row, spec["claims"]["alpha"]) for claim, row in tested])
     for (claim, row), p in zip(tested, corrected, strict=True):
         settings, pooled = spec["claims"], row["pooled"]
         counted = [cell for cell in row["cells"] if not cell["excluded"]]
         if claim.kind == EXISTENCE and counted and p is not None:
-            row["decisive"] = dict(decisive(claim, counted))
+            row["decisive"] = dict(decisive(claim, counted, settings["alpha"]))
             verdict = of_existence(claim, counted, p, settings["alpha"])
             pooled["reason"] = "the claim is of single cells: the pooled contrast decides nothing"
         elif claim.kind == RANKING:
-            row["decisive"] = pooled
             verdict = of_ranking(pooled, p, settings)
+            row["decisive"] = pooled
+            if verdict[0] == SUPPORTED:  # a reversal is that of one cell
+                titles = {", ".join(cell[name] for name in CELL): cell for cell in row["cells"]}
+                row["decisive"] = dict(titles[pooled["reversal_in"]])
+                pooled["reason"] = "the order is reversed in a single cell: the pooled correlation decides nothing"
         else:
             row["decisive"] = pooled
             pooled["p_corrected"] = p
@@ -122,20 +127,20 @@ def verdicts(claims: Sequence[Claim], cells: Mapping[Cell, Measured], spec: Mapp
         row["decisive"] |= {"p_corrected": p if claim.kind != RANKING else None, "verdict": verdict[0]}
     _mind_the_margin(tested, spec)
     for _, row in tested:
-        out = sum(bool(cell["excluded"]) for cell in row["cells"])
+        out = sum(bool(cell["excluded"] or cell.get("floor")) for cell in row["cells"])
         if 0 < out < len(row["cells"]):
             row["reason"] += f"; {out} of {len(row['cells'])} cells have no verdict and are left out"
         row["decisive"] |= {"verdict": row["verdict"], "reason": row["reason"]}
     return found
 
 
-def _p(claim: Claim, row: Row) -> float | None:
+def _p(claim: Claim, row: Row, alpha: float) -> float | None:
     """The p value of a claim before the correction over claims; None without a test."""
     if claim.kind == EXISTENCE:
         counted = [cell for cell in row["cells"] if not cell["excluded"]]
-        return existence_p(claim, counted) if counted else None
+        return existence_p(claim, counted, alpha) if counted else None
     if claim.kind == RANKING:
-        return reversal_p(row["pooled"])
+        return None if row["pooled"]["reversal_p"] is None else float(row["pooled"]["reversal_p"])
     return None if row["pooled"]["excluded"] else row["pooled"]["p"]
 
 

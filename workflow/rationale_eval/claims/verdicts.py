@@ -67,25 +67,26 @@ def verdict_of(claim: Claim, row: Row, settings: Mapping[str, Any]) -> tuple[str
     return of_difference(row, claim.direction, settings["alpha"])
 
 
-def decisive(claim: Claim, cells: Sequence[Row]) -> Row:
+def decisive(claim: Claim, cells: Sequence[Row], alpha: float) -> Row:
     """The cell on whose numbers the verdict of "in at least one cell" rests; ``cells`` are judged and not excluded.
 
-    Of cells on the claimed side the one with the smallest p. Where all are on the other side: what is claimed of one is
-    denied of all, so it rests on the least certain of them, the one with the largest p.
+    Of the cells that support the claim, else of those on the claimed side, the one with the smallest p. Where all are
+    on the other side: what is claimed of one is denied of all, so it rests on the least certain, the largest p.
     """
     claimed = [row for row in cells if claim.direction * row["estimate"] > 0]
+    there = [row for row in claimed if of_difference(row, claim.direction, alpha)[0] == SUPPORTED]
     if claimed:
-        return min(claimed, key=lambda row: row["p"])
+        return min(there or claimed, key=lambda row: row["p"])
     return max(cells, key=lambda row: row["p"])
 
 
-def existence_p(claim: Claim, cells: Sequence[Row]) -> float:
+def existence_p(claim: Claim, cells: Sequence[Row], alpha: float) -> float:
     """The p value of "in at least one cell", to be corrected with those of the other claims.
 
     On the claimed side that of the decisive cell after Holm's correction over the cells; where all cells are on the
     other side the largest of theirs, which needs no correction (an intersection-union test, Berger 1982).
     """
-    row = decisive(claim, cells)
+    row = decisive(claim, cells, alpha)
     return float(row["p_corrected"] if claim.direction * row["estimate"] > 0 else row["p"])
 
 

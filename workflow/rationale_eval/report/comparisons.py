@@ -92,22 +92,28 @@ def shown_claim(claim: Row) -> dict[str, Any]:
             "reason": row["reason"],
         }
 
-    parts = {name: None if claim[name] is None else shown(claim[name]) for name in ("pooled", "decisive")}
+    parts: dict[str, Any] = {
+        name: None if claim[name] is None else shown(claim[name]) for name in ("pooled", "decisive")
+    }
     cells = [shown(row) for row in claim["cells"]]
     of_one_cell = claim["decisive"] is not None and "corpus" in claim["decisive"]
+    notes = [] if claim["decisive"] is None else scope_notes(claim, claim["decisive"])
+    parts["reason"] = "; ".join([claim["reason"], *notes])
     return {**claim, **parts, "cells": cells, "methods": ", ".join(claim["methods"]), "of_one_cell": of_one_cell}
 
 
 def scope_notes(claim: Row, row: Row) -> list[str]:
-    """What limits a verdict: one run of the fine-tuning, and no word of other corpora, models and seeds."""
+    """What limits what is said of a claim: one run of the fine-tuning, and the study's corpora, models and seeds."""
     notes = []
     if any(term["checkpoint"] == TUNED for term in claim["terms"]) and row["seeds"] == 1:
         notes.append("one seed of the fine-tuning, so that another run may end elsewhere")
-    low, high = row["hierarchical_low"], row["hierarchical_high"]
-    if low is not None and low <= 0 <= high:
+    low, high, edge = row["hierarchical_low"], row["hierarchical_high"], claim["margin"] or 0
+    if row["estimate"] is not None and claim["terms"] and low is None:
+        notes.append("one corpus with one model: nothing follows for others")
+    elif low is not None and low <= edge <= high:
         notes.append(
-            f"with corpora, models and seeds drawn anew the interval is {across_text(claim, row)} and includes 0: "
-            "nothing follows for others than these"
+            f"with corpora, models and seeds drawn anew the interval is {across_text(claim, row)} and includes "
+            f"{edge:g}: nothing follows for others than these"
         )
     return notes
 
@@ -126,9 +132,8 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
             p = "" if row["p_corrected"] is None else f", p {p_text(row['p_corrected'])}"
             texts = f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
             values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {texts}{p}"
-            notes = "".join(f"; {note}" for note in scope_notes(claim, row))
-            verdict = f"{claim['verdict']} in this study"
-            found.append(f"“{claim['text']}” ({claim['version']}): {verdict}; {values}; {claim['reason']}{notes}.")
+            why = "; ".join([claim["reason"], *scope_notes(claim, row)])
+            found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']} in this study; {values}; {why}.")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] not in (SUPPORTED, CONTRADICTED))
     for verdict, count in others.items():
         found.append(f"{count} of {len(claims)} claims {verdict}: what was found and why stands in the table below.")

@@ -265,10 +265,13 @@ def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
     if not rows:
         return []
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
+    seeds = {claim["decisive"]["seeds"] for claim in found["claims"] if claim["decisive"]}
+    seed = " One seed of the fine-tuning." if max(filter(None, seeds), default=1) == 1 else ""
     caption = (
         f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
         f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
-        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, verdict."
+        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, verdict "
+        f"in this study.{seed}"
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
     return [floating("tab:claims", escape(caption), inside)]
