@@ -215,9 +215,7 @@ def agreement(table: pd.DataFrame, spec: Spec) -> list[str]:
         }
         for row, names in _cells(table)
     ]
-    caption = (
-        "Agreement of the words named in answer to two prompts, or to the samples of one, beside that of random sets."
-    )
+    caption = "Agreement of the words named in answer to two prompts, or to the samples of one, beside random sets."
     return _plain("agreement", rows, caption + _signs(table) + _one_model(table), texts=["prompts"])
 
 
@@ -238,9 +236,7 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
         }
         for row, names in _cells(table)
     ]
-    caption = (
-        "Completeness of integrated gradients: how far attributions are from adding up to the change of the target."
-    )
+    caption = "Completeness of integrated gradients: how far attributions are from adding up to the target's change."
     signs = _signs(table.assign(flag=table["incomplete"].map({True: INCOMPLETE})))
     return _plain("completeness", rows, caption + signs + _one_model(table), texts=["method", "baseline"])
 
