@@ -173,7 +173,15 @@ def test_a_cell_of_the_table_says_on_how_many_texts_it_rests():
     frame = frame_of(0.6, 0.4, 0.9, 0.9)
     frame.loc[frame["id"] == "0", "selected"] = 0
     (row,) = contrasts(by_method(frame, "flip"), informative(frame, "flip"), SPEC, False, {})
-    level = {"conclusion": LEVEL, "subject": "a", "value": 0.5, "value_low": 0.4, "value_high": 0.6, "n": 33, "rank": 1.0}
+    level = {
+        "conclusion": LEVEL,
+        "subject": "a",
+        "value": 0.5,
+        "value_low": 0.4,
+        "value_high": 0.6,
+        "n": 33,
+        "rank": 1.0,
+    }
     table = pd.DataFrame([row, level]).assign(measure="flip", operator=MAIN)
     text = sensitivity_table(table, "t", {MAIN: "main"}).replace("\N{NO-BREAK SPACE}", " ")
     assert f"n = {N} ({N - 1} informative)" in text
