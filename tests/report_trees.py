@@ -244,7 +244,7 @@ def run_tables(results, cells, methods=METHODS, budgets=BUDGETS, operators=OPERA
     for stage in (tables, measure_tables):
         stage.main(["--spec", json.dumps(compared), *reads, "--output", str(report / "tables")])
     if operators:
-        spoken = json.dumps(compared | {"operators": operators})
+        spoken = json.dumps(compared | {"operators": operators, "min_instances": CLAIMS["min_instances"]})
         sensitivity.main(["--spec", spoken, *reads, "--output", str(report / "tables")])
     costly = {"cells": named, "methods": list(methods), "attributions": [], "operators": list(operators or ())}
     cost.main(["--spec", json.dumps(costly), *reads, "--output", str(report / "tables")])

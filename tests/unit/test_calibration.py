@@ -10,7 +10,11 @@ from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.rationales.schema import rationale_row
 from rationale_eval.report import calibration
 from rationale_eval.report.calibration import first_word, hits, rank_row
-from report_trees import INTERVAL, METHODS, write_cell
+from rationale_eval.report.calibration_html import calibration_sections
+from rationale_eval.report.flags import UNUSABLE
+from rationale_eval.report.latex_short import SHORT
+from rationale_eval.report.layout import Cell
+from report_trees import ASKED, BUDGETS, INTERVAL, METHODS, VALIDITY, write_cell
 from scipy import stats
 
 TEXT = "one two three four"
@@ -56,7 +60,7 @@ def test_sets_without_an_order_have_no_first_word():
 
 def row(kind, cue, flip, comprehensiveness, sufficiency):
     values = {"flip_rate": flip, "comprehensiveness": comprehensiveness, "sufficiency": sufficiency}
-    return {"kind": kind, "cue_words": cue} | values
+    return {"kind": kind, "cue_words": cue, "flag": None} | values
 
 
 def test_ranks_are_those_of_scipy_with_sufficiency_turned_round_and_references_left_out():
@@ -65,6 +69,7 @@ def test_ranks_are_those_of_scipy_with_sufficiency_turned_round_and_references_l
         row("attention", 0.4, 0.6, 0.7, 0.2),
         row("ablation", 0.7, 0.6, 0.6, 0.3),
         row("human", 1.0, 0.0, 0.0, 1.0),
+        row("prompt", 1.0, 0.0, 0.0, 1.0) | {"flag": UNUSABLE},
     ]
     found = rank_row(rows)
     assert found["n_methods"] == 3
@@ -85,10 +90,32 @@ def test_no_rank_without_three_methods_or_without_differences():
     assert found["tau_sufficiency"] == pytest.approx(1.0)
 
 
+def test_a_collapsed_cell_and_a_flagged_method_are_marked(tmp_path):
+    """All texts get one label, and no reply names a word."""
+    write_cell(tmp_path, "planted", "yes", TEXT, {}, named=False)
+    cell = Cell("planted", "m", "base")
+    spec = {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var", "interval": INTERVAL}
+    rows, ranks = calibration.collect([cell], tmp_path, spec | {"validity": VALIDITY, "unavailable": {"m": []}})
+    assert all(row["collapsed"] for row in [*rows, *ranks])
+    assert {row["method"]: row["flag"] for row in rows if row["flag"]} == {ASKED: UNUSABLE}
+    assert ranks[0]["n_methods"] == 2  # the two attribution methods
+    tables = {"calibration": pd.DataFrame(rows), "calibration_ranks": pd.DataFrame(ranks)}
+    (part,) = calibration_sections([cell], tables)
+    assert f"{ASKED}\N{NO-BREAK SPACE}\N{DOUBLE DAGGER}" in part["table"]
+    assert "flip rate\N{NO-BREAK SPACE}\N{DAGGER}" in part["table"]
+    assert "the model has collapsed" in part["sentence"]
+    for name, table in tables.items():
+        (tex,) = SHORT[name](table, {"level": 0.95})
+        assert "\\textdagger" in tex
+        assert "the model has collapsed, inconclusive" in tex
+    assert "\\textbf" not in SHORT["calibration"](tables["calibration"], {"level": 0.95})[0]
+
+
 def test_the_tables_of_a_cell(tmp_path):
     write_cell(tmp_path, "planted", "yes", TEXT, {})
     cell = {"corpus": "planted", "model": "m", "checkpoint": "base"}
     spec = {"cells": [cell], "methods": METHODS, "main_budget": "top_var", "interval": INTERVAL}
+    spec |= {"budgets": BUDGETS, "validity": VALIDITY, "unavailable": {"m": []}}
     arguments = ["--results", str(tmp_path), "--output", str(tmp_path / "report")]
     calibration.main(["--spec", json.dumps(spec), *arguments])
     table = pd.read_parquet(tmp_path / "report" / "calibration.parquet").set_index("method")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from rationale_eval.evidence.reply_schema import REPLIES
+from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.drawing import FLAGGED
 from rationale_eval.report.findings import alignment_finding, faithfulness_finding
@@ -13,7 +15,8 @@ from rationale_eval.report.latex_grids import GRIDS, shown
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.measured import measured
 from rationale_eval.report.method_figures import alignment_figure
-from report_trees import estimate, run, write_cell
+from rationale_eval.tables import read_table, write_table
+from report_trees import estimate, run, run_tables, write_cell
 
 VALIDITY = {"min_usable_replies": 0.5}
 BUDGETS = {"top_var": {"kind": "top_var"}, "cut": {"kind": "matched", "to": "said"}}
@@ -110,6 +113,24 @@ def test_words_that_could_not_have_been_others_do_not_inform():
     for measure in ("flip", "flip_beyond_random", "f1_corrected"):
         assert found[measure].droplevel(["method", "budget"]).to_dict() == {"none": False, "some": True, "all": False}
     assert not measured(predictions, everything, faithfulness).informative["f1_corrected"].any()
+
+
+def test_agreement_with_a_method_that_says_nothing_is_marked(tmp_path):
+    write_cell(tmp_path, "c", "yes", "some words", {}, named=False)
+    evidence = tmp_path / "c/m/base/evidence"
+    for schema, path in (
+        (RATIONALES, evidence / "readings/asked.parquet"),
+        (REPLIES, evidence / "replies/asked.parquet"),
+    ):
+        rows = read_table(path, schema)
+        write_table(path, [*rows, *(row | {"sample": 1} for row in rows)], schema, {})
+    tables = run_tables(tmp_path, [("c", "base")]) / "tables"
+    (row,) = pd.read_parquet(tables / "agreement.parquet").to_dict("records")
+    assert (row["method"], row["other"], row["flag"], row["collapsed"]) == ("asked", "asked", UNUSABLE, True)
+    tex = (tables / "agreement.tex").read_text(encoding="utf-8")
+    assert "asked, samples~\N{DOUBLE DAGGER}" in tex
+    for words in ("too few replies name a word", "the model has collapsed"):
+        assert words in tex
 
 
 def test_a_report_marks_a_method_whose_replies_name_no_word(tmp_path):

@@ -149,6 +149,8 @@ def test_calibration_names_the_best():
         "budget": "top_var",
         "n": 50,
         "accuracy": 1.0,
+        "collapsed": False,
+        "flag": None,
     }
     row |= dict.fromkeys(("auprc_chance", "cue_words_chance", "flip_rate", "comprehensiveness", "sufficiency"), 0.1)
     rows = [
@@ -162,7 +164,7 @@ def test_calibration_names_the_best():
     lines = {cells[0].removeprefix(r"\quad ").strip(): cells for cells in rows_of(text)}
     assert [r"\textbf" in cell for cell in lines["good"][1:4]] == [True, True, True]
     assert not any(r"\textbf" in cell for name in ("bad", "said (as given)") for cell in lines[name])
-    taus = {"corpus": "c", "model": "m", "checkpoint": "base", "n_methods": 5}
+    taus = {"corpus": "c", "model": "m", "checkpoint": "base", "n_methods": 5, "collapsed": False}
     taus |= dict.fromkeys(("tau_flip_rate", "tau_comprehensiveness", "tau_sufficiency"), -0.25)
     (text,) = SHORT["calibration_ranks"](pd.DataFrame([taus]), SPEC)
     assert rows_of(text)[-1] == ["c ", " base ", " 5 ", " $-$0.25 ", " $-$0.25 ", " $-$0.25 "]

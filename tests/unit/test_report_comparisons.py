@@ -13,7 +13,8 @@ from rationale_eval.report.comparisons import (
 )
 from rationale_eval.report.course_figures import trajectory_figure
 from rationale_eval.report.examples import shown_methods
-from rationale_eval.report.html_tables import alignment_table, prompting_table
+from rationale_eval.report.flags import INCOMPLETE, UNUSABLE
+from rationale_eval.report.html_tables import alignment_table, prompting_table, trajectory_table
 from rationale_eval.report.layout import Cell, epoch_and_seed, family, one_row_each
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.measured import Measured
@@ -142,12 +143,13 @@ def test_a_hostile_name_in_the_prompting_table_is_text():
 
 
 def measured(values, correct):
-    """``values``: {(method, budget): [(F1 above chance, flip) per instance]}."""
-    frames = {"f1": {}, "f1_corrected": {}, "flip": {}}
+    """``values``: {(method, budget): [(F1 above chance, flip) per instance]}; random words flip a quarter."""
+    frames = {"f1": {}, "f1_corrected": {}, "flip": {}, "flip_beyond_random": {}}
     for (method, budget), found in values.items():
         for name, (f1, flip) in enumerate(found):
             key = method, budget, str(name)
             frames["f1"][key], frames["f1_corrected"][key], frames["flip"][key] = f1, f1, flip
+            frames["flip_beyond_random"][key] = flip - 0.25
     names = ["method", "budget", "id"]
     series = {name: pd.Series(found, dtype=float).rename_axis(names) for name, found in frames.items() if found}
     return Measured(pd.Series(correct, index=[str(name) for name in range(len(correct))], dtype=float), series, 0.5)
@@ -193,7 +195,9 @@ def rows_of(checkpoint, accuracy, f1, flip):
     return {
         "accuracy": [names | spread],
         "alignment": [method | scored | {"flag": None}],
-        "faithfulness": [method | {"flip_rate": flip, "comprehensiveness": 0.2}],
+        "faithfulness": [
+            method | {"flip_rate": flip, "comprehensiveness": 0.2, "n_random": 2, "flip_beyond_random": flip - 0.1}
+        ],
     }
 
 
@@ -212,11 +216,16 @@ def test_trajectory_rows_by_hand():
     assert (base["family"], base["f1"], base["f1_min"], base["f1_max"]) == ("gradients", 0.2, 0.2, 0.2)
     assert (trained["accuracy"], trained["accuracy_min"], trained["accuracy_max"]) == (pytest.approx(0.75), 0.7, 0.8)
     assert (trained["f1"], trained["f1_corrected"], trained["flip_rate"]) == pytest.approx((0.4, 0.3, 0.3))
+    # The runs flip 0.4 and 0.2, random words 0.1.
+    beyond = [trained[f"flip_beyond_random{end}"] for end in ("", "_min", "_max")]
+    assert beyond == pytest.approx([0.2, 0.1, 0.3])
+    assert trained["n_flip_beyond_random"] == 2
     assert (trained["n_accuracy"], trained["n_f1"]) == (4, 3)
     # The base is right on 0 and 1. Seed 0 shares instance 0 with it: 0.5 and no flip; seed 1 both: 0.6 and a half.
     assert (base["f1_both"], base["n_f1_both"]) == (pytest.approx(0.2), 2)
     assert (trained["f1_both"], trained["f1_both_min"], trained["f1_both_max"]) == pytest.approx((0.55, 0.5, 0.6))
-    assert (trained["flip_rate_both"], trained["n_flip_rate_both"]) == (pytest.approx(0.25), 1)
+    # No flip, and a half, less a quarter by random words.
+    assert (trained["flip_beyond_random_both"], trained["n_flip_beyond_random_both"]) == (pytest.approx(0.0), 1)
     # The base on these: 0.1, and 0.2.
     assert (trained["f1_both_base_min"], trained["f1_both_base_max"]) == pytest.approx((0.1, 0.2))
 
@@ -269,6 +278,7 @@ def table_by_epoch(epochs, seeds):
             row = {"corpus": "c", "model": "m", "epoch": epoch, "method": method, "kind": kind, "budget": budget}
             for value in ("accuracy", "majority_predicted_share", "f1_corrected", "flip_rate"):
                 row |= {value: 0.3, f"{value}_min": 0.2, f"{value}_max": 0.4}
+            row |= {"flip_beyond_random": -0.1, "flip_beyond_random_min": -0.2, "flip_beyond_random_max": 0.1}
             rows.append(row | {"seeds": seeds if epoch else 1, "collapsed": False, "flag": None})
     return pd.DataFrame(rows)
 
@@ -280,6 +290,22 @@ def test_the_trajectory_has_a_band_only_over_several_seeds(seeds, bands, said):
     assert len(alignment.collections) == len(answers.collections) == bands
     assert alignment.get_title(loc="left").startswith(said)
     assert [tick.get_text() for tick in answers.get_xticklabels()] == ["base", "1", "3"]
+
+
+def test_the_trajectory_draws_flips_beyond_those_of_random_words():
+    """Replies get shorter over fine-tuning: fewer flips, but no fewer beyond as many random words."""
+    figure = trajectory_figure(table_by_epoch([0, 1], 1), SCORED, "top_var", MARKED["people"])
+    axes = figure.axes[2]
+    drawn = {round(float(value), 6) for line in axes.lines for value in line.get_ydata()}
+    assert drawn == {-10.0, 0.0}  # the values, and the line of random words
+    assert "beyond random" in axes.get_title(loc="left")
+    table = table_by_epoch([0], 1).assign(n_flip_rate=9, n_f1=9, n_f1_both=9, family="f")
+    both = ("f1_both", "f1_both_base", "flip_beyond_random_both", "flip_beyond_random_both_base")
+    means = {f"{name}{end}": 0.2 for name in ("f1", "comprehensiveness", *both) for end in ("", "_min", "_max")}
+    counts = {"n_flip_beyond_random": 8, "n_flip_beyond_random_both": 7}
+    shown = trajectory_table(table.assign(**means, **counts), "t").replace("\N{NO-BREAK SPACE}", " ")
+    assert "\N{MINUS SIGN}10 points (n = 8)" in shown
+    assert "+20 points (n = 7)" in shown
 
 
 def test_the_trajectory_of_the_base_alone_is_words():
@@ -298,6 +324,14 @@ def test_prompting_is_a_family_with_one_row_each():
     assert one_row_each(table)["budget"].tolist() == ["as_given", "top_var"]
     # Examples show a reply's whole set.
     assert shown_methods(table, "top_var") == [("said", "as_given"), ("grad", "top_var")]
+
+
+def test_a_flagged_method_is_no_example():
+    rows = [estimate("said", 0.9, 0.8, 1.0, "prompt") | {"flag": UNUSABLE}, estimate("ig", 0.5, 0.4, 0.6)]
+    rows += [estimate("grad", 0.1, 0.0, 0.2), estimate("att", 0.2, 0.1, 0.3, "attention")]
+    rows[1]["flag"] = INCOMPLETE
+    # The family of prompts has no other method.
+    assert shown_methods(pd.DataFrame(rows), "top_var") == [("att", "top_var"), ("grad", "top_var")]
 
 
 def test_sets_of_different_sizes_are_not_bold():
@@ -345,5 +379,7 @@ def test_a_study_with_an_epoch_says_what_changed(tmp_path):
     both = trajectory.loc[(1, ATTENTION, "top_var")]
     # Instance 1 alone is right at both checkpoints: F1 0.6 and then 0.7, and its prediction flips.
     assert (both["n_f1_both"], both["f1_both"], both["f1_both_base"]) == (1, pytest.approx(0.7), pytest.approx(0.6))
-    assert (both["n_flip_rate_both"], both["flip_rate_both"]) == (1, 1.0)
+    # No random words were drawn, so nothing stands against its flips.
+    assert (both["n_flip_beyond_random_both"], both["flip_rate"]) == (0, pytest.approx(1 / 3))
+    assert pd.isna(both["flip_beyond_random_both"])
     assert both["seeds"] == 1

@@ -72,10 +72,11 @@ def test_nothing_computed_and_nothing_changed_are_missing_values():
 
 
 def test_small_errors_are_not_rounded_away_and_names_are_text():
-    names = {"corpus": "c", "model": "m", "checkpoint": "base", "method": SCRIPT}
+    names = {"corpus": "c", "model": "m", "checkpoint": "base", "method": SCRIPT, "collapsed": True}
     row = names | completeness_row(pd.DataFrame(evidence(("ok", 0.02, 0.00031, 20, True))), METHOD, VALIDITY)
     html = completeness_table(pd.DataFrame([row]), "t")
     assert "0.00031" in html
+    assert "base\N{NO-BREAK SPACE}\N{DAGGER}" in html
     assert SCRIPT not in html
 
 
@@ -86,11 +87,14 @@ def test_a_study_with_integrated_gradients_shows_them(tmp_path):
     report = run(tmp_path, [("one", "base")], METHODS | {"grad": METHOD | {"statistic": "ig_dot"}})
     (row,) = pd.read_csv(report / "tables/completeness.csv").to_dict("records")
     assert (row["method"], row["n"], row["error_max"], row["incomplete"]) == ("grad", 2, pytest.approx(0.5), True)
+    assert row["collapsed"]
     html = (report / "index.html").read_text(encoding="utf-8")
     assert 'id="completeness"' in html
     assert "0.38" in html
     assert "grad\N{NO-BREAK SPACE}\N{SECTION SIGN}: the attributions miss 12\N{NO-BREAK SPACE}% of the" in html
-    assert "too far from adding up" in (report / "tables/completeness.tex").read_text(encoding="utf-8")
+    tex = (report / "tables/completeness.tex").read_text(encoding="utf-8")
+    assert "too far from adding up" in tex
+    assert "the model has collapsed" in tex
 
 
 def test_a_study_without_them_has_an_empty_table_and_no_section(tmp_path):

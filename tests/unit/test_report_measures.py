@@ -9,10 +9,21 @@ import pandas as pd
 import pytest
 from rationale_eval.faithfulness.schema import FAITHFULNESS
 from rationale_eval.report import page
-from rationale_eval.report.conclusions import COLLAPSED, CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING
-from rationale_eval.report.measure_html import sensitivity_sentence
+from rationale_eval.report.conclusions import (
+    COLLAPSED,
+    CONTRAST,
+    FEW,
+    HIGHER,
+    LEVEL,
+    LOWER,
+    MAIN,
+    OPEN,
+    RANKING,
+    UNUSABLE,
+)
+from rationale_eval.report.measure_html import sensitivity_sentence, sensitivity_table
 from rationale_eval.report.measure_tables import curves_row, normalised_row, ratio
-from rationale_eval.report.sensitivity import by_method, contrasts, levels, ranking
+from rationale_eval.report.sensitivity import by_method, contrasts, informative, levels, ranking
 from rationale_eval.report.wording import operator_text
 from report_trees import ASKED, HOSTILE, IMAGE, INTERVAL, OTHER, SCRIPT, Elements, run, write_cell
 
@@ -98,30 +109,40 @@ SPEC = {
     "budgets": {"var": {"kind": "top_var"}, "matched": {"kind": "matched", "to": "asked"}},
     "main_budget": "var",
     "interval": INTERVAL,
+    "min_instances": 30,
 }
 
 
-def values_of(a, b, asked, chance):
-    """Flip values of the methods, the two attribution methods at the prompted one's sizes too."""
+def frame_of(a, b, asked, chance):
+    """Flips of the methods, the two attribution methods at the prompted one's sizes too."""
     rates = {"a": a, "b": b, "chance": chance}
     frames = [faithfulness(name, np.arange(N) < round(rate * N)) for name, rate in rates.items()]
     frames += [faithfulness(name, np.arange(N) < round(rates[name] * N), "matched") for name in ("a", "b")]
     frames.append(faithfulness("asked", np.arange(N) < round(asked * N), "as_given"))
-    return by_method(pd.concat(frames), "flip")
+    return pd.concat(frames)
 
 
-def test_methods_are_ranked_without_references():
-    rows = {row["subject"]: row for row in levels(values_of(0.5, 0.25, 0.25, 0.9), "flip", SPEC, {})}
-    assert {name: row["rank"] for name, row in rows.items()} == {"a": 1, "b": 2, "asked": 2, "chance": None}
+def values_of(a, b, asked, chance):
+    """The flips of ``frame_of`` by method, budget and instance."""
+    return by_method(frame_of(a, b, asked, chance), "flip")
+
+
+def test_methods_of_one_size_are_ranked_without_references_and_sets_as_given():
+    rows = {row["subject"]: row for row in levels(values_of(0.5, 0.25, 0.75, 0.9), "flip", SPEC, {})}
+    assert {name: row["rank"] for name, row in rows.items()} == {"a": 1, "b": 2, "asked": None, "chance": None}
+    assert rows["asked"]["value"] == 0.75
     assert (rows["a"]["n"], rows["a"]["value"]) == (N, 0.5)
     assert rows["a"]["value_low"] < 0.5 < rows["a"]["value_high"]
 
 
 def test_an_order_agrees_with_itself_and_not_with_its_reverse():
-    main = list(levels(values_of(0.6, 0.4, 0.2, 0.9), "flip", SPEC, {}))
+    main = list(levels(values_of(0.6, 0.4, 0.5, 0.9), "flip", SPEC, {}))
     assert ranking(main, main)["value"] == pytest.approx(1)
-    other = list(levels(values_of(0.2, 0.4, 0.6, 0.0), "flip", SPEC, {}))
-    assert (ranking(other, main)["value"], ranking(other, main)["n"]) == (pytest.approx(-1), 3)
+    # The set as given changes its place, and has none in the order.
+    moved = list(levels(values_of(0.6, 0.4, 0.9, 0.9), "flip", SPEC, {}))
+    assert ranking(moved, main)["value"] == pytest.approx(1)
+    other = list(levels(values_of(0.2, 0.4, 0.3, 0.0), "flip", SPEC, {}))
+    assert (ranking(other, main)["value"], ranking(other, main)["n"]) == (pytest.approx(-1), 2)
     equal = list(levels(values_of(0.4, 0.4, 0.4, 0.0), "flip", SPEC, {}))
     assert ranking(equal, main)["value"] is None
 
@@ -131,9 +152,40 @@ def test_an_order_agrees_with_itself_and_not_with_its_reverse():
     [(0.9, False, HIGHER), (0.1, False, LOWER), (0.5, False, OPEN), (0.9, True, COLLAPSED)],
 )
 def test_prompting_is_held_against_the_mean_of_all_attribution_methods(asked, collapsed, verdict):
-    (row,) = contrasts(values_of(0.6, 0.4, asked, 0.9), SPEC, collapsed, {})
-    assert (row["subject"], row["n"], row["verdict"]) == ("asked", N, verdict)
+    frame = frame_of(0.6, 0.4, asked, 0.9)
+    (row,) = contrasts(by_method(frame, "flip"), informative(frame, "flip"), SPEC, collapsed, {})
+    assert (row["subject"], row["n"], row["n_informative"], row["verdict"]) == ("asked", N, N, verdict)
     assert row["value"] == pytest.approx(asked - 0.5)
+
+
+@pytest.mark.parametrize(("told", "verdict"), [(30, HIGHER), (29, FEW)])
+def test_a_contrast_on_few_informative_texts_has_no_verdict(told, verdict):
+    frame = frame_of(0.6, 0.4, 0.9, 0.9)
+    # Replies about the other texts name every word, and so does what is cut to their sizes.
+    frame.loc[(frame["id"].astype(int) >= told) & (frame["budget"] != "var"), "selected"] = 9
+    (row,) = contrasts(by_method(frame, "flip"), informative(frame, "flip"), SPEC, False, {})
+    assert (row["n"], row["n_informative"], row["verdict"]) == (N, told, verdict)
+    (row,) = contrasts(by_method(frame, "flip"), informative(frame, "flip"), SPEC, False, {"asked": "unusable_replies"})
+    assert row["verdict"] == UNUSABLE
+
+
+def test_a_cell_of_the_table_says_on_how_many_texts_it_rests():
+    frame = frame_of(0.6, 0.4, 0.9, 0.9)
+    frame.loc[frame["id"] == "0", "selected"] = 0
+    (row,) = contrasts(by_method(frame, "flip"), informative(frame, "flip"), SPEC, False, {})
+    level = {
+        "conclusion": LEVEL,
+        "subject": "a",
+        "value": 0.5,
+        "value_low": 0.4,
+        "value_high": 0.6,
+        "n": 33,
+        "rank": 1.0,
+    }
+    table = pd.DataFrame([row, level]).assign(measure="flip", operator=MAIN)
+    text = sensitivity_table(table, "t", {MAIN: "main"}).replace("\N{NO-BREAK SPACE}", " ")
+    assert f"n = {N} ({N - 1} informative)" in text
+    assert "50 % [40, 60], n = 33" in text
 
 
 def test_operators_in_words():
@@ -156,6 +208,21 @@ def test_the_sentence_counts_verdicts_that_hold():
     assert "1 of 1 contrasts" in sensitivity_sentence(pd.DataFrame(rows))
 
 
+@pytest.mark.parametrize("verdict", [UNUSABLE, FEW])
+def test_contrasts_that_are_inconclusive_are_no_agreement(verdict):
+    rows = [conclusion(MAIN, CONTRAST, 0.2, verdict), conclusion("x", CONTRAST, 0.2, verdict)]
+    assert sensitivity_sentence(pd.DataFrame(rows)) == ""
+    rows[0]["verdict"] = HIGHER
+    assert sensitivity_sentence(pd.DataFrame(rows)) == ""
+
+
+def test_collapsed_cells_are_not_in_the_sentence():
+    rows = [conclusion("x", RANKING, -0.5, collapsed=True), conclusion("x", CONTRAST, 0.2, HIGHER, collapsed=True)]
+    assert sensitivity_sentence(pd.DataFrame(rows)) == ""
+    rows.append(conclusion("x", RANKING, 0.8) | {"corpus": "d"})
+    assert sensitivity_sentence(pd.DataFrame(rows)).endswith("by tau 0.80 or more")
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
@@ -175,6 +242,13 @@ def test_the_tables_hold_both_operators_and_only_methods_with_an_order(report):
     assert "human" not in curves.index
     assert curves.loc["grad", "deletion_auc"] == pytest.approx(0.5)
     assert (curves.loc["grad", "n_words_to_flip"], curves.loc["grad", "words_to_flip"]) == (1, 0.25)
+
+
+def test_the_sensitivity_says_who_marked_the_words(tmp_path):
+    write_cell(tmp_path, "one", "yes", "plain words", {}, marked_by="proxy")
+    html = (run(tmp_path, [("one", "base")]) / "index.html").read_text(encoding="utf-8")
+    part = html[html.index("sensitivity-0") :]
+    assert "human, proxy" in part[: part.index("</table>")]
 
 
 def test_the_page_shows_them_without_markup_from_data(report):

@@ -133,12 +133,13 @@ def report(tmp_path_factory):
 
 
 def test_every_table_flags_the_collapsed_cell(report):
-    for name in ("accuracy", "alignment", "faithfulness", "splits", "prompting"):
+    for name in ("accuracy", "labels", "alignment", "faithfulness", "splits", "prompting"):
         flags = (
             pd.read_parquet(report / f"tables/{name}.parquet").groupby("checkpoint")["collapsed"].agg(["min", "max"])
         )
         assert flags.loc["base"].tolist() == [True, True]
         assert flags.loc["epoch-01-seed-0"].tolist() == [False, False]
+        assert "the model has collapsed" in (report / f"tables/{name}.tex").read_text(encoding="utf-8")
     trajectory = pd.read_parquet(report / "tables/trajectory.parquet")
     assert trajectory.groupby("epoch")["collapsed"].all().tolist() == [True, False]
     claims = pd.read_parquet(report / "tables/claims.parquet")

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from rationale_eval.rationales.schema import rationale_row
 from rationale_eval.report.asking_tables import agreement_table, labels_table
+from rationale_eval.report.flags import UNUSABLE
 from rationale_eval.report.label_spread import label_rows
 from rationale_eval.report.word_agreement import agreement_rows, named_words
 
@@ -61,10 +62,12 @@ def test_samples_are_compared_in_pairs_within_the_text_and_refusals_left_out():
 def test_without_two_sets_there_is_no_agreement():
     ((row),) = agreement_rows({"one": sets(NONE), "two": sets(A)}, {})
     assert (row["n"], row["f1"], row["iou"]) == (0, None, None)
-    names = {"corpus": "c", "model": "m", "checkpoint": "base"}
+    names = {"corpus": "c", "model": "m", "checkpoint": "base", "collapsed": True, "flag": UNUSABLE}
     shown = pd.DataFrame([names | row])
     assert agreement_table(shown, "t", samples=True) is None
-    assert "one and two" in agreement_table(shown, "t", samples=False)
+    html = agreement_table(shown, "t", samples=False)
+    assert "one and two\N{NO-BREAK SPACE}\N{DOUBLE DAGGER}" in html
+    assert "c, m, base\N{NO-BREAK SPACE}\N{DAGGER}" in html
 
 
 def test_labels_are_counted_over_the_predicted():
@@ -74,5 +77,7 @@ def test_labels_are_counted_over_the_predicted():
     assert (first["label"], first["n"], first["n_gold"], first["n_predicted"]) == ("a", 3, 1, 2)
     assert (first["share_gold"], first["share_predicted"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
     assert (first["probability"], second["probability"]) == (0.5, 0.5)
-    names = {"corpus": "c", "model": "m", "checkpoint": "<b>"}
-    assert "<b>" not in labels_table(pd.DataFrame([names | first, names | second]), "t")
+    names = {"corpus": "c", "model": "m", "checkpoint": "<b>", "collapsed": True}
+    html = labels_table(pd.DataFrame([names | first, names | second]), "t")
+    assert "<b>" not in html
+    assert "\N{NO-BREAK SPACE}\N{DAGGER}" in html

@@ -27,7 +27,8 @@ class ReportSlices:
     def sensitivity(self) -> str:
         """Slice of the report's table of the sensitivity to the operator."""
         compared = self._compared(*FLAGGED, "main_budget")
-        return canonical(compared | {"operators": self._plan.masking.operators})
+        own = {"operators": self._plan.masking.operators, "min_instances": self._plan.config.claims.min_instances}
+        return canonical(compared | own)
 
     def _compared(self, *names: str) -> dict[str, Any]:
         """The parts ``names`` of what the stages share that compare the cells."""
@@ -57,7 +58,7 @@ class ReportSlices:
 
     def calibration(self) -> str:
         """Slice of the calibration on planted corpora."""
-        compared = self._compared("methods", "budgets", "main_budget", "interval")
+        compared = self._compared(*FLAGGED, "main_budget")
         return canonical(compared | {"cells": [vars(cell) for cell in self._plan.planted_cells]})
 
     def cost(self) -> str:

@@ -62,13 +62,13 @@ def tables_of(cell, folder, methods):
     return [f"{RESULTS}/{cell.path}/{folder}/{method}.parquet" for method in methods]
 
 
-def flag_tables():
-    """What says which methods of the study's cells are flagged: rationales that were asked for, integrated gradients."""
+def flag_tables(of=plan.cells):
+    """What says which methods of these cells are flagged: rationales that were asked for, integrated gradients."""
     asked = [method for method in plan.study.methods if method in plan.prompted]
     integrated = [method for method in plan.study.methods if method in plan.integrated]
     return [
         table
-        for cell in plan.cells
+        for cell in of
         for table in (
             *tables_of(cell, "rationales", asked),
             *tables_of(

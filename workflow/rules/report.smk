@@ -123,6 +123,7 @@ rule report_calibration:
     input:
         tests=[f"{RESULTS}/corpora/{cell.corpus}/test.parquet" for cell in plan.planted_cells],
         cells=[f"{RESULTS}/{cell.path}/{table}.parquet" for cell in plan.planted_cells for table in MEASURED],
+        flags=flag_tables(plan.planted_cells),
         rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods)],
     output:
         parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=CALIBRATION_TABLES),

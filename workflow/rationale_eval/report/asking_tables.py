@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from markupsafe import Markup
 
-from rationale_eval.report.html_tables import render
+from rationale_eval.report.flags import signed
+from rationale_eval.report.html_tables import cell_name, render
 from rationale_eval.report.wording import number, percent
 
 
@@ -13,7 +14,7 @@ def labels_table(table: pd.DataFrame, name: str) -> Markup:
     """How often each label is predicted and right, one row per cell and label."""
     rows = [
         {
-            "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+            "cell": cell_name(row),
             "label": row["label"],
             "n": str(row["n"]),
             "gold": f"{row['n_gold']} ({percent(row['share_gold'], row['n'])})",
@@ -32,8 +33,8 @@ def agreement_table(table: pd.DataFrame, name: str, samples: bool) -> Markup | N
         return None
     rows = [
         {
-            "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
-            "method": row["method"] if samples else f"{row['method']} and {row['other']}",
+            "cell": cell_name(row),
+            "method": signed(row["method"] if samples else f"{row['method']} and {row['other']}", row["flag"]),
             "texts": str(row["instances"]),
             "n": str(row["n"]),
             "F1": number(row["f1"]),

@@ -30,17 +30,21 @@ from rationale_eval.report.cells import (
     read_predictions,
     read_rationales,
 )
+from rationale_eval.report.flags import flag_of, has_flag
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell, ordered
+from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.table_files import write
+from rationale_eval.report.validity import is_collapsed
+from rationale_eval.statistics.labels import majority
 
 # A faithfulness measure, and whether more of it is held to be better.
 MEASURES = {"flip_rate": 1, "comprehensiveness": 1, "sufficiency": -1}
 COLUMNS = (
     *("corpus", "model", "checkpoint", "method", "kind", "budget", "n", "accuracy"),
     *("first_word", "first_word_low", "first_word_high", "cue_words", "cue_words_low", "cue_words_high"),
-    *("cue_words_chance", "auprc", "auprc_low", "auprc_high", "auprc_chance", *MEASURES),
+    *("cue_words_chance", "auprc", "auprc_low", "auprc_high", "auprc_chance", *MEASURES, "collapsed", "flag"),
 )
-RANK_COLUMNS = ("corpus", "model", "checkpoint", "n_methods", *(f"tau_{measure}" for measure in MEASURES))
+RANK_COLUMNS = ("corpus", "model", "checkpoint", "n_methods", *(f"tau_{measure}" for measure in MEASURES), "collapsed")
 
 
 def first_word(rationale: Mapping[str, Any]) -> int | None:
@@ -95,11 +99,11 @@ def method_row(
 
 
 def rank_row(rows: Sequence[Row]) -> Row:
-    """Kendall's tau-b over methods, references left out, of the cue words found and each faithfulness measure.
+    """Kendall's tau-b of the cue words found and each faithfulness measure; references and flagged methods left out.
 
     None where fewer than three methods have both, or one of the two is the same for all.
     """
-    methods = [row for row in rows if row["kind"] not in REFERENCE_KINDS]
+    methods = [row for row in rows if row["kind"] not in REFERENCE_KINDS and not has_flag(row["flag"])]
     found: Row = {"n_methods": len(methods)}
     for measure, sign in MEASURES.items():
         pairs = [
@@ -120,7 +124,11 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> tu
         instances = {row.id: row for row in read_instances(results / "corpora" / cell.corpus / "test.parquet")}
         alignment = read_alignment(cell, results, methods)
         faithfulness = read_faithfulness(cell, results, methods)
-        correct = correctness(read_predictions(cell, results))
+        predictions = read_predictions(cell, results)
+        correct = correctness(predictions)
+        share = majority(predictions["predicted"].dropna().to_list())[1]
+        collapsed = is_collapsed(share, spec["validity"])
+        flags = read_flags(cell, results, spec)
         accuracy = float(correct.mean()) if len(correct) else None
         mine = []
         for method in ordered(methods):
@@ -134,9 +142,10 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> tu
                 spec["interval"],
             )
             about = {"method": method, "kind": methods[method]["kind"], "budget": budget, "accuracy": accuracy}
+            about |= {"collapsed": collapsed, "flag": flag_of(method, budget, flags, spec["budgets"])}
             mine.append(vars(cell) | about | row)
         rows += mine
-        ranks.append(vars(cell) | rank_row(mine))
+        ranks.append(vars(cell) | rank_row(mine) | {"collapsed": collapsed})
     return rows, ranks
 
 
@@ -147,7 +156,9 @@ def main(argv: list[str]) -> None:
         "--spec",
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}] of planted corpora, "methods": {name: entry}, '
-        '"main_budget": name, "interval": {"resamples", "seed", "level"}}',
+        '"budgets": {name: entry}, "main_budget": name, "interval": {"resamples", "seed", "level"}, '
+        '"unavailable": {model: [method]}, '
+        '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}}',
     )
     parser.add_argument("--results", type=Path, required=True, help="the folder of the results")
     parser.add_argument("--output", type=Path, required=True, help="output: the folder of the tables")
@@ -161,6 +172,7 @@ def main(argv: list[str]) -> None:
         for name in ("predictions", "alignment", "faithfulness")
     }
     for cell in cells:
+        inputs |= {f"{cell.title}: {name}": path for name, path in flag_inputs(cell, args.results, spec).items()}
         inputs[f"{cell.corpus}: test"] = args.results / "corpora" / cell.corpus / "test.parquet"
         for method in spec["methods"]:
             inputs[f"{cell.title}: {method}"] = rationales_path(cell, args.results, method)

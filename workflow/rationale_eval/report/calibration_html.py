@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from rationale_eval.report.flags import signed
 from rationale_eval.report.html_tables import render
-from rationale_eval.report.layout import Cell, family
+from rationale_eval.report.layout import Cell, family, flagged
 from rationale_eval.report.wording import number, number_with_interval, percent, percent_with_interval
 
 TABLES = ("calibration", "calibration_ranks")
@@ -26,14 +27,14 @@ def calibration_table(table: pd.DataFrame, name: str) -> Markup:
         rows.append(
             {
                 "family": family(row["kind"]).replace("_", " "),
-                "method": row["method"],
+                "method": signed(row["method"], row["flag"]),
                 "n": str(row["n"]),
                 "first word is a cue": first,
                 "F1 with the cue": number_with_interval(*(row[f"cue_words{end}"] for end in ("", "_low", "_high"))),
                 "F1 by chance": number(row["cue_words_chance"]),
                 "AUPRC": number_with_interval(row["auprc"], row["auprc_low"], row["auprc_high"]),
                 "AUPRC by chance": number(row["auprc_chance"]),
-                "flip rate": percent(row["flip_rate"], row["n"]),
+                flagged("flip rate", row["collapsed"]): percent(row["flip_rate"], row["n"]),
                 "comprehensiveness": number(row["comprehensiveness"]),
                 "sufficiency": number(row["sufficiency"]),
             }
@@ -46,6 +47,8 @@ def ranks_sentence(row: Mapping[str, Any], accuracy: float | None) -> str:
     known = [f"{_NAMES[name]} {number(row[f'tau_{name}'])}" for name in _NAMES if pd.notna(row[f"tau_{name}"])]
     taus = f"Kendall\N{RIGHT SINGLE QUOTATION MARK}s tau over {row['n_methods']} methods of F1 with the cue and "
     text = f"{taus}{', '.join(known)}." if known else "Too few methods differ for a rank correlation."
+    if row["collapsed"]:
+        text += " \N{DAGGER}: the model has collapsed, so this is inconclusive."
     if accuracy is None or accuracy < NEARLY_ALWAYS:
         text += " The model is not right nearly always, so it need not go by the cue: nothing follows for its methods."
     return text

@@ -17,7 +17,7 @@ from rationale_eval.report.layout import CELL, ordered
 # `error_share` is the mean as a share of `change`. `incomplete`: see `is_incomplete`.
 COMPLETENESS_COLUMNS = (
     *(*CELL, "method", "baseline", "instances", "n", "steps_mean", "steps_max", "tolerance", "share_within"),
-    *("change", "error_mean", "error_max", "error_share", "incomplete"),
+    *("change", "error_mean", "error_max", "error_share", "incomplete", "collapsed"),
 )
 
 

@@ -32,8 +32,9 @@ from rationale_eval.report.layout import REFERENCE, family, main_rows, one_row_e
 from rationale_eval.report.marked import Marked
 
 _ROW, _AROUND = 2.7, 0.9
+BEYOND = "flip_beyond_random"
 # In the panels of a value: the reference rows that are drawn, as lines of their own.
-_REFERENCES = {"f1_corrected": ("random",), "flip_rate": ("random", "human")}
+_REFERENCES = {"f1_corrected": ("random",), BEYOND: ("human",)}
 _ANSWERS = (("accuracy", "accuracy", "solid"), ("majority_predicted_share", "most predicted label", (0, (2, 2))))
 
 
@@ -60,7 +61,7 @@ def _methods(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> No
     Values of flagged methods are pale crosses, and are in no mean.
     """
     styles = families(methods)
-    scale = 100.0 if value == "flip_rate" else 1.0
+    scale = 100.0 if value == BEYOND else 1.0
     groups = rows["kind"].map(family)
     for group, (color, marker) in styles.items():
         mine = rows[groups == group]
@@ -77,10 +78,7 @@ def _methods(axes: Axes, rows: pd.DataFrame, value: str, methods: Methods) -> No
         color, dashes, _ = LINES[kind]
         for _, method in rows[rows["kind"] == kind].groupby("method", sort=False):
             _line(axes, method, value, scale, color=color, linestyle=dashes, linewidth=1.2, zorder=1)
-    if value == "flip_rate":
-        axes.set_ylim(bottom=0)
-    else:
-        axes.axhline(0, color="#999999", linewidth=0.7, zorder=0)
+    axes.axhline(0, color="#999999", linewidth=0.7, zorder=0)
 
 
 def _runs(rows: pd.DataFrame) -> str:
@@ -92,7 +90,7 @@ def _runs(rows: pd.DataFrame) -> str:
 
 
 def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str, marked: Marked) -> Figure:
-    """Accuracy (percent), chance-corrected F1 and flip rate (percent) by epoch; a row per corpus and model.
+    """Accuracy (percent), F1 above chance and flips beyond random words (points) by epoch; a row per corpus and model.
 
     ``table`` is the report's trajectory table, ``marked`` says who marked words in its corpora. Sets of words stand as
     given, all else at the main budget. A figure of words where there is nothing to follow: with one epoch alone, such
@@ -112,11 +110,11 @@ def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str, m
         mine = rows[(rows["corpus"] == corpus) & (rows["model"] == model)]
         _answers(line[0], mine)
         _methods(line[1], mine, "f1_corrected", methods)
-        _methods(line[2], mine, "flip_rate", methods)
+        _methods(line[2], mine, BEYOND, methods)
         name = corpus if models == 1 else f"{corpus}, {model}"
         inscribe(line[0], 3, [name, "answers (% of texts)"], "epoch")
         inscribe(line[1], 3, [_runs(mine), "token F1 above chance"], "epoch")
-        inscribe(line[2], 3, ["", "flipped predictions (%)"], "epoch")
+        inscribe(line[2], 3, ["", "flips beyond random (points)"], "epoch")
         fallen = mine.loc[mine["collapsed"], "epoch"].unique()
         for axes in line:
             for epoch in fallen:
@@ -131,7 +129,7 @@ def trajectory_figure(table: pd.DataFrame, methods: Methods, main_budget: str, m
         Line2D([], [], color="black", linestyle=dashes, label=text) for _, text, dashes in _ANSWERS
     ]
     for kind, (color, dashes, _) in LINES.items():
-        if kind in _REFERENCES["flip_rate"] and (rows["kind"] == kind).any():
+        if any(kind in kinds for kinds in _REFERENCES.values()) and (rows["kind"] == kind).any():
             handles.append(Line2D([], [], color=color, linestyle=dashes, label=line_text(kind, marked)))
     scored = rows[rows["kind"].map(family) != REFERENCE]
     handles.append(Line2D([], [], color="#999999", linewidth=0.9, label="single methods (thick: mean of a family)"))

@@ -22,6 +22,7 @@ from rationale_eval.report.cells import (
     read_replies,
 )
 from rationale_eval.report.findings import candidates
+from rationale_eval.report.flags import has_flag
 from rationale_eval.report.layout import PROMPT, Cell, family, read_card
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import number
@@ -87,7 +88,7 @@ def pieces(instance: Instance, marked: Sequence[bool]) -> dict[str, list[Piece]]
 
 
 def shown_methods(alignment: pd.DataFrame, budget: str) -> list[tuple[str, str]]:
-    """Of each family the method with the highest F1 in this cell, references left out; the best first.
+    """Of each family the method with the highest F1 in this cell, references and flagged methods left out; best first.
 
     Each with the budget that it is shown at: ``as_given`` for sets of words, ``budget`` for what is cut.
     """
@@ -96,7 +97,7 @@ def shown_methods(alignment: pd.DataFrame, budget: str) -> list[tuple[str, str]]
     scored = [row for row in candidates(alignment, budget) if row["method"] not in sets]
     for row in [*scored, *candidates(alignment, AS_GIVEN)]:
         group = family(row["kind"])
-        if pd.notna(row["f1"]) and (group not in best or row["f1"] > best[group]["f1"]):
+        if not has_flag(row["flag"]) and pd.notna(row["f1"]) and (group not in best or row["f1"] > best[group]["f1"]):
             best[group] = row
     found = sorted(best.values(), key=lambda row: -row["f1"])
     return [(row["method"], row["budget"]) for row in found]

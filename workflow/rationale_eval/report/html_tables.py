@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from rationale_eval.rationales.schema import OK
 from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.flags import INCOMPLETE, signed
 from rationale_eval.report.layout import by_definition, family, flagged
+from rationale_eval.report.measured import BEYOND
 from rationale_eval.report.prompting import OUTCOMES
 from rationale_eval.report.wording import (
     MISSING,
@@ -23,6 +25,7 @@ from rationale_eval.report.wording import (
     number_with_interval,
     percent,
     percent_with_interval,
+    points_text,
     points_with_interval,
     share_of,
     two_digits,
@@ -66,7 +69,8 @@ def _left_out(records: Sequence[Row]) -> list[Row]:
     return [{"left out": text or "none"} if any(found) else {} for text in found]
 
 
-def _cell(row: Row) -> str:
+def cell_name(row: Mapping[str, Any]) -> str:
+    """How a row of a table names its cell: with a dagger if that has collapsed."""
     return flagged(f"{row['corpus']}, {row['model']}, {row['checkpoint']}", row["collapsed"])
 
 
@@ -78,7 +82,7 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
         n = row["n"]
         rows.append(
             {
-                "cell": _cell(row),
+                "cell": cell_name(row),
                 "n": str(n),
                 **left_out,
                 "accuracy": percent_with_interval(row["accuracy"], row["accuracy_low"], row["accuracy_high"], n),
@@ -240,7 +244,7 @@ def prompting_table(table: pd.DataFrame, name: str) -> Markup:
         n = row["n"]
         rows.append(
             {
-                "cell": _cell(row),
+                "cell": cell_name(row),
                 "method": signed(row["method"], row["flag"]),
                 "replies": str(n),
                 **left_out,
@@ -269,7 +273,7 @@ def completeness_table(table: pd.DataFrame, name: str) -> Markup:
     for row, left_out in zip(records, _left_out(records), strict=True):
         rows.append(
             {
-                "cell": f"{row['corpus']}, {row['model']}, {row['checkpoint']}",
+                "cell": cell_name(row),
                 "method": signed(row["method"], INCOMPLETE if row["incomplete"] else None),
                 "baseline": row["baseline"],
                 "n": str(row["n"]),
@@ -287,11 +291,9 @@ def completeness_table(table: pd.DataFrame, name: str) -> Markup:
     return render(rows, name, "method", "cell")
 
 
-def _over_runs(row: Row, value: str, n: int | None = None) -> str:
-    """The mean over runs, with the lowest and the highest if there are several; a share of ``n`` where n is given."""
-    texts = [
-        number(row[f"{value}{end}"]) if n is None else percent(row[f"{value}{end}"], n) for end in ("", "_min", "_max")
-    ]
+def _over_runs(row: Row, value: str, shown: Callable[[float], str] = number) -> str:
+    """The mean over runs, with the lowest and the highest if there are several, each as ``shown``."""
+    texts = [shown(row[f"{value}{end}"]) for end in ("", "_min", "_max")]
     return f"{texts[0]} ({texts[1]} to {texts[2]})" if row["seeds"] > 1 and texts[0] != MISSING else texts[0]
 
 
@@ -304,15 +306,16 @@ def course_table(table: pd.DataFrame, name: str) -> Markup:
     rows = []
     for row in table.drop_duplicates(["corpus", "model", "epoch"]).to_dict("records"):
         n = row["n_accuracy"]
+        share = partial(percent, n=n)
         rows.append(
             {
                 "course": f"{row['corpus']}, {row['model']}",
                 "epoch": _epoch(row),
                 "seeds": str(row["seeds"]) if row["epoch"] else MISSING,
                 "n": str(n),
-                "accuracy": _over_runs(row, "accuracy", n),
+                "accuracy": _over_runs(row, "accuracy", share),
                 "macro-F1": _over_runs(row, "macro_f1"),
-                "most predicted label": _over_runs(row, "majority_predicted_share", n),
+                "most predicted label": _over_runs(row, "majority_predicted_share", share),
                 "entropy of predictions (bits)": _over_runs(row, "predicted_entropy"),
             }
         )
@@ -324,7 +327,8 @@ def trajectory_table(table: pd.DataFrame, name: str) -> Markup:
     order = {method: position for position, method in enumerate(table["method"].unique())}
     rows = []
     for row in sorted(table.to_dict("records"), key=lambda row: (order[row["method"]], row["epoch"])):
-        n, both = row["n_flip_rate"], row["n_flip_rate_both"]
+        n, drawn, both = (row[f"n_{name}"] for name in ("flip_rate", BEYOND, f"{BEYOND}_both"))
+        share, points, points_both = partial(percent, n=n), partial(points_text, n=drawn), partial(points_text, n=both)
         rows.append(
             {
                 "family": row["family"],
@@ -332,12 +336,13 @@ def trajectory_table(table: pd.DataFrame, name: str) -> Markup:
                 "epoch": _epoch(row),
                 "F1": f"{_over_runs(row, 'f1')} ({n_text(row['n_f1'])})",
                 "F1 \N{MINUS SIGN} chance": _over_runs(row, "f1_corrected"),
-                "flip rate": f"{_over_runs(row, 'flip_rate', n)} ({n_text(n)})",
+                "flip rate": f"{_over_runs(row, 'flip_rate', share)} ({n_text(n)})",
+                "flips beyond random": f"{_over_runs(row, BEYOND, points)} ({n_text(drawn)})",
                 "comprehensiveness": _over_runs(row, "comprehensiveness"),
                 "F1, both right": f"{_over_runs(row, 'f1_both')} ({n_text(row['n_f1_both'])})",
                 "F1 of the base there": _over_runs(row, "f1_both_base"),
-                "flip rate, both right": f"{_over_runs(row, 'flip_rate_both', both)} ({n_text(both)})",
-                "flip rate of the base there": _over_runs(row, "flip_rate_both_base", both),
+                "beyond random, both right": f"{_over_runs(row, f'{BEYOND}_both', points_both)} ({n_text(both)})",
+                "beyond random of the base there": _over_runs(row, f"{BEYOND}_both_base", points_both),
             }
         )
     return render(rows, name, "method", "family")

@@ -11,7 +11,9 @@ from rationale_eval.report.layout import CELL
 
 # `n_…` count, `share_…` are fractions of the `n` instances with a prediction, gold labels of the same instances;
 # `probability` is the mean probability of the label over them, null where labels were read from an API's answers.
-LABEL_COLUMNS = (*CELL, "label", "n", "n_gold", "share_gold", "n_predicted", "share_predicted", "probability")
+LABEL_COLUMNS = (
+    *(*CELL, "label", "n", "n_gold", "share_gold", "n_predicted", "share_predicted", "probability", "collapsed"),
+)
 
 
 def label_rows(predictions: pd.DataFrame) -> Iterator[Row]:

@@ -1,7 +1,7 @@
 """Write example sentences as LaTeX for a paper: words coloured by score, framed if selected, underlined by people.
 
 Of the first cell of each corpus one instance that the model got right and one that it got wrong, as far as there are,
-chosen by a hash of their id; of each family of methods the best aligned one.
+chosen by a hash of their id; of each family of methods the best aligned one that is not flagged.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ from rationale_eval.report.wording import (
     n_text,
     number,
     number_with_interval,
-    percent,
     percent_with_interval,
+    points_text,
     points_with_interval,
 )
 
@@ -254,16 +254,22 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
 
 
 def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
-    """The floats of the trajectory: F1 and flip rate of each method at each epoch, the range over seeds in brackets."""
+    """The floats of the trajectory: F1 and flips beyond random of each method at each epoch, with their range."""
     measures = (
         Measure("f1", f"Alignment with {MARKERS} (token F1) over fine-tuning", NUMBER, "n_f1"),
-        Measure("flip_rate", "Flip rate over fine-tuning", SHARE, "n_flip_rate"),
+        Measure(
+            "flip_beyond_random",
+            "Flips beyond those by equally many random words (% points) over fine-tuning",
+            POINTS,
+            "n_flip_beyond_random",
+        ),
     )
 
     def fill(row: Mapping[str, Any], measure: Measure) -> str:
         values = [row[f"{measure.column}{end}"] for end in ("", "_min", "_max")]
         n = row[measure.count]
-        first, low, high = (number(value) if measure.form == NUMBER else percent(value, n) for value in values)
+        first, low, high = (number(value) if measure.form == NUMBER else points_text(value, n) for value in values)
+        first, low, high = (text.replace("\N{NO-BREAK SPACE}points", "") for text in (first, low, high))
         first = signed(first, row["flag"]) if first != MISSING else first
         return estimate(f"{first} [{low}, {high}]" if row["seeds"] > 1 and first != MISSING else first)
 

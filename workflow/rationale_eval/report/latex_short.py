@@ -9,7 +9,7 @@ import pandas as pd
 
 from rationale_eval.report.bold import BOLD, Measure, best, competing
 from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN
-from rationale_eval.report.flags import INCOMPLETE, flag_notes, signed
+from rationale_eval.report.flags import INCOMPLETE, signed
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
     NUMBER,
@@ -78,6 +78,11 @@ def _cells(table: pd.DataFrame) -> list[tuple[Row, dict[str, str]]]:
     return found
 
 
+def _signs(table: pd.DataFrame) -> str:
+    """What the signs in ``table`` mean, for a caption."""
+    return notes([Column(("", ""), table)])
+
+
 def _one_model(table: pd.DataFrame) -> str:
     """The model where it is the same in all rows, for a caption."""
     models = list(dict.fromkeys(table["model"]))
@@ -104,11 +109,10 @@ def accuracy(table: pd.DataFrame, spec: Spec) -> list[str]:
                     "label mass": escape(two_digits(row["label_mass_q50"])),
                 }
             )
-    dagger = " \N{DAGGER}: nearly all texts get one label (collapsed)." if table["collapsed"].any() else ""
     caption = (
         f"Accuracy and macro-F1 with {level_text(spec['level'])} intervals, the spread of predicted labels (entropy in "
         f"bits), and the probability that the answer begins with any label (label mass, median over texts). {TIES}, "
-        f"for each corpus.{dagger}"
+        f"for each corpus.{_signs(table)}"
     )
     return _plain("accuracy", rows, caption + _one_model(table), bold)
 
@@ -126,7 +130,7 @@ def labels(table: pd.DataFrame, spec: Spec) -> list[str]:
         for row, names in _cells(table)
     ]
     caption = "Labels: how often each is right and predicted, and its mean probability."
-    return _plain("labels", rows, f"{caption}{_one_model(table)}", texts=["label"])
+    return _plain("labels", rows, f"{caption}{_signs(table)}{_one_model(table)}", texts=["label"])
 
 
 def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
@@ -153,10 +157,9 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
                     body[line][len(heads)] = shown(row, measure)
                 high = int(part[measure.count].max())
                 heads.append((escape(measure.words), escape(f"model {group} ({n_text(high)})")))
-        signs = notes([Column(("", ""), mine)])
         caption = (
             f"Alignment above chance and flip rate by whether the model is right, {cell.title}, at the budget "
-            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{signs}"
+            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{_signs(mine)}"
         )
         inside = tabular(heads, body, "l" + "c" * (len(heads) - 1), bold)
         floats.append(floating(f"tab:splits:{cell.title}", escape(caption), inside))
@@ -194,8 +197,7 @@ def prompting(table: pd.DataFrame, spec: Spec) -> list[str]:
         "is listed is in the text, a part, nothing; the label or the form of the question alone; refusals; empty and "
         "truncated replies); how many copy the text, and the mean number of words named in it."
     )
-    signs = "".join(f" {note}." for note in flag_notes(table["flag"]))
-    return _plain("prompting", rows, caption + signs + _one_model(table), texts=["method"])
+    return _plain("prompting", rows, caption + _signs(table) + _one_model(table), texts=["method"])
 
 
 def agreement(table: pd.DataFrame, spec: Spec) -> list[str]:
@@ -204,7 +206,7 @@ def agreement(table: pd.DataFrame, spec: Spec) -> list[str]:
         {
             **names,
             "prompts": escape(
-                f"{row['method']}, samples" if row["method"] == row["other"] else f"{row['method']}, {row['other']}"
+                signed(f"{row['method']}, {'samples' if row['method'] == row['other'] else row['other']}", row["flag"])
             ),
             "n": str(row["n"]),
             "F1": escape(number(row["f1"])),
@@ -213,10 +215,8 @@ def agreement(table: pd.DataFrame, spec: Spec) -> list[str]:
         }
         for row, names in _cells(table)
     ]
-    caption = (
-        "Agreement of the words named in answer to two prompts, or to the samples of one, beside that of random sets."
-    )
-    return _plain("agreement", rows, caption + _one_model(table), texts=["prompts"])
+    caption = "Agreement of the words named in answer to two prompts, or to the samples of one, beside random sets."
+    return _plain("agreement", rows, caption + _signs(table) + _one_model(table), texts=["prompts"])
 
 
 def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
@@ -236,12 +236,9 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
         }
         for row, names in _cells(table)
     ]
-    caption = (
-        "Completeness of integrated gradients: how far attributions are from adding up to the change of the target."
-    )
-    if table["incomplete"].any():
-        caption += " " + flag_notes(pd.Series([INCOMPLETE]))[0] + "."
-    return _plain("completeness", rows, caption + _one_model(table), texts=["method", "baseline"])
+    caption = "Completeness of integrated gradients: how far attributions are from adding up to the target's change."
+    signs = _signs(table.assign(flag=table["incomplete"].map({True: INCOMPLETE})))
+    return _plain("completeness", rows, caption + signs + _one_model(table), texts=["method", "baseline"])
 
 
 def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
@@ -304,10 +301,11 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
         for position, row in enumerate(records):
             texts = [shown(row, measure) for measure in columns.values()]
             body[places[position]][1:] = texts + [escape(text(row)) for text in others.values()]
+        title = flagged(cell.title, bool(mine["collapsed"].any()))
         caption = (
-            f"Calibration on known truth, {cell.title}: how often each method names the words that decide by "
+            f"Calibration on known truth, {title}: how often each method names the words that decide by "
             f"construction; mean with {level_text(spec['level'])} interval, n = {mine['n'].max()}, accuracy "
-            f"{percent(mine['accuracy'].iloc[0], int(mine['n'].max()))}. {BOLD}."
+            f"{percent(mine['accuracy'].iloc[0], int(mine['n'].max()))}. {BOLD}.{_signs(mine)}"
         )
         inside = tabular([(head,) for head in ("", *columns, *others)], body, "lcccrrr", bold)
         floats.append(floating(f"tab:calibration:{cell.title}", escape(caption), inside))
@@ -327,7 +325,7 @@ def calibration_ranks(table: pd.DataFrame, spec: Spec) -> list[str]:
         for row, names in _cells(table)
     ]
     caption = "Kendall's tau over methods of the F1 with the words that decide and each measure of faithfulness."
-    return _plain("calibration_ranks", rows, caption + _one_model(table))
+    return _plain("calibration_ranks", rows, caption + _signs(table) + _one_model(table))
 
 
 def _operators(table: pd.DataFrame, cell: Cell, spec: Spec) -> Iterator[Column]:
@@ -355,13 +353,19 @@ def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
             floats.append(floating(label, escape(caption), grid(chosen, measure)))
     contrasts = table[(table["conclusion"] == CONTRAST) & (table["measure"] == "flip")]
     if len(contrasts):
-        wide = contrasts.pivot(index=[*CELL, "subject"], columns="operator", values="verdict")
+        texts = [f"{row['verdict']}, n = {count_text(row)}" for row in contrasts.to_dict("records")]
+        wide = contrasts.assign(text=texts).pivot(
+            index=[*CELL, "subject", "collapsed"], columns="operator", values="text"
+        )
         wide = wide[list(dict.fromkeys(contrasts["operator"]))]
         rows = [
             {**names, "prompt": escape(row["subject"]), **{str(key): escape(row[key]) for key in wide.columns}}
             for row, names in _cells(wide.reset_index())
         ]
-        caption = "Whether masking prompted words or equally many of attribution flips more, under each operator."
+        caption = (
+            "Whether masking prompted words or as many of attribution flips more, under each operator, on n texts."
+        )
+        caption += _signs(contrasts.drop(columns="flag"))
         floats += _plain("sensitivity:verdicts", rows, caption + _one_model(table), texts=["prompt", *wide.columns])
     return floats
 

@@ -9,13 +9,15 @@ import pandas as pd
 from markupsafe import Markup
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.conclusions import CONTRAST, LEVEL, MAIN, RANKING
+from rationale_eval.report.conclusions import CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING
 from rationale_eval.report.flags import signed
 from rationale_eval.report.html_tables import render
 from rationale_eval.report.layout import CELL, Cell, family
 from rationale_eval.report.marked import Marked, with_notes
 from rationale_eval.report.wording import (
     MISSING,
+    count_text,
+    n_text,
     number,
     number_with_interval,
     operator_text,
@@ -91,11 +93,12 @@ def _shown(row: Row | None) -> str:
     values = row["value"], row["value_low"], row["value_high"]
     share = row["measure"] == "flip"
     if row["conclusion"] == RANKING:
-        return number(row["value"])
+        return f"{number(row['value'])} ({row['n']} methods)"
     if row["conclusion"] == CONTRAST:
         found = points_with_interval(*values, row["n"]) if share else number_with_interval(*values)
-        return f"{row['verdict']}: {found}"
+        return f"{row['verdict']}: {found}, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
     text = percent_with_interval(*values, row["n"]) if share else number_with_interval(*values)
+    text = f"{text}, {n_text(row['n'])}"
     return text if pd.isna(row["rank"]) else f"{text}, rank {int(row['rank'])}"
 
 
@@ -138,10 +141,16 @@ def sensitivity_table(table: pd.DataFrame, name: str, operators: Mapping[str, st
 
 
 def sensitivity_sentence(table: pd.DataFrame) -> str:
-    """How far conclusions agree over operators, all cells together."""
+    """How far conclusions agree over operators, all cells together that have not collapsed.
+
+    Contrasts that are inconclusive under any operator are not counted: that they are so under all is no agreement.
+    """
     parts = []
-    verdicts = table[(table["conclusion"] == CONTRAST) & ~table["collapsed"]]
-    each = verdicts.groupby([*CELL, "subject", "measure"])["verdict"].nunique()
+    table = table[~table["collapsed"]]
+    verdicts = table[table["conclusion"] == CONTRAST]
+    verdicts = verdicts.assign(told=verdicts["verdict"].isin([HIGHER, LOWER, OPEN]))
+    key = [*CELL, "subject", "measure"]
+    each = verdicts[verdicts.groupby(key)["told"].transform("all").astype(bool)].groupby(key)["verdict"].nunique()
     if len(each):
         same = f"{int((each == 1).sum())} of {len(each)}"
         parts.append(f"{same} contrasts of prompting with attribution have one verdict under all operators")
@@ -168,8 +177,11 @@ def measure_sections(
     if "sensitivity" in tables:
         shown = {MAIN: f"main: {operator_text(spec['perturbation'])}"}
         shown |= {name: f"{name}: {operator_text(entry)}" for name, entry in spec["operators"].items()}
+        kinds = {name: entry["kind"] for name, entry in spec["methods"].items()}
         for position, cell in enumerate(cells):
             rows = cell.rows(tables["sensitivity"])
+            rows = with_notes(rows.assign(method=rows["subject"], kind=rows["subject"].map(kinds)), marked[cell.corpus])
+            rows = rows.assign(subject=rows["method"])
             found["sensitivity"][cell] = (
                 sensitivity_table(rows, f"sensitivity-{position}", shown) if len(rows) else None
             )

@@ -1,9 +1,11 @@
 """Is every conclusion the same under another way to mask words? One table over the main operator and the others.
 
 For each cell and operator: the flip rate and comprehensiveness of each method at the main budget and of sets as given,
-with the method's rank among those that are compared (references have none); Kendall's tau-b of these methods' order
-with that under the main operator; and prompting against attribution at equal sizes, paired by instance, with its
-verdict. Other operators score rationales alone, chosen by evidence that no operator touches.
+with the method's rank among those that are compared; Kendall's tau-b of these methods' order with that under the main
+operator; and prompting against attribution at equal sizes, paired by instance, with its verdict. Compared are methods
+that are cut to the main budget: sets as given have other sizes, and only the main operator masks equally many random
+words to set them against; references are no contestants. Other operators score rationales alone, chosen by evidence
+that no operator touches.
 """
 
 from __future__ import annotations
@@ -21,9 +23,20 @@ from scipy import stats
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
-from rationale_eval.report.aggregate import Row, with_interval
+from rationale_eval.report.aggregate import Row, can_differ, with_interval
 from rationale_eval.report.cells import faithfulness_path, read_faithfulness, read_predictions
-from rationale_eval.report.conclusions import COLLAPSED, CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING, UNUSABLE
+from rationale_eval.report.conclusions import (
+    COLLAPSED,
+    CONTRAST,
+    FEW,
+    HIGHER,
+    LEVEL,
+    LOWER,
+    MAIN,
+    OPEN,
+    RANKING,
+    UNUSABLE,
+)
 from rationale_eval.report.flags import Flags
 from rationale_eval.report.layout import CELL, PROMPT, PROMPTING, REFERENCE, Cell, family, ordered
 from rationale_eval.report.method_flags import flag_inputs, read_flags
@@ -37,11 +50,12 @@ MEASURES = {"flip": SHARE, "comprehensiveness": DIFFERENCE}
 
 # `conclusion` level: `value` is the mean of `measure` over `n` instances, `rank` that of the method (`subject`), 1 the
 # highest. ranking: tau-b of `n` methods with their order under the main operator. contrast: prompted method (`subject`)
-# minus the mean of the attribution methods at its sizes. `budget`: what methods were cut to (of a ranking:
+# minus the mean of the attribution methods at its sizes, with `n_informative` of the `n` instances, see
+# `aggregate.can_differ`. `budget`: what methods were cut to (of a ranking:
 # those that are cut), or that they were not.
 SENSITIVITY_COLUMNS = (
-    *(*CELL, "operator", "conclusion", "subject", "measure", "n", "value", "value_low", "value_high", "rank"),
-    *("budget", "verdict", "collapsed", "flag"),
+    *(*CELL, "operator", "conclusion", "subject", "measure", "n", "n_informative", "value", "value_low", "value_high"),
+    *("rank", "budget", "verdict", "collapsed", "flag"),
 )
 
 
@@ -49,6 +63,12 @@ def by_method(frame: pd.DataFrame, measure: str) -> pd.Series:
     """The values of ``measure`` indexed by method, budget and id, samples averaged."""
     known = frame[frame[measure].notna()]
     return known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
+
+
+def informative(frame: pd.DataFrame, measure: str) -> pd.Series:
+    """By the index of ``by_method`` whether, in some sample, the words could have been others (see ``can_differ``)."""
+    known = frame[frame[measure].notna()]
+    return known.assign(some=can_differ(known)).groupby(["method", "budget", "id"], sort=False)["some"].any()
 
 
 def _of(values: pd.Series, method: str, budget: str) -> pd.Series:
@@ -60,7 +80,7 @@ def _of(values: pd.Series, method: str, budget: str) -> pd.Series:
 def levels(values: pd.Series, measure: str, spec: Mapping[str, Any], flags: Flags) -> Iterator[Row]:
     """A row for each method: its mean at the main budget, or as given, and its rank among those compared.
 
-    References and flagged methods are not compared.
+    References, sets as given (their sizes differ) and flagged methods are not compared.
     """
     found, budgets = {}, {}
     for method in ordered(spec["methods"]):
@@ -72,7 +92,7 @@ def levels(values: pd.Series, measure: str, spec: Mapping[str, Any], flags: Flag
     compared = {
         method: mine.mean()
         for method, mine in found.items()
-        if family(spec["methods"][method]["kind"]) != REFERENCE and method not in flags
+        if family(spec["methods"][method]["kind"]) != REFERENCE and method not in flags and budgets[method] != AS_GIVEN
     }
     ranks = pd.Series(compared, dtype=float).rank(ascending=False, method="min")
     for method, mine in found.items():
@@ -94,10 +114,13 @@ def ranking(rows: Sequence[Row], main: Sequence[Row]) -> Row | None:
     return {"conclusion": RANKING, "subject": "methods", "n": len(both), "value": value}
 
 
-def contrasts(values: pd.Series, spec: Mapping[str, Any], collapsed: bool, flags: Flags) -> Iterator[Row]:
+def contrasts(
+    values: pd.Series, some: pd.Series, spec: Mapping[str, Any], collapsed: bool, flags: Flags
+) -> Iterator[Row]:
     """A row for each matched budget: the prompted method minus the mean of the attribution methods at its sizes.
 
-    Flagged attribution methods are left out; of a flagged prompted method there is no verdict.
+    ``some`` says by the index of ``values`` what is ``informative``. Flagged attribution methods are left out; of a
+    flagged prompted method, and with fewer than ``min_instances`` informative instances, there is no verdict.
     """
     scored = [
         name
@@ -108,17 +131,21 @@ def contrasts(values: pd.Series, spec: Mapping[str, Any], collapsed: bool, flags
         if entry["kind"] != MATCHED or spec["methods"].get(entry["to"], {}).get("kind") != PROMPT:
             continue
         matched = [found for method in scored if len(found := _of(values, method, budget))]
+        sides = [_of(some, entry["to"], AS_GIVEN), *(_of(some, method, budget) for method in scored)]
         if not matched:
             continue
         asked, attributed = _of(values, entry["to"], AS_GIVEN), pd.concat(matched, axis=1).mean(axis=1)
-        differences = (asked - attributed).dropna().to_numpy()
-        found = compare([differences], spec["interval"]) if len(differences) else None
+        differences = (asked - attributed).dropna()
+        found = compare([differences.to_numpy()], spec["interval"]) if len(differences) else None
         if found is None:
             continue
         verdict = HIGHER if found.low > 0 else LOWER if found.high < 0 else OPEN
         row = {"conclusion": CONTRAST, "subject": entry["to"], "budget": budget, "n": found.n, "value": found.value}
+        told = {name for side in sides for name in side.index[side]} & set(differences.index)
+        verdict = FEW if len(told) < spec["min_instances"] else verdict
         verdict = COLLAPSED if collapsed else UNUSABLE if entry["to"] in flags else verdict
         yield row | {
+            "n_informative": len(told),
             "value_low": found.low,
             "value_high": found.high,
             "verdict": verdict,
@@ -142,7 +169,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> li
                 mine = list(levels(values, measure, spec, flags))
                 order = ranking(mine, main.setdefault(measure, mine))
                 orders = [] if order is None else [order | {"budget": spec["main_budget"]}]
-                found = [*mine, *orders, *contrasts(values, spec, collapsed, flags)]
+                found = [*mine, *orders, *contrasts(values, informative(frame, measure), spec, collapsed, flags)]
                 rows += [names | {"operator": operator or MAIN, "measure": measure} | row for row in found]
     return rows
 
@@ -155,6 +182,7 @@ def main(argv: list[str]) -> None:
         required=True,
         help='JSON: {"cells": [{"corpus", "model", "checkpoint"}], "methods": {name: entry}, "budgets": {name: entry}, '
         '"main_budget": name, "operators": {name: entry}, "interval": {"resamples", "seed", "level"}, '
+        '"min_instances": how many informative instances a verdict needs, '
         '"unavailable": {model: [method]}, '
         '"validity": {"max_majority_share", "min_usable_replies", "max_completeness_error"}}',
     )

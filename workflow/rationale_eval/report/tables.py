@@ -306,16 +306,19 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             rows["positions"].append(
                 names | group | position_row(frame, group["kind"], interval) | flagged | _flag(group, flags, spec)
             )
-        rows["labels"] += [names | row for row in label_rows(predictions)]
+        rows["labels"] += [names | row | flagged for row in label_rows(predictions)]
         readings = {method: read_readings(cell, results, method) for method in asked}
         for method in asked:
             replies = read_replies(cell, results, method)
             row = prompting_row(rationales[method], readings[method], replies, predictions)
             rows["prompting"].append(names | {"method": method} | row | flagged | {"flag": flags.get(method)})
-        rows["agreement"] += [names | row for row in agreement_rows(rationales, readings)]
+        rows["agreement"] += [
+            names | row | flagged | {"flag": flags.get(row["method"]) or flags.get(row["other"])}
+            for row in agreement_rows(rationales, readings)
+        ]
         for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
             row = completeness_row(read_integrated(cell, results, method), spec["methods"][method], spec["validity"])
-            rows["completeness"].append(names | {"method": method} | row)
+            rows["completeness"].append(names | {"method": method} | row | flagged)
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 

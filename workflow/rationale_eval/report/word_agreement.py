@@ -17,8 +17,8 @@ Words = Sequence[bool]
 
 # The mean over the `n` of `instances` in which both name at least one word. Where `other` is the method itself, samples
 # of it are compared: all pairs of them, averaged within the instance. `f1_chance`: the F1 that sets of the same sizes
-# are expected to have if they are drawn at random.
-AGREEMENT_COLUMNS = (*CELL, "method", "other", "instances", "n", "f1", "f1_chance", "iou")
+# are expected to have if they are drawn at random. `flag`: that of either method.
+AGREEMENT_COLUMNS = (*CELL, "method", "other", "instances", "n", "f1", "f1_chance", "iou", "collapsed", "flag")
 
 
 def named_words(row: Mapping[str, Any]) -> Words | None:

@@ -53,8 +53,9 @@ def n_text(count: int) -> str:
 
 def count_text(row: Mapping[str, Any]) -> str:
     """n, and how many of these texts are informative where not all are, for example ``48 (23 informative)``."""
-    some = row["n_informative"] is not None and row["n_informative"] < row["n"]
-    return f"{row['n']} ({row['n_informative']} informative)" if some else str(row["n"])
+    some = pd.notna(row["n_informative"]) and row["n_informative"] < row["n"]
+    # Rows without the number make the column one of floats.
+    return f"{row['n']} ({int(row['n_informative'])} informative)" if some else str(row["n"])
 
 
 def row_title(row: Mapping[str, Any]) -> str:
@@ -94,6 +95,11 @@ def points_with_interval(value: float, low: float | None, high: float | None, n:
     sign = "+" if value > 0 and shown[0] != "0" else ""
     bounds = "" if pd.isna(low) else f" [{shown[1]}, {shown[2]}]"
     return f"{sign}{shown[0]}\N{NO-BREAK SPACE}points{bounds}"
+
+
+def points_text(value: float | None, n: int) -> str:
+    """A difference of shares without an interval, for example ``+16 points``."""
+    return MISSING if value is None else points_with_interval(value, None, None, n)
 
 
 def p_text(p: float | None) -> str:
