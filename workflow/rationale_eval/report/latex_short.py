@@ -290,9 +290,8 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
     for cell in cells_in(table):
         mine = cell.rows(table)
         records = competing(mine, columns["first word is a cue"])
-        body, places = method_rows(
-            [(row["method"], row["budget"], row["kind"]) for row in records], 1 + len(columns) + len(others)
-        )
+        keys = [(row["method"], row["budget"], row["kind"]) for row in records]
+        body, places = method_rows(keys, 1 + len(columns) + len(others))
         bold = {
             (places[position], place)
             for place, measure in enumerate(columns.values(), start=1)
@@ -354,9 +353,8 @@ def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
     contrasts = table[(table["conclusion"] == CONTRAST) & (table["measure"] == "flip")]
     if len(contrasts):
         texts = [f"{row['verdict']}, n = {count_text(row)}" for row in contrasts.to_dict("records")]
-        wide = contrasts.assign(text=texts).pivot(
-            index=[*CELL, "subject", "collapsed"], columns="operator", values="text"
-        )
+        index = [*CELL, "subject", "collapsed"]
+        wide = contrasts.assign(text=texts).pivot(index=index, columns="operator", values="text")
         wide = wide[list(dict.fromkeys(contrasts["operator"]))]
         rows = [
             {**names, "prompt": escape(row["subject"]), **{str(key): escape(row[key]) for key in wide.columns}}
