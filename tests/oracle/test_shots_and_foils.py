@@ -74,7 +74,7 @@ def test_the_style_of_the_prompt_is_the_specs(cell_of, assert_close):
 
 @pytest.mark.parametrize("verbalisers", [None, {"negative": "negative", "positive": "positive indeed"}])
 def test_gradients_of_a_contrastive_corpus_are_those_of_the_difference(cell_of, assert_close, verbalisers):
-    """Also where the model predicts the foil, and although the memo holds the same prompts without contrast."""
+    """Also where the model predicts the foil. With two labels the log-odds of one are the contrast with the other."""
     cell = cell_of(verbalisers=verbalisers)
     words = verbalisers or {"negative": "negative", "positive": "positive"}
     plain = cell.evidence("a")
@@ -86,8 +86,7 @@ def test_gradients_of_a_contrastive_corpus_are_those_of_the_difference(cell_of, 
         assert_close(found["gradients"][name]["grad_l2"], model.contrast(TEXTS[name], words[predicted], words[other]))
         assert_close(found["predictions"][name]["scores"], plain["predictions"][name]["scores"])
         assert_close(found["attention"][name]["rollout"], plain["attention"][name]["rollout"])
-        one, two = (np.array(tables["gradients"][name]["grad_l2"]) for tables in (plain, found))
-        assert np.abs(one - two).max() > 1e-2 * one.max()
+        assert_close(found["gradients"][name]["grad_l2"], plain["gradients"][name]["grad_l2"])
 
 
 def test_a_foil_that_the_prompt_file_does_not_verbalise_is_named(cell_of):

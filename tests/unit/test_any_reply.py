@@ -100,6 +100,8 @@ def test_any_string_may_be_a_label(reply, texts, labels, data):
 @given(words=WORDS, labels=st.lists(WORD, min_size=1, max_size=3), data=st.data(), finished=st.booleans())
 def test_labels_alone_in_any_form_name_nothing(form, words, labels, data, finished):
     """Though all of them are words of the text."""
+    # A dotless ı becomes an I in upper case, which is another letter.
+    assume(form != "upper case" or all(label.upper().casefold() == label.casefold() for label in labels))
     row = instance(" ".join(data.draw(st.permutations([*words, *labels]))))
     reply = FORMS[form](data.draw(st.lists(st.sampled_from(labels), min_size=1, max_size=6)))
     for read in (parse_reply, lambda *arguments: parse_scored_reply(*arguments)[0]):

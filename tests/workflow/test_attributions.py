@@ -43,7 +43,7 @@ def test_a_study_of_other_targets_runs_to_its_report(study: Workspace) -> None:
         rows = read_table(cell / f"rationales/{method}.parquet", RATIONALES)
         assert {row["status"] for row in rows} == {"ok"}
         assert all(len(set(row["scores"])) > 1 for row in rows)
-    # Where the gold label is predicted, its gradients are those of the predicted label.
+    # Of two labels the log-odds of the gold one are those of the predicted one, or their negative.
     gold, default = (
         {row["id"]: row for row in read_table(cell / f"evidence/{name}.parquet", EVIDENCE["gradients"])}
         for name in ("attributions/gradients@gold-log_odds", "gradients")
@@ -51,8 +51,9 @@ def test_a_study_of_other_targets_runs_to_its_report(study: Workspace) -> None:
     predictions = read_table(cell / "predictions.parquet", PREDICTIONS)
     assert {row["gold"] == row["predicted"] for row in predictions} == {True, False}
     for row in predictions:
-        same = gold[row["id"]]["grad_l2"] == pytest.approx(default[row["id"]]["grad_l2"], rel=1e-4)
-        assert same == (row["gold"] == row["predicted"])
+        sign = 1 if row["gold"] == row["predicted"] else -1
+        expected = [sign * value for value in default[row["id"]]["gxi_dot"]]
+        assert gold[row["id"]]["gxi_dot"] == pytest.approx(expected, rel=1e-4, abs=1e-6)
     report = run.folder / "results-smoke/report"
     with (report / "tables/completeness.csv").open(encoding="utf-8") as file:
         (found,) = csv.DictReader(file)
