@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from rationale_eval.code_digest import STAGES, UNTRACKED
+from rationale_eval.report.layout import REFERENCE_KINDS
 
 from .conftest import ROOT, Workspace
 
@@ -52,7 +53,10 @@ def test_the_calibration_is_of_the_planted_corpus_alone(planted: Workspace) -> N
     assert human["cue_words"] == 1.0  # the cue is what is marked
     ranks = pd.read_parquet(tables / "calibration_ranks.parquet")
     assert ranks[["corpus", "checkpoint"]].to_numpy().tolist() == [["planted_decoy", "base"]]
-    assert ranks["n_methods"].item() == 4
+    # A tiny model hardly answers: what is flagged is in no rank.
+    told = found[found["flag"].isna() & ~found["kind"].isin(list(REFERENCE_KINDS))]
+    assert ranks["n_methods"].item() == len(told)
+    assert set(found.loc[found["flag"].notna(), "kind"]) <= {"prompt"}
 
 
 def test_the_page_shows_it_and_says_when_nothing_follows(planted: Workspace) -> None:
