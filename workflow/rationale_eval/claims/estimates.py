@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from rationale_eval.claims.contrasts import Contrast
-from rationale_eval.claims.registry import ALIGNMENT, BEYOND, NON_SUPERIORITY, Claim
+from rationale_eval.claims.registry import ALIGNMENT, NON_SUPERIORITY, Claim
 from rationale_eval.claims.verdicts import Row
+from rationale_eval.report.layout import BEYOND
 from rationale_eval.report.wording import number_with_interval
 from rationale_eval.statistics.comparison import compare, difference_p
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE

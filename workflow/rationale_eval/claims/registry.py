@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rationale_eval.report.layout import BEYOND
+
 # What a claim says of its contrast. Non-superiority: it does not rise, though it may fall. An existence claim: in at
 # least one cell the contrast has the direction.
 DIFFERENCE, NON_SUPERIORITY, EXISTENCE = "difference", "non_superiority", "existence"
 # Over cells: a rank correlation. Over methods: whether leaving out misclassified instances changes their ranking.
 ASSOCIATION, RANKING = "association", "ranking"
 # Raw flips are compared between sets of equal sizes alone; else flips beyond those of equally many random words.
-ALIGNMENT, FLIP, BEYOND = "f1_corrected", "flip", "flip_beyond_random"
+ALIGNMENT, FLIP = "f1_corrected", "flip"
 UNITS = {
     ALIGNMENT: "F1 above chance",
     FLIP: "share of predictions that flip",

@@ -20,7 +20,6 @@ from rationale_eval.claims.estimates import VALUES, cell_row, pooled_row
 from rationale_eval.claims.ranking import of_ranking, rankings
 from rationale_eval.claims.registry import (
     ASSOCIATION,
-    BEYOND,
     CLAIMS,
     DIFFERENCE,
     EXISTENCE,
@@ -45,7 +44,7 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.report.layout import CELL, Cell
+from rationale_eval.report.layout import BEYOND, CELL, Cell
 from rationale_eval.report.measured import Measured, read_measured
 from rationale_eval.report.method_flags import flag_inputs
 from rationale_eval.report.table_files import write

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.claims.registry import BEYOND, FLIP, TUNED, UNITS
+from rationale_eval.claims.registry import FLIP, TUNED, UNITS
 from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
-from rationale_eval.report.layout import BASE, Cell, epoch_and_seed
+from rationale_eval.report.layout import BASE, BEYOND, Cell, epoch_and_seed
 from rationale_eval.report.measured import Measured
 from rationale_eval.report.wording import (
     MISSING,

@@ -28,11 +28,10 @@ from rationale_eval.report.drawing import (
     words,
 )
 from rationale_eval.report.flags import has_flag
-from rationale_eval.report.layout import REFERENCE, family, main_rows, one_row_each
+from rationale_eval.report.layout import BEYOND, REFERENCE, family, main_rows, one_row_each
 from rationale_eval.report.marked import Marked
 
 _ROW, _AROUND = 2.7, 0.9
-BEYOND = "flip_beyond_random"
 # In the panels of a value: the reference rows that are drawn, as lines of their own.
 _REFERENCES = {"f1_corrected": ("random",), BEYOND: ("human",)}
 _ANSWERS = (("accuracy", "accuracy", "solid"), ("majority_predicted_share", "most predicted label", (0, (2, 2))))

@@ -14,8 +14,7 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.schema import OK
 from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.flags import INCOMPLETE, signed
-from rationale_eval.report.layout import by_definition, family, flagged
-from rationale_eval.report.measured import BEYOND
+from rationale_eval.report.layout import BEYOND, by_definition, family, flagged
 from rationale_eval.report.prompting import OUTCOMES
 from rationale_eval.report.wording import (
     MISSING,

@@ -22,6 +22,8 @@ PROMPT = "prompt"
 # The family of kinds that are named otherwise.
 EVIDENCE_OF = {"integrated_gradients": "gradients", "gradient_x_attention": "attention"}
 BASE = "base"
+# Flips minus those of equally many random words in the same instance, so that sets of other sizes can be compared.
+BEYOND = "flip_beyond_random"
 _EPOCH = re.compile(r"epoch-(\d+)-seed-(\d+)")
 
 

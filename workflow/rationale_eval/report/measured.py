@@ -12,13 +12,11 @@ import pandas as pd
 from rationale_eval.report.aggregate import can_differ, correctness
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.flags import Flags
-from rationale_eval.report.layout import Cell
+from rationale_eval.report.layout import BEYOND, Cell
 from rationale_eval.report.method_flags import read_flags, read_usable
 from rationale_eval.statistics.labels import majority
 
-# In the tables of a cell: a value per instance, method, sample and budget. The last is the flip minus the mean flip of
-# equally many random words in the same instance, so that sets of different sizes can be compared.
-BEYOND = "flip_beyond_random"
+# In the tables of a cell, or made of their columns: a value per instance, method, sample and budget.
 CHANCE = "f1_chance"
 PAIRED = ("f1", "f1_corrected", CHANCE, "flip", BEYOND)
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from rationale_eval.report.aggregate import Row
 from rationale_eval.report.flags import has_flag
-from rationale_eval.report.layout import BASE, Cell, epoch_and_seed, family
-from rationale_eval.report.measured import BEYOND, Measured
+from rationale_eval.report.layout import BASE, BEYOND, Cell, epoch_and_seed, family
+from rationale_eval.report.measured import Measured
 
 # `flip_beyond_random`: flips minus those of equally many random words, since sets differ in size from checkpoint to
 # checkpoint; null where the faithfulness table has none. `f1_both` and `flip_beyond_random_both`: over the instances
