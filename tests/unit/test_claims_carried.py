@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from planted import SETTINGS, SPEC, cell, contrast
 from planted_study import BASE_A, BY_NAME, STUDY, by_name, study
-from rationale_eval.claims.contrasts import Contrast, of_method
+from rationale_eval.claims.contrasts import Contrast
 from rationale_eval.claims.estimates import cell_row, pooled_row
 from rationale_eval.claims.stage import table_rows
 from rationale_eval.claims.verdicts import (
@@ -20,6 +20,7 @@ from rationale_eval.claims.verdicts import (
     existence_p,
     judge,
 )
+from rationale_eval.report.aggregate import of_method
 from rationale_eval.report.layout import Cell
 from statsmodels.stats.multitest import multipletests
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rationale_eval.faithfulness.schema import FAITHFULNESS
 from rationale_eval.report import page
+from rationale_eval.report.aggregate import by_method, informative
 from rationale_eval.report.conclusions import (
     COLLAPSED,
     CONTRAST,
@@ -23,7 +24,7 @@ from rationale_eval.report.conclusions import (
 )
 from rationale_eval.report.measure_html import sensitivity_sentence, sensitivity_table
 from rationale_eval.report.measure_tables import curves_row, normalised_row, ratio
-from rationale_eval.report.sensitivity import by_method, contrasts, informative, levels, ranking
+from rationale_eval.report.sensitivity import contrasts, levels, ranking
 from rationale_eval.report.wording import operator_text
 from report_trees import ASKED, HOSTILE, IMAGE, INTERVAL, OTHER, SCRIPT, Elements, run, write_cell
 

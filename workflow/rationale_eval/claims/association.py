@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from rationale_eval.claims.contrasts import NotTestedError, Weighted, of_method
+from rationale_eval.claims.contrasts import NotTestedError, Weighted
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.ranking import kendall
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import Row
+from rationale_eval.report.aggregate import of_method
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
 from rationale_eval.statistics.resampling import Array

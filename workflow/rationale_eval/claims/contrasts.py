@@ -11,6 +11,7 @@ import pandas as pd
 from rationale_eval.claims.registry import ALIGNMENT, BASE, MATCHED, POOR_ACCURACY, PROMPTING, TUNED, Claim, Term
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.rationales.budgets import MATCHED as BUDGET
+from rationale_eval.report.aggregate import of_method
 from rationale_eval.report.flags import too_few_usable
 from rationale_eval.report.layout import PROMPT, Cell, epoch_and_seed
 from rationale_eval.report.measured import CHANCE, Measured
@@ -132,12 +133,6 @@ def runs(cells: Mapping[Cell, Measured]) -> dict[tuple[str, str], dict[str, list
         tuned = [one for name, some in by_checkpoint.items() for one in some if epoch_and_seed(name)[0] == last > 0]
         result[key] = {BASE: by_checkpoint.get(BASE, []), TUNED: tuned}
     return result
-
-
-def of_method(values: pd.Series, method: str, budget: str) -> pd.Series:
-    """The values of one method at one budget by id; none if it has none."""
-    chosen = (values.index.get_level_values("method") == method) & (values.index.get_level_values("budget") == budget)
-    return values[chosen].droplevel(["method", "budget"])
 
 
 Run = Mapping[str, Measured]  # a base model or a checkpoint of one run of the fine-tuning, by BASE and TUNED

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rationale_eval.claims.contrasts import NotTestedError, collapse, of_method, too_few
+from rationale_eval.claims.contrasts import NotTestedError, collapse, too_few
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Row
+from rationale_eval.report.aggregate import of_method
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.measured import Measured
 from rationale_eval.report.wording import p_text, points_with_interval

@@ -70,3 +70,22 @@ def can_differ(frame: pd.DataFrame) -> pd.Series:
 def n_informative(frame: pd.DataFrame, measure: str) -> int:
     """The number of instances that have ``measure`` and in some sample words that could have been others."""
     return int(frame.loc[frame[measure].notna() & can_differ(frame), "id"].nunique())
+
+
+def by_method(frame: pd.DataFrame, measure: str) -> pd.Series:
+    """The values of ``measure`` indexed by method, budget and id, samples averaged."""
+    known = frame[frame[measure].notna()]
+    return known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
+
+
+def informative(frame: pd.DataFrame, measure: str) -> pd.Series:
+    """By the index of ``by_method`` whether, in some sample, the words could have been others (see ``can_differ``)."""
+    known = frame[frame[measure].notna()]
+    return known.assign(some=can_differ(known)).groupby(["method", "budget", "id"], sort=False)["some"].any()
+
+
+def of_method(values: pd.Series, method: str, budget: str) -> pd.Series:
+    """Of a series by method, budget and id the values of one method at one budget, by id; none if it has none."""
+    keys = values.index
+    chosen = (keys.get_level_values("method") == method) & (keys.get_level_values("budget") == budget)
+    return values[chosen].droplevel(["method", "budget"])

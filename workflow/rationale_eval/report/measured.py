@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.report.aggregate import can_differ, correctness
+from rationale_eval.report.aggregate import by_method, correctness, informative
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.flags import Flags
 from rationale_eval.report.layout import BEYOND, Cell
@@ -51,22 +51,16 @@ def measured(
     flags: Flags | None = None,
 ) -> Measured:
     """The values by instance of the tables of a cell; ``usable`` and ``flags`` as in ``Measured``."""
-    found, informative = {}, {}
-    beyond = faithfulness["flip"] - faithfulness["flip_random"]
-    for measure in PAIRED:
-        frame = faithfulness.assign(**{BEYOND: beyond}) if measure in ("flip", BEYOND) else alignment
-        known = frame[frame[measure].notna()]
-        groups = known.assign(informative=can_differ(known)).groupby(["method", "budget", "id"], sort=False)
-        found[measure] = groups[measure].mean().astype(float)
-        informative[measure] = groups["informative"].any()
+    masked = faithfulness.assign(**{BEYOND: faithfulness["flip"] - faithfulness["flip_random"]})
+    frames = {measure: masked if measure in ("flip", BEYOND) else alignment for measure in PAIRED}
     known = predictions[predictions["predicted"].notna()]
     return Measured(
         correctness(predictions),
-        found,
+        {measure: by_method(frame, measure) for measure, frame in frames.items()},
         majority(known["predicted"].to_list())[1],
         len(predictions) - len(known),
         majority(known["gold"].to_list())[1],
-        informative,
+        {measure: informative(frame, measure) for measure, frame in frames.items()},
         usable or {},
         flags or {},
     )

@@ -23,7 +23,7 @@ from scipy import stats
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
-from rationale_eval.report.aggregate import Row, can_differ, with_interval
+from rationale_eval.report.aggregate import Row, by_method, informative, of_method, with_interval
 from rationale_eval.report.cells import faithfulness_path, read_faithfulness, read_predictions
 from rationale_eval.report.conclusions import (
     COLLAPSED,
@@ -59,24 +59,6 @@ SENSITIVITY_COLUMNS = (
 )
 
 
-def by_method(frame: pd.DataFrame, measure: str) -> pd.Series:
-    """The values of ``measure`` indexed by method, budget and id, samples averaged."""
-    known = frame[frame[measure].notna()]
-    return known.groupby(["method", "budget", "id"], sort=False)[measure].mean().astype(float)
-
-
-def informative(frame: pd.DataFrame, measure: str) -> pd.Series:
-    """By the index of ``by_method`` whether, in some sample, the words could have been others (see ``can_differ``)."""
-    known = frame[frame[measure].notna()]
-    return known.assign(some=can_differ(known)).groupby(["method", "budget", "id"], sort=False)["some"].any()
-
-
-def _of(values: pd.Series, method: str, budget: str) -> pd.Series:
-    keys = values.index
-    chosen = (keys.get_level_values("method") == method) & (keys.get_level_values("budget") == budget)
-    return values[chosen].droplevel(["method", "budget"])
-
-
 def levels(values: pd.Series, measure: str, spec: Mapping[str, Any], flags: Flags) -> Iterator[Row]:
     """A row for each method: its mean at the main budget, or as given, and its rank among those compared.
 
@@ -84,8 +66,8 @@ def levels(values: pd.Series, measure: str, spec: Mapping[str, Any], flags: Flag
     """
     found, budgets = {}, {}
     for method in ordered(spec["methods"]):
-        given = len(mine := _of(values, method, AS_GIVEN)) > 0
-        mine = mine if given else _of(values, method, spec["main_budget"])
+        given = len(mine := of_method(values, method, AS_GIVEN)) > 0
+        mine = mine if given else of_method(values, method, spec["main_budget"])
         if len(mine):
             found[method] = mine
             budgets[method] = AS_GIVEN if given else spec["main_budget"]
@@ -130,11 +112,11 @@ def contrasts(
     for budget, entry in spec["budgets"].items():
         if entry["kind"] != MATCHED or spec["methods"].get(entry["to"], {}).get("kind") != PROMPT:
             continue
-        matched = [found for method in scored if len(found := _of(values, method, budget))]
-        sides = [_of(some, entry["to"], AS_GIVEN), *(_of(some, method, budget) for method in scored)]
+        matched = [found for method in scored if len(found := of_method(values, method, budget))]
+        sides = [of_method(some, entry["to"], AS_GIVEN), *(of_method(some, method, budget) for method in scored)]
         if not matched:
             continue
-        asked, attributed = _of(values, entry["to"], AS_GIVEN), pd.concat(matched, axis=1).mean(axis=1)
+        asked, attributed = of_method(values, entry["to"], AS_GIVEN), pd.concat(matched, axis=1).mean(axis=1)
         differences = (asked - attributed).dropna()
         found = compare([differences.to_numpy()], spec["interval"]) if len(differences) else None
         if found is None:
