@@ -33,7 +33,7 @@ def test_a_prompted_method_is_flagged_below_the_share_of_usable_replies(usable, 
 
 
 def test_a_method_without_any_reply_has_a_status_and_no_flag():
-    assert method_flags({"said": replies(0, 0)}, {"ig": True}, VALIDITY) == {"ig": INCOMPLETE}
+    assert method_flags({"said": replies(0, 0)}, {"ig": {"incomplete": True}}, VALIDITY) == {"ig": INCOMPLETE}
 
 
 def test_what_is_cut_to_the_sizes_of_unusable_replies_is_flagged_at_that_budget():

@@ -55,7 +55,7 @@ _CELLS = (
     *("faithfulness/schema", "report/cells", "report/layout", *_SELECTING, *_INSTANCES),
 )
 
-_FLAGS = ("report/completeness", "report/flags", "report/method_flags", "report/usability")
+_FLAGS = ("report/cell_flags", "report/completeness", "report/flags", "report/usability")
 _INTERVALS = ("statistics/intervals", "statistics/rare", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {

@@ -44,9 +44,9 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
+from rationale_eval.report.cell_flags import flag_inputs
 from rationale_eval.report.layout import BEYOND, CELL, Cell
 from rationale_eval.report.measured import Measured, read_measured
-from rationale_eval.report.method_flags import flag_inputs
 from rationale_eval.report.table_files import write
 from rationale_eval.statistics.comparison import holm
 from rationale_eval.tables import write_json
@@ -208,9 +208,7 @@ def main(argv: list[str]) -> None:
         for cell in cells
         for name in ("predictions", "alignment", "faithfulness")
     }
-    for cell in cells:
-        tables = flag_inputs(cell, args.results, spec)
-        inputs |= {f"{cell.title}: {name}": path for name, path in tables.items()}
+    inputs |= flag_inputs(cells, args.results, spec)
     made = provenance("claims", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     write(args.tables, "claims", COLUMNS, table_rows(found), made)
     settings = spec["claims"] | {"level": spec["interval"]["level"], "correction": "Holm"} | spec["validity"]

@@ -23,6 +23,7 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import Row, correctness, instance_means, with_interval
+from rationale_eval.report.cell_flags import flag_inputs, read_flags
 from rationale_eval.report.cells import (
     rationales_path,
     read_alignment,
@@ -32,7 +33,6 @@ from rationale_eval.report.cells import (
 )
 from rationale_eval.report.flags import flag_of, has_flag
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell, ordered
-from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import is_collapsed
 from rationale_eval.statistics.labels import majority
@@ -171,8 +171,8 @@ def main(argv: list[str]) -> None:
         for cell in cells
         for name in ("predictions", "alignment", "faithfulness")
     }
+    inputs |= flag_inputs(cells, args.results, spec)
     for cell in cells:
-        inputs |= {f"{cell.title}: {name}": path for name, path in flag_inputs(cell, args.results, spec).items()}
         inputs[f"{cell.corpus}: test"] = args.results / "corpora" / cell.corpus / "test.parquet"
         for method in spec["methods"]:
             inputs[f"{cell.title}: {method}"] = rationales_path(cell, args.results, method)

@@ -29,11 +29,11 @@ def too_few_usable(usable: pd.Series, validity: Mapping[str, Any]) -> bool:
 
 
 def method_flags(
-    usable: Mapping[str, pd.Series], incomplete: Mapping[str, bool], validity: Mapping[str, Any]
+    usable: Mapping[str, pd.Series], completeness: Mapping[str, Mapping[str, Any]], validity: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The flags of the methods of one cell that have one: of ``usable`` replies, and of ``incomplete`` integrals."""
+    """The flags of the methods of one cell that have one: of ``usable`` replies, and by rows of ``completeness``."""
     found = {name: UNUSABLE for name, replies in usable.items() if too_few_usable(replies, validity)}
-    return found | {name: INCOMPLETE for name, flag in incomplete.items() if flag}
+    return found | {name: INCOMPLETE for name, row in completeness.items() if row["incomplete"]}
 
 
 def flag_of(method: str, budget: str, flags: Flags, budgets: Mapping[str, Mapping[str, Any]]) -> str | None:

@@ -20,10 +20,10 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import Row, instance_means, status_counts, with_interval
+from rationale_eval.report.cell_flags import flag_inputs, read_flags
 from rationale_eval.report.cells import read_curves, read_faithfulness, read_predictions
 from rationale_eval.report.flags import flag_of
 from rationale_eval.report.layout import CELL, Cell, ordered
-from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import is_collapsed
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
@@ -173,9 +173,7 @@ def main(argv: list[str]) -> None:
         for cell in cells
         for name in ("predictions", "curves", "faithfulness")
     }
-    for cell in cells:
-        tables = flag_inputs(cell, args.results, spec)
-        inputs |= {f"{cell.title}: {name}": path for name, path in tables.items()}
+    inputs |= flag_inputs(cells, args.results, spec)
     made = provenance("measure_tables", spec, inputs, ("numpy", "pandas", "scipy"))
     for name, rows in collect(cells, args.results, spec).items():
         write(args.output, name, COLUMNS[name], rows, made)

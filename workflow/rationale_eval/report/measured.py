@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.report.aggregate import by_method, correctness, informative
+from rationale_eval.report.cell_flags import read_flags, read_usable
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.flags import Flags
 from rationale_eval.report.layout import BEYOND, Cell
-from rationale_eval.report.method_flags import read_flags, read_usable
 from rationale_eval.statistics.labels import majority
 
 # In the tables of a cell, or made of their columns: a value per instance, method, sample and budget.

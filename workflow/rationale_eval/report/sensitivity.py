@@ -24,6 +24,7 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import Row, by_method, informative, of_method, with_interval
+from rationale_eval.report.cell_flags import flag_inputs, read_flags
 from rationale_eval.report.cells import faithfulness_path, read_faithfulness, read_predictions
 from rationale_eval.report.conclusions import (
     COLLAPSED,
@@ -39,7 +40,6 @@ from rationale_eval.report.conclusions import (
 )
 from rationale_eval.report.flags import Flags
 from rationale_eval.report.layout import CELL, PROMPT, PROMPTING, REFERENCE, Cell, family, ordered
-from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import is_collapsed
 from rationale_eval.statistics.comparison import compare
@@ -174,9 +174,7 @@ def main(argv: list[str]) -> None:
     spec = json.loads(args.spec)
     cells = [Cell(**cell) for cell in spec["cells"]]
     inputs = {f"{cell.title}: predictions": cell.folder(args.results) / "predictions.parquet" for cell in cells}
-    for cell in cells:
-        tables = flag_inputs(cell, args.results, spec)
-        inputs |= {f"{cell.title}: {name}": path for name, path in tables.items()}
+    inputs |= flag_inputs(cells, args.results, spec)
     for operator in (None, *spec["operators"]):
         name = "faithfulness" if operator is None else f"faithfulness by {operator}"
         inputs |= {f"{cell.title}: {name}": faithfulness_path(cell, args.results, operator) for cell in cells}

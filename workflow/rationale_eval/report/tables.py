@@ -31,11 +31,11 @@ from rationale_eval.report.aggregate import (
     with_corrected_interval,
     with_interval,
 )
+from rationale_eval.report.cell_flags import flag_inputs, read_completeness
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
     read_alignment,
     read_faithfulness,
-    read_integrated,
     read_predictions,
     read_rationales,
     read_readings,
@@ -43,12 +43,11 @@ from rationale_eval.report.cells import (
     readings_path,
     replies_path,
 )
-from rationale_eval.report.completeness import COMPLETENESS_COLUMNS, completeness_row, integrated
-from rationale_eval.report.flags import Flags, flag_of
+from rationale_eval.report.completeness import COMPLETENESS_COLUMNS
+from rationale_eval.report.flags import Flags, flag_of, method_flags
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
 from rationale_eval.report.layout import CELL, Cell, by_definition, ordered, prompted
 from rationale_eval.report.measured import Measured, measured
-from rationale_eval.report.method_flags import flag_inputs, read_flags
 from rationale_eval.report.positions import POSITION_COLUMNS, position_inputs, position_row, read_positions
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
 from rationale_eval.report.table_files import write
@@ -281,8 +280,9 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         asked = prompted(spec["methods"])
         rationales = {method: read_rationales(cell, results, method) for method in asked}
         usable = {method: usable_ids(found) for method, found in rationales.items()}
-        flags = read_flags(cell, results, spec, usable)
-        by_instance[cell] = measured(predictions, alignment, faithfulness, usable, flags)
+        completeness = read_completeness(cell, results, spec)
+        flags = method_flags(usable, completeness, spec["validity"])
+        by_instance[cell] = measured(predictions, alignment, faithfulness)
         accuracy = accuracy_row(predictions, interval, spec["validity"])
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
@@ -316,9 +316,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
             names | row | flagged | {"flag": flags.get(row["method"]) or flags.get(row["other"])}
             for row in agreement_rows(rationales, readings)
         ]
-        for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
-            row = completeness_row(read_integrated(cell, results, method), spec["methods"][method], spec["validity"])
-            rows["completeness"].append(names | {"method": method} | row | flagged)
+        rows["completeness"] += [names | {"method": method} | row | flagged for method, row in completeness.items()]
     rows["trajectory"] = trajectory_rows(rows, by_instance)
     return rows
 
@@ -331,8 +329,7 @@ def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, P
     for method in prompted(methods):
         found[f"readings of {method}"] = readings_path(cell, results, method)
         found[f"replies to {method}"] = replies_path(cell, results, method)
-    found |= flag_inputs(cell, results, spec)
-    return {f"{cell.title}: {name}": path for name, path in found.items()}
+    return {f"{cell.title}: {name}": path for name, path in found.items()} | flag_inputs([cell], results, spec)
 
 
 def main(argv: list[str]) -> None:
