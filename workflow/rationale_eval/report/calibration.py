@@ -34,8 +34,7 @@ from rationale_eval.report.cells import (
 from rationale_eval.report.flags import flag_of, has_flag
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell, ordered
 from rationale_eval.report.table_files import write
-from rationale_eval.report.validity import is_collapsed
-from rationale_eval.statistics.labels import majority
+from rationale_eval.report.validity import has_collapsed
 
 # A faithfulness measure, and whether more of it is held to be better.
 MEASURES = {"flip_rate": 1, "comprehensiveness": 1, "sufficiency": -1}
@@ -126,8 +125,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> tu
         faithfulness = read_faithfulness(cell, results, methods)
         predictions = read_predictions(cell, results)
         correct = correctness(predictions)
-        share = majority(predictions["predicted"].dropna().to_list())[1]
-        collapsed = is_collapsed(share, spec["validity"])
+        collapsed = has_collapsed(predictions, spec["validity"])
         flags = read_flags(cell, results, spec)
         accuracy = float(correct.mean()) if len(correct) else None
         mine = []

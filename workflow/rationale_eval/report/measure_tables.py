@@ -25,9 +25,8 @@ from rationale_eval.report.cells import read_curves, read_faithfulness, read_pre
 from rationale_eval.report.flags import flag_of
 from rationale_eval.report.layout import CELL, Cell, ordered
 from rationale_eval.report.table_files import write
-from rationale_eval.report.validity import is_collapsed
+from rationale_eval.report.validity import has_collapsed
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
-from rationale_eval.statistics.labels import majority
 from rationale_eval.statistics.resampling import resampled_means
 
 # Measures of orders and where their values lie.
@@ -132,9 +131,8 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
     """The rows of both tables by name. Raises ``UserError`` for tables that are missing or lack a method."""
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
     for cell in cells:
-        share = majority(read_predictions(cell, results)["predicted"].dropna().to_list())[1]
         names: Row = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
-        names["collapsed"] = is_collapsed(share, spec["validity"])
+        names["collapsed"] = has_collapsed(read_predictions(cell, results), spec["validity"])
         curves = dict(iter(read_curves(cell, results, spec["methods"]).groupby("method", sort=False)))
         measured = dict(
             iter(read_faithfulness(cell, results, spec["methods"]).groupby(["method", "budget"], sort=False))

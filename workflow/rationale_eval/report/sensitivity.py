@@ -41,10 +41,9 @@ from rationale_eval.report.conclusions import (
 from rationale_eval.report.flags import Flags
 from rationale_eval.report.layout import CELL, PROMPT, PROMPTING, REFERENCE, Cell, family, ordered
 from rationale_eval.report.table_files import write
-from rationale_eval.report.validity import is_collapsed
+from rationale_eval.report.validity import has_collapsed
 from rationale_eval.statistics.comparison import compare
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
-from rationale_eval.statistics.labels import majority
 
 MEASURES = {"flip": SHARE, "comprehensiveness": DIFFERENCE}
 
@@ -139,8 +138,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> li
     """The rows of the table. Raises ``UserError`` for tables that are missing or lack a method."""
     rows: list[Row] = []
     for cell in cells:
-        share = majority(read_predictions(cell, results)["predicted"].dropna().to_list())[1]
-        collapsed = is_collapsed(share, spec["validity"])
+        collapsed = has_collapsed(read_predictions(cell, results), spec["validity"])
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint, "collapsed": collapsed}
         flags = read_flags(cell, results, spec)
         main: dict[str, list[Row]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 
 from rationale_eval.report.aggregate import Row, instance_means, with_interval
 from rationale_eval.statistics.comparison import compare
-from rationale_eval.statistics.labels import label_mass, margins
+from rationale_eval.statistics.labels import label_mass, majority, margins
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 MARGINS = tuple(f"margin_q{100 * quantile:.0f}" for quantile in QUANTILES)
@@ -26,27 +26,33 @@ def is_collapsed(majority_share: float | None, validity: Mapping[str, Any]) -> b
     return majority_share is None or bool(majority_share >= validity["max_majority_share"])
 
 
+def has_collapsed(predictions: pd.DataFrame, validity: Mapping[str, Any]) -> bool:
+    """Whether the predictions of a cell have collapsed (``is_collapsed``); those without a label do not count."""
+    return is_collapsed(majority(predictions["predicted"].dropna().to_list())[1], validity)
+
+
 def collapse_text(majority_share: float | None) -> str:
     """What a collapsed model does, after its name."""
     return "predicts nothing" if majority_share is None else "gives nearly every text one label"
 
 
+def _quantiles(values: np.ndarray | None, levels: Sequence[float], names: Sequence[str]) -> Row:
+    """The quantiles of ``values`` under ``names``; all None without values."""
+    if values is None:
+        return dict.fromkeys(names)
+    return dict(zip(names, map(float, np.quantile(values, levels)), strict=True))
+
+
 def margin_quantiles(predictions: pd.DataFrame) -> Row:
     """Quantiles of the difference of the two highest label probabilities; None without any, as an API may give none."""
-    known = predictions["probabilities"].dropna()
-    if known.empty:
-        return dict.fromkeys(MARGINS)
-    found = np.quantile(margins(known.to_list()), QUANTILES)
-    return dict(zip(MARGINS, map(float, found), strict=True))
+    known = predictions["probabilities"].dropna().to_list()
+    return _quantiles(margins(known) if known else None, QUANTILES, MARGINS)
 
 
 def label_mass_quantiles(predictions: pd.DataFrame) -> Row:
     """Quantiles of the probability that all verbalisers have together; None without scores, as an API may give none."""
-    known = predictions["scores"].dropna()
-    if known.empty:
-        return dict.fromkeys(LABEL_MASS)
-    found = np.quantile(label_mass(known.to_list()), MASS_QUANTILES)
-    return dict(zip(LABEL_MASS, map(float, found), strict=True))
+    known = predictions["scores"].dropna().to_list()
+    return _quantiles(label_mass(known) if known else None, MASS_QUANTILES, LABEL_MASS)
 
 
 def has_low_mass(row: Mapping[str, Any], validity: Mapping[str, Any]) -> bool:
