@@ -130,8 +130,7 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
             sides = sides_text(claim, row)
             where = f"in {row_title(row)}: " if "corpus" in row else ""
             p = "" if row["p_corrected"] is None else f", p {p_text(row['p_corrected'])}"
-            texts = f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
-            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {texts}{p}"
+            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(count_text(row))}{p}"
             why = "; ".join([claim["reason"], *scope_notes(claim, row)])
             found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']} in this study; {values}; {why}.")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] not in (SUPPORTED, CONTRADICTED))

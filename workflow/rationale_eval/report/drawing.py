@@ -209,7 +209,7 @@ def collapsed_panel(axes: Axes, title: str, rows: pd.DataFrame) -> str:
     return flagged(title, collapsed)
 
 
-def count_text(rows: pd.DataFrame) -> str:
+def instances_text(rows: pd.DataFrame) -> str:
     """The number of instances behind ``rows`` and of the informative ones, which a set of all words never has.
 
     Rows of what is not available are left aside.

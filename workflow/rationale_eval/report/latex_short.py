@@ -352,7 +352,7 @@ def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
             floats.append(floating(label, escape(caption), grid(chosen, measure)))
     contrasts = table[(table["conclusion"] == CONTRAST) & (table["measure"] == "flip")]
     if len(contrasts):
-        texts = [f"{row['verdict']}, n = {count_text(row)}" for row in contrasts.to_dict("records")]
+        texts = [f"{row['verdict']}, {n_text(count_text(row))}" for row in contrasts.to_dict("records")]
         index = [*CELL, "subject", "collapsed"]
         wide = contrasts.assign(text=texts).pivot(index=index, columns="operator", values="text")
         wide = wide[list(dict.fromkeys(contrasts["operator"]))]

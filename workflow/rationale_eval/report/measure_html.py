@@ -96,7 +96,7 @@ def _shown(row: Row | None) -> str:
         return f"{number(row['value'])} ({row['n']} methods)"
     if row["conclusion"] == CONTRAST:
         found = points_with_interval(*values, row["n"]) if share else number_with_interval(*values)
-        return f"{row['verdict']}: {found}, n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count_text(row)}"
+        return f"{row['verdict']}: {found}, {n_text(count_text(row))}"
     text = percent_with_interval(*values, row["n"]) if share else number_with_interval(*values)
     text = f"{text}, {n_text(row['n'])}"
     return text if pd.isna(row["rank"]) else f"{text}, rank {int(row['rank'])}"

@@ -17,9 +17,9 @@ from rationale_eval.report.drawing import (
     arranged,
     collapsed_panel,
     columns_of,
-    count_text,
     hatched,
     inscribe,
+    instances_text,
     label,
     legend,
     line_text,
@@ -61,7 +61,11 @@ def alignment_figure(
         # The panel's n can be fewer: texts without a marked word, or that a model could not take, are in no mean.
         said = MARKED[card["marked_by"]]
         marked = f"{number(card['marked_per_row'])} of {number(card['words_per_row'])} words {said.by}"
-        lines = [collapsed_panel(axes, titles[cell], mine), count_text(mine), f"{card['test_rows']} texts: {marked}"]
+        lines = [
+            collapsed_panel(axes, titles[cell], mine),
+            instances_text(mine),
+            f"{card['test_rows']} texts: {marked}",
+        ]
         below = f"token F1 with {said.agreement}, mean over instances with {level_text(level)} interval"
         inscribe(axes, columns_of(cells), lines, below)
 
@@ -94,7 +98,7 @@ def faithfulness_figure(
         model = cell.rows(accuracy).iloc[0]
         right = percent(model["accuracy"], model["n"])
         one_label = percent(model["majority_predicted_share"], model["n"])
-        about = f"{count_text(mine)}; accuracy {right}, most predicted label {one_label}"
+        about = f"{instances_text(mine)}; accuracy {right}, most predicted label {one_label}"
         below = f"flipped predictions (% of n) with {level_text(level)} interval"
         inscribe(axes, columns_of(cells), [collapsed_panel(axes, titles[cell], mine), about], below)
 
@@ -148,7 +152,7 @@ def matched_figure(
         axes.axvline(0, color="black", linewidth=1.0, zorder=1)
         points(axes, mine, "f1_corrected", methods)
         below = f"token F1 above chance, mean over instances with {level_text(level)} interval"
-        inscribe(axes, columns_of(cells), [collapsed_panel(axes, titles[cell], mine), count_text(mine)], below)
+        inscribe(axes, columns_of(cells), [collapsed_panel(axes, titles[cell], mine), instances_text(mine)], below)
 
     figure = panels(cells, names, draw)
     chance = Line2D([], [], color="black", linewidth=1.0, label="random words of equal number")

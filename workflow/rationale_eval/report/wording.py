@@ -46,9 +46,9 @@ def percent(value: float | None, n: int, sign: str = "\N{NO-BREAK SPACE}%") -> s
     return f"{100 * value:.{int(n > FINE_PERCENTAGES)}f}{sign}"
 
 
-def n_text(count: int) -> str:
-    """A number of instances that no line break tears apart, for example ``n = 60``."""
-    return f"n = {count}".replace(" ", "\N{NO-BREAK SPACE}")
+def n_text(count: int | str) -> str:
+    """A number of instances, or a ``count_text``, that no line break tears from its n, for example ``n = 60``."""
+    return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{count}"
 
 
 def count_text(row: Mapping[str, Any]) -> str:
