@@ -92,7 +92,7 @@ def accuracy_table(table: pd.DataFrame, name: str) -> Markup:
                 "margin, median (10 % and 90 % quantile)": (
                     f"{number(row['margin_q50'])} ({number(row['margin_q10'])} and {number(row['margin_q90'])})"
                 ),
-                "label mass, median (10 to 90 % of texts)": (
+                "label mass, median (10 % and 90 % quantile)": (
                     MISSING
                     if pd.isna(row["label_mass_q50"])
                     else f"{two_digits(row['label_mass_q50'])} ({two_digits(row['label_mass_q10'])} to "

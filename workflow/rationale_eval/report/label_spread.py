@@ -12,7 +12,8 @@ from rationale_eval.report.layout import CELL
 # `n_…` count, `share_…` are fractions of the `n` instances with a prediction, gold labels of the same instances;
 # `probability` is the mean probability of the label over them, null where labels were read from an API's answers.
 LABEL_COLUMNS = (
-    *(*CELL, "label", "n", "n_gold", "share_gold", "n_predicted", "share_predicted", "probability", "collapsed"),
+    *(*CELL, "label", "n", "n_gold", "share_gold"),
+    *("n_predicted", "share_predicted", "probability", "collapsed"),
 )
 
 

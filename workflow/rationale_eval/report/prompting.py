@@ -27,18 +27,8 @@ PROMPTING_COLUMNS = (
     *(f"outcome_{outcome}" for outcome in OUTCOMES),
     *(f"share_{outcome}" for outcome in OUTCOMES),
     *("listed", "hallucinated", "any_hallucinated", "copied", "selected", "n_selected"),
-    *(
-        "asked",
-        "n_asked",
-        "exact",
-        "capped",
-        "reply_tokens",
-        "answers_agree",
-        "n_answers",
-        "votes",
-        "collapsed",
-        "flag",
-    ),
+    *("asked", "n_asked", "exact", "capped", "reply_tokens", "answers_agree", "n_answers", "votes"),
+    *("collapsed", "flag"),
 )
 
 
