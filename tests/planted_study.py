@@ -7,10 +7,17 @@ from planted import BUDGETS, METHODS, SPEC, cell
 from rationale_eval.claims.registry import CLAIMS
 from rationale_eval.claims.stage import verdicts
 from rationale_eval.report.layout import Cell
+from scipy import stats
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 STUDY = SPEC | {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var"}
 BASE_A = Cell("a", "m", "base")
+SIMULATIONS = 1000
+
+
+def at_most(rate):
+    """The most of ``SIMULATIONS`` that an event of this rate has in 999 of 1000 runs."""
+    return stats.binom(SIMULATIONS, rate).ppf(0.999)
 
 
 def study(effect=0.0, rise=0.0, n=150, seeds=1, **changes):

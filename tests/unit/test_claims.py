@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from dataclasses import replace
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import BUDGETS, METHODS, PLANTED, SETTINGS, SPEC, contrast, moved, verdicts_of
-from planted_study import BASE_A, BY_NAME, STUDY, by_name, study
+from planted_study import BASE_A, BY_NAME, SIMULATIONS, STUDY, at_most, by_name, study
 from rationale_eval.claims.contrasts import Contrast, Weighted, contrasts, resolve
 from rationale_eval.claims.estimates import cell_row, pooled_row
 from rationale_eval.claims.registry import BASE, CLAIMS, contrast_words
@@ -26,22 +25,8 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
-from scipy import stats
 
-SIMULATIONS = 1000
-
-
-@pytest.fixture(autouse=True, scope="module")
-def frozen():
-    """statsmodels collects garbage at each correction: what is there already need not be searched every time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-def at_most(rate):
-    """The most of ``SIMULATIONS`` that an event of this rate has in 999 of 1000 runs."""
-    return stats.binom(SIMULATIONS, rate).ppf(0.999)
+pytestmark = pytest.mark.usefixtures("frozen")
 
 
 def counts_of(name, what, n=100, simulations=SIMULATIONS):

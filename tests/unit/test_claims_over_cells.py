@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from planted import BUDGETS, METHODS, SETTINGS, cell
-from planted_study import BY_NAME, STUDY, by_name, study
-from rationale_eval.claims.association import association_row, kendall_interval, rearrangement_p
+from planted_study import BY_NAME, SIMULATIONS, STUDY, at_most, by_name, study
+from rationale_eval.claims.association import association_row, rearrangement_p
 from rationale_eval.claims.contrasts import NotTestedError, resolve
-from rationale_eval.claims.ranking import Ranked, kendall, of_ranking, ranking_row, reversals
+from rationale_eval.claims.ranking import Ranked, of_ranking, ranking_row, reversals
 from rationale_eval.claims.stage import verdicts
 from rationale_eval.claims.verdicts import (
     CONTRADICTED,
@@ -21,22 +20,10 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
+from rationale_eval.statistics.correlation import kendall, kendall_interval
 from scipy import stats
 
-SIMULATIONS = 1000
-
-
-@pytest.fixture(autouse=True, scope="module")
-def frozen():
-    """statsmodels collects garbage at each correction: what is there already need not be searched every time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-def at_most(rate):
-    """The most of ``SIMULATIONS`` that an event of this rate has in 999 of 1000 runs."""
-    return stats.binom(SIMULATIONS, rate).ppf(0.999)
+pytestmark = pytest.mark.usefixtures("frozen")
 
 
 def test_flips_that_follow_accuracy_are_found_over_cells():

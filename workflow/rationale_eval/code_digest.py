@@ -221,6 +221,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/validity",
         "report/wording",
         "statistics/comparison",
+        "statistics/correlation",
         *_FLAGS,
         "statistics/labels",
         *_INTERVALS,

@@ -8,33 +8,21 @@ from itertools import islice, permutations, product
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from rationale_eval.claims.contrasts import NotTestedError, Weighted
 from rationale_eval.claims.estimates import VALUES
-from rationale_eval.claims.ranking import kendall
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import Row
 from rationale_eval.report.aggregate import of_method
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
+from rationale_eval.statistics.correlation import kendall, kendall_interval
 from rationale_eval.statistics.resampling import Array
 
 # With four cells even a perfect rank correlation of independent cells has a two-sided p of 1/12.
 FEWEST = 5
 # Rearrangements of corpora and models: all of them up to this many, else as many at random.
 REARRANGED = 1000
-
-
-def kendall_interval(tau: float, n: int, level: float) -> tuple[float, float]:
-    """The interval of Kendall's tau by Fisher's z, with the variance 0.437 / (n - 4) of Fieller et al. (1957).
-
-    At a tau of 1 or -1, where z is infinite, it reaches from there to what the variance leaves at the nearest value.
-    """
-    near = math.copysign(1 - 1 / n, tau) if abs(tau) >= 1 else tau
-    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(0.437 / max(1, n - 4))
-    low, high = math.tanh(math.atanh(near) - half), math.tanh(math.atanh(near) + half)
-    return (min(low, tau), max(high, tau)) if abs(tau) >= 1 else (low, high)
 
 
 def rearrangement_p(cells: Sequence[Cell], rates: Array, others: Array) -> float:

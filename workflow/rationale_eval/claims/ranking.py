@@ -22,6 +22,7 @@ from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.measured import Measured
 from rationale_eval.report.wording import p_text, points_with_interval
 from rationale_eval.statistics.comparison import compare, difference_p, holm
+from rationale_eval.statistics.correlation import kendall
 from rationale_eval.statistics.resampling import Array
 
 NO_REVERSAL: Row = dict.fromkeys(("reversal", "reversal_p", "reversal_in"))
@@ -40,14 +41,6 @@ class Ranked:
         """The flip rate of each method."""
         chosen = self.flips[self.correct] if correct_only else self.flips
         return np.asarray(chosen.mean(), dtype=float)
-
-
-def kendall(first: Array, second: Array) -> Array:
-    """Kendall's tau-b of two rankings along the last axis; where one of them is all ties it is NaN."""
-    left, right = np.triu_indices(first.shape[-1], 1)
-    a, b = np.sign(first[..., left] - first[..., right]), np.sign(second[..., left] - second[..., right])
-    scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    return np.asarray(np.divide((a * b).sum(axis=-1), scale, out=np.full(scale.shape, np.nan), where=scale > 0))
 
 
 def resampled_tau(cells: Sequence[Ranked], interval: Mapping[str, Any]) -> Array:
