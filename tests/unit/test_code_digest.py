@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rationale_eval import __main__ as cli
 from rationale_eval import code_digest
-from rationale_eval.code_digest import MEMO, READERS, STAGES, UNTRACKED, memo_code, stage_code
+from rationale_eval.code_digest import memo_code, stage_code
 from rationale_eval.corpora import stage as corpus_stage
+from rationale_eval.stage_modules import MEMO, READERS, STAGES, UNTRACKED
 
 PACKAGE = code_digest.PACKAGE
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import loopback_api
 import pandas as pd
 import pytest
-from rationale_eval.code_digest import STAGES, UNTRACKED
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.models.task import task_slice
+from rationale_eval.stage_modules import STAGES, UNTRACKED
 from rationale_eval.tables import read_provenance, read_table
 from tiny_models import sentences
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from rationale_eval.code_digest import STAGES, UNTRACKED
 from rationale_eval.report.layout import REFERENCE_KINDS
+from rationale_eval.stage_modules import STAGES, UNTRACKED
 
 from .conftest import ROOT, Workspace
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rationale_eval.code_digest import READERS, STAGES, UNTRACKED
+from rationale_eval.stage_modules import READERS, STAGES, UNTRACKED
 
 from .conftest import CELL, ROOT, Workspace
 

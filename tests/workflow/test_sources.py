@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from loopback_hub import FileServer, Hub, Repository
-from rationale_eval.code_digest import STAGES, UNTRACKED
+from rationale_eval.stage_modules import STAGES, UNTRACKED
 
 from .conftest import Workspace
 
