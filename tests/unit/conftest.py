@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,11 @@ def frozen() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def rows_of(tmp_path: Path) -> Callable[..., Any]:
+    """``rows_of(rows, spec, ending, side, left_out)``: what is read of such rows of a table, see ``table_rows``."""
+    from table_rows import read_rows
+
+    return partial(read_rows, tmp_path)

@@ -385,17 +385,3 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(address: str, raw:
     said = faults_of(raw, ["corpora", "mine"], {**TABLE, "source": {"url": address}})
     assert "corpora.mine.source.url: must be an address http://… or https://… without spaces, user name" in said
     assert "secret" not in said
-
-
-@pytest.mark.parametrize("evidence", ["gradients", "attention"])
-def test_gradient_x_attention_needs_both(evidence: str, raw: dict[str, Any]) -> None:
-    raw["models"]["smollm2-135m-instruct"]["evidence"] = [evidence]
-    missing = "attention" if evidence == "gradients" else "gradients"
-    said = faults_of(raw, ["study", "methods"], ["gradient_x_attention", "prompt_unbound", "prompt_guided"])
-    assert f"study.methods[0]: 'gradient_x_attention' needs {missing}, which model 'smollm2-135m-instruct'" in said
-
-
-def test_a_foil_may_be_asked_for_in_a_contrastive_corpus(raw: dict[str, Any]) -> None:
-    raw["methods"]["saliency_l2"]["target"] = "foil"
-    raw["study"]["corpora"] = ["medical_bios_contrastive"]
-    assert parse(raw).methods["saliency_l2"].target == "foil"
