@@ -235,15 +235,20 @@ def test_without_the_base_there_is_nothing_that_both_classify():
     cells = {Cell("c", "m", "epoch-01-seed-0"): measured({("grad", "top_var"): [(0.1, 1.0)]}, [1])}
     (row,) = trajectory_rows(tables, cells)
     assert (row["f1"], row["f1_both"], row["n_f1_both"]) == (0.3, None, 0)
-    assert by_course(cells) == {}
+    assert by_course({cell: values.correct for cell, values in cells.items()}) == {}
+
+
+def right(correct):
+    """Of each text whether it is classified correctly."""
+    return measured({}, correct).correct
 
 
 def course(seeds):
     """Base and two epochs of a model whose accuracy rises from half to 0.9 (seed 0) or 1 (seed 1)."""
-    found = {Cell("c", "m", "base"): measured({}, [i % 2 for i in range(40)])}
-    found |= {Cell("c", "m", f"epoch-01-seed-{seed}"): measured({}, [0] * 40) for seed in range(seeds)}
+    found = {Cell("c", "m", "base"): right([i % 2 for i in range(40)])}
+    found |= {Cell("c", "m", f"epoch-01-seed-{seed}"): right([0] * 40) for seed in range(seeds)}
     later = [[max(i % 2, i % 5 > 0) for i in range(40)], [1] * 40]
-    return found | {Cell("c", "m", f"epoch-02-seed-{seed}"): measured({}, later[seed]) for seed in range(seeds)}
+    return found | {Cell("c", "m", f"epoch-02-seed-{seed}"): right(later[seed]) for seed in range(seeds)}
 
 
 def test_accuracy_is_compared_with_the_base_text_by_text():
@@ -264,7 +269,7 @@ def test_seeds_are_averaged_and_said():
 
 
 def test_a_rise_of_the_mean_alone_is_none_of_the_seeds():
-    cells = course(1) | {Cell("c", "m", "epoch-02-seed-1"): measured({}, [i % 2 * (i % 5 > 0) for i in range(40)])}
+    cells = course(1) | {Cell("c", "m", "epoch-02-seed-1"): right([i % 2 * (i % 5 > 0) for i in range(40)])}
     (accuracy,) = accuracy_change(cells, INTERVAL)
     # 90 and 40 % after 50 %: the mean is 65 %, and rises text by text; one seed falls.
     assert "65\N{NO-BREAK SPACE}% instead of 50\N{NO-BREAK SPACE}%" in accuracy

@@ -11,7 +11,6 @@ import pandas as pd
 from rationale_eval.claims.registry import FLIP, TUNED, UNITS
 from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
 from rationale_eval.report.layout import BASE, BEYOND, Cell, epoch_and_seed
-from rationale_eval.report.measured import Measured
 from rationale_eval.report.wording import (
     MISSING,
     count_text,
@@ -139,19 +138,19 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
     return found
 
 
-def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any]) -> list[str]:
-    """What the last epoch changed of the accuracy, for ``cells`` of one corpus and model; paired by instance.
+def accuracy_change(correct: Mapping[Cell, pd.Series], interval: Mapping[str, Any]) -> list[str]:
+    """What the last epoch changed of the accuracy, for cells of one corpus and model; paired by instance.
 
-    Seeds are averaged within an instance; the interval covers the choice of instances, not of seeds. So one seed shows
-    no rise or fall, and several do only where all of them have it.
+    ``correct`` is as in ``correctness``. Seeds are averaged within an instance; the interval covers the choice of
+    instances, not of seeds. So one seed shows no rise or fall, and several do only where all of them have it.
     """
-    by_epoch: dict[int, list[Measured]] = {}
-    for cell, values in cells.items():
+    by_epoch: dict[int, list[pd.Series]] = {}
+    for cell, values in correct.items():
         by_epoch.setdefault(epoch_and_seed(cell.checkpoint)[0], []).append(values)
     last = max(by_epoch, default=0)
     if not last or 0 not in by_epoch:
         return []
-    base, runs = by_epoch[0][0].correct, [run.correct for run in by_epoch[last]]
+    base, runs = by_epoch[0][0], by_epoch[last]
     pairs = pd.concat([base, pd.concat(runs, axis=1).mean(axis=1)], axis=1, join="inner").dropna()
     change = compare([(pairs.iloc[:, 1] - pairs.iloc[:, 0]).to_numpy(dtype=float)], interval)
     if change is None:
@@ -173,9 +172,9 @@ def accuracy_change(cells: Mapping[Cell, Measured], interval: Mapping[str, Any])
     return [f"Accuracy {after}, mean of {len(runs)} seeds: {found}: {verdict}."]
 
 
-def by_course(cells: Mapping[Cell, Measured]) -> dict[str, dict[Cell, Measured]]:
+def by_course(correct: Mapping[Cell, pd.Series]) -> dict[str, dict[Cell, pd.Series]]:
     """The cells that differ in their checkpoint alone, by their title, where the base and an epoch are among them."""
-    found: dict[str, dict[Cell, Measured]] = {}
-    for cell, values in cells.items():
+    found: dict[str, dict[Cell, pd.Series]] = {}
+    for cell, values in correct.items():
         found.setdefault(f"{cell.corpus}, {cell.model}", {})[cell] = values
     return {title: part for title, part in found.items() if len(part) > 1 and any(c.checkpoint == BASE for c in part)}

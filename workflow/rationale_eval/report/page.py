@@ -22,12 +22,13 @@ from rationale_eval.errors import UserError
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
+from rationale_eval.report.aggregate import correctness
 from rationale_eval.report.asking_tables import agreement_table, labels_table
 from rationale_eval.report.bold import BOLD
 from rationale_eval.report.calibration_html import TABLES as CALIBRATION_TABLES
 from rationale_eval.report.calibration_html import calibration_sections
 from rationale_eval.report.cards import corpus_card
-from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
+from rationale_eval.report.cells import read_predictions
 from rationale_eval.report.comparisons import (
     accuracy_change,
     by_course,
@@ -62,7 +63,6 @@ from rationale_eval.report.layout import (
 )
 from rationale_eval.report.marked import MARKED, Marked, said_of, who_marked, with_notes
 from rationale_eval.report.measure_html import measure_sections
-from rationale_eval.report.measured import Measured, measured
 from rationale_eval.report.positions_html import positions_table
 from rationale_eval.report.record import Record, differences, records
 from rationale_eval.report.validity import has_low_mass
@@ -155,16 +155,19 @@ def prompts(found: Sequence[Record]) -> dict[Cell, str]:
 
 
 def courses(
-    cells: Mapping[Cell, Measured],
+    correct: Mapping[Cell, pd.Series],
     trajectory: pd.DataFrame,
     spec: Mapping[str, Any],
     interval: Mapping[str, Any],
     marked: Mapping[str, Marked],
 ) -> list[dict[str, Any]]:
-    """For each corpus and model with a base and an epoch: what changed, and its table. ``marked`` is by corpus."""
+    """For each corpus and model with a base and an epoch: what changed, and its table.
+
+    ``correct`` is as in ``correctness``, ``marked`` by corpus.
+    """
     found = []
     rows = one_row_each(main_rows(trajectory, spec["methods"], spec["main_budget"]))
-    for position, (title, part) in enumerate(by_course(cells).items()):
+    for position, (title, part) in enumerate(by_course(correct).items()):
         first = next(iter(part))
         mine = rows[(rows["corpus"] == first.corpus) & (rows["model"] == first.model)]
         sentences = accuracy_change(part, interval)
@@ -213,14 +216,7 @@ def context(
     made = read_provenance(table_folder / "alignment.parquet")["spec"]
     interval, validity = made["interval"], made["validity"]
     methods = spec["methods"]
-    by_instance = {
-        cell: measured(
-            read_predictions(cell, results),
-            read_alignment(cell, results, methods),
-            read_faithfulness(cell, results, methods),
-        )
-        for cell in cells
-    }
+    correct = {cell: correctness(read_predictions(cell, results)) for cell in cells}
     tested = read_claims(claims_file)
     budget = spec["main_budget"]
     collapsed = {
@@ -294,7 +290,7 @@ def context(
         "completeness": completeness_table(tables["completeness"], "completeness")
         if len(tables["completeness"])
         else None,
-        "courses": courses(by_instance, tables["trajectory"], spec, interval, marked),
+        "courses": courses(correct, tables["trajectory"], spec, interval, marked),
         "course": course_table(tables["trajectory"], "course"),
         "tables": {
             cell: tables_of(position, cell, tables, spec, marked[cell.corpus]) for position, cell in enumerate(cells)
