@@ -9,7 +9,19 @@ from rationale_eval.config_checks import parse
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
 
-# A corpus of a plugin's format.
+# A corpus of one's own, and one of a plugin's format.
+TABLE = {
+    "format": "table",
+    "source": {"path": "my/table"},
+    "train": ["train.csv"],
+    "test": ["test.csv"],
+    "fields": {"text": "review"},
+    "label": "verdict",
+    "rationale": {"kind": "mask", "column": "marks"},
+    "task": "sentiment",
+    "train_rows": None,
+    "test_rows": None,
+}
 MINE = {"format": "mine", "source": {"path": "x"}, "task": "sentiment", "train_rows": None, "test_rows": None}
 
 

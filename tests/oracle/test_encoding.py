@@ -92,6 +92,20 @@ def test_fields_are_told_apart(encoder_of, tokenizer_of, kind, style):
     assert max(positions[0]) < min(positions[1])
 
 
+@pytest.mark.parametrize("order", [("premise", "hypothesis"), ("hypothesis", "premise")])
+def test_tokens_are_numbered_by_the_fields_of_the_instance_in_whatever_order(encoder_of, tokenizer_of, order):
+    texts = {"premise": "The sun rises over the lake.", "hypothesis": "A film was stale"}
+    (prompt,) = encoder_of("byte_level", NLI, ("premise", "hypothesis")).encode([{name: texts[name] for name in order}])
+    tokens = tokenizer_of("byte_level").convert_ids_to_tokens(prompt.tokens)
+    for number, name in enumerate(order):
+        mine = [token for token in prompt.content if token.field == number]
+        # The pieces in the prompt are those of the field with this number: the premise's come first there.
+        pieces = "".join(tokens[token.position] for token in mine).replace("Ġ", " ").strip()
+        assert pieces == texts[name]
+        assert (mine[0].start, mine[-1].end) == (0, len(texts[name]))
+    assert prompt.text.index(texts["premise"]) < prompt.text.index(texts["hypothesis"])
+
+
 def test_fields_in_another_order_than_the_prompts_keep_their_numbers(encoder_of):
     encoder = encoder_of("byte_level", "H: {hypothesis}\nP: {premise}\nAnswer?", ("premise", "hypothesis"))
     (prompt,) = encoder.encode([{"premise": "sun", "hypothesis": "a film was stale"}])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from config_faults import MINE, faults_of
+from config_faults import MINE, TABLE, faults_of
 from pydantic import BaseModel
 from rationale_eval import config_docs
 from rationale_eval.config import Config
@@ -161,18 +161,6 @@ def test_a_fault_is_told_with_its_path_and_what_is_allowed(
     assert message in faults_of(raw, path, value)
 
 
-TABLE = {
-    "format": "table",
-    "source": {"path": "my/table"},
-    "train": ["train.csv"],
-    "test": ["test.csv"],
-    "fields": {"text": "review"},
-    "label": "verdict",
-    "rationale": {"kind": "mask", "column": "marks"},
-    "task": "sentiment",
-    "train_rows": None,
-    "test_rows": None,
-}
 SHA = "0" * 64
 
 # Entries of one's own with one mistake each, and all that is said about it; {} is the path of the entry.

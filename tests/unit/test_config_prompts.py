@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_faults import faults_of
+from config_faults import TABLE, faults_of
 from rationale_eval.config_checks import parse
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
@@ -38,6 +38,39 @@ def test_only_sets_have_sizes_to_match(raw: dict[str, Any], method: str) -> None
     raw["study"]["methods"] += [method]
     said = faults_of(raw, ["budgets", "matched_unbound", "to"], method)
     assert f"'matched_unbound' matches {method!r}, which is cut to budgets itself" in said
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"title": "t", "text": "x"},
+            "corpora.my_table: has the field(s) ['title'] that the prompt does not show; it shows ['text']",
+        ),
+        (
+            {"review": "x"},
+            "corpora.my_table: lacks the field(s) ['text'] that the prompt shows; it has ['review']",
+        ),
+    ],
+)
+def test_the_prompt_shows_exactly_the_fields_of_the_corpus(
+    raw: dict[str, Any], fields: dict[str, str], message: str
+) -> None:
+    raw["corpora"]["my_table"] = TABLE | {"fields": fields}
+    raw["study"]["corpora"] = ["my_table"]
+    with pytest.raises(UserError) as caught:
+        StudyPlan(parse(raw)).prompts.check()
+    assert str(caught.value).startswith(message)
+    assert raw["tasks"]["sentiment"]["prompts"] in str(caught.value)
+
+
+def test_every_corpus_of_the_registry_has_the_fields_that_its_prompt_shows(raw: dict[str, Any]) -> None:
+    plan = StudyPlan(parse(raw))
+    fields = {name: entry.field_names for name, entry in plan.config.corpora.items()}
+    assert set(fields.values()) == {("text",), ("premise", "hypothesis"), ("claim", "evidence")}
+    for name, shown in fields.items():
+        assert shown is not None
+        assert sorted(shown) == sorted(plan.task(name).fields)
 
 
 def test_what_is_an_order_or_scores_is_cut_to_the_studys_budgets(raw: dict[str, Any]) -> None:

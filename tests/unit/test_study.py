@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from config_faults import MINE, faults_of
+from config_faults import MINE, TABLE, faults_of
 from rationale_eval.config_checks import parse
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
@@ -55,6 +57,56 @@ def test_what_a_plugin_registers_may_be_used(plugged: dict[str, Any]) -> None:
         "mine",
         "of_gradients",
     ]
+
+
+def test_keys_that_the_configuration_orders_stay_in_its_order(plugged: dict[str, Any]) -> None:
+    plugged["corpora"]["pairs"] = TABLE | {"fields": {"question": "q", "answer": "a"}}
+    plugged["corpora"]["mine"]["options"] = {"fields": {"premise": "p", "hypothesis": "h"}}
+    plan = StudyPlan(parse(plugged))
+    assert list(json.loads(plan.corpus("pairs", "test"))["fields"].items()) == [("question", "q"), ("answer", "a")]
+    assert list(json.loads(plan.corpus("mine", "test"))["options"]["fields"]) == ["premise", "hypothesis"]
+
+
+EVERY_SLICE = """
+import hashlib, sys, yaml
+from rationale_eval.config_checks import parse
+from rationale_eval.study import StudyPlan
+
+plan = StudyPlan(parse(yaml.safe_load(sys.stdin)))
+report = plan.report
+found = [plan.alignment(), report.measure_tables(), report.sensitivity(), report.tables(), report.claims()]
+found += [report.calibration(), report.cost(), report.figures(), report.latex(["claims"]), report.latex_examples()]
+found += [report.explorer(), report.page()]
+for name in plan.config.corpora:
+    found += [plan.corpus(name, "train"), plan.corpus(name, "test"), plan.corpus_card(name)]
+for name in plan.opened:
+    found += [plan.model(name), plan.curves(name)]
+    for corpus in plan.study.corpora:
+        found += [plan.evidence(corpus, name), plan.finetuning(corpus, name), plan.perturbation(corpus, name)]
+        found += [plan.attributions(corpus, name, table) for table in plan.attributed]
+        found += [plan.replies(corpus, name, method) for method in plan.prompted]
+        found += [plan.reading(corpus, method) for method in plan.prompted]
+        found += [plan.method(method, name) for method in plan.config.methods]
+print(len(found), hashlib.sha256("".join(found).encode()).hexdigest())
+"""
+
+
+def test_slices_are_the_same_text_in_every_process(raw: dict[str, Any]) -> None:
+    # Snakemake plans in one process and runs jobs from others: the order of a set would run everything again.
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", EVERY_SLICE],
+            input=yaml.safe_dump(raw, sort_keys=False),
+            env={"PYTHONPATH": str(ROOT / "workflow"), "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
+    assert int(found.pop().split()[0]) > 60
 
 
 def test_a_plugins_method_needs_its_evidence(plugged: dict[str, Any]) -> None:

@@ -122,6 +122,11 @@ class CorpusEntry(Strict):
     caveats: list[str] = Field(default=[], description="What a reader of the results should know; shown in its card.")
     citation: str = Field(default="", description="Publication to cite.")
 
+    @property
+    def field_names(self) -> tuple[str, ...] | None:
+        """The names of the fields of an instance, in order; None where only reading the corpus can tell."""
+        return ("text",)
+
 
 class RatedSnippets(CorpusEntry):
     """Sentences with a mean rating by people, and a lexicon of words rated by people.
@@ -168,6 +173,10 @@ class Esnli(SplitFiles):
         default="majority", description="Which words count as marked: by most annotators, by any, by the first."
     )
 
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        return ("premise", "hypothesis")
+
 
 class Eraser(SplitFiles):
     """A corpus in ERASER's layout (DeYoung et al. 2020): rows in JSONL, documents apart, spans of tokens."""
@@ -185,6 +194,10 @@ class Eraser(SplitFiles):
     labels: dict[str, str] | None = Field(
         default=None, description="From the file's classifications to labels; null: as they are."
     )
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        return (*([self.query_field] if self.query_field else []), self.document_field)
 
 
 class MedicalBios(SplitFiles):
@@ -233,6 +246,10 @@ class TableCorpus(SplitFiles):
         default=None, gt=0, lt=1, description="Where train and test are the same files: share of texts for tests."
     )
 
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        return tuple(self.fields)
+
 
 class Planted(CorpusEntry):
     """Made-up sentences whose label is decided by marked words, by construction: a known truth."""
@@ -253,6 +270,10 @@ class PluginCorpus(CorpusEntry):
 
     format: Name = Field(description="Name under which a plugin registers its reader.")
     options: dict[str, Any] = Field(default={}, description="What the plugin's reader is told.")
+
+    @property
+    def field_names(self) -> None:
+        return None
 
 
 FORMATS: dict[str, type[CorpusEntry]] = {

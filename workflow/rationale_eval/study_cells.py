@@ -8,8 +8,12 @@ from typing import Any
 
 
 def canonical(value: Any) -> str:
-    """JSON with sorted keys: equal slices are equal texts."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    """JSON with the keys in their order, which may be meaning (the fields of a table, a plugin's options).
+
+    Equal slices are equal texts: keys come in the order of the types' fields or of the study's lists, and where the
+    configuration itself names them in its own order.
+    """
+    return json.dumps(value, ensure_ascii=False)
 
 
 BASE = "base"

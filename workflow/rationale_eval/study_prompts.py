@@ -38,9 +38,13 @@ class Prompts:
         return task_slice(Path(entry.prompts), entry.verbalisers, strategies, setting)
 
     def check(self) -> None:
-        """Raise ``UserError`` unless the prompt files of the study are whole and have the strategies it asks for."""
+        """Raise ``UserError`` unless the prompt files of the study are whole, show the fields of the corpora that are
+        asked about by them, no others, and have the strategies that the study asks for."""
         for corpus in self._config.study.corpora:
             task, file = self.task(corpus), self.entry(corpus).prompts
+            fields = self._config.corpora[corpus].field_names
+            if fields is not None and (fault := task.field_fault(fields)):
+                raise UserError(f"corpora.{corpus}: {fault} ({file})")
             for index, name in enumerate(self._config.study.methods):
                 method = self._config.methods[name]
                 if not isinstance(method, PromptMethod):

@@ -17,7 +17,11 @@ from rationale_eval.models.task import Task
 
 @dataclass(frozen=True)
 class ContentToken:
-    """A token that covers characters [start, end) of field number ``field``, at ``position`` in the prompt."""
+    """A token that covers characters [start, end) of a field's text, at ``position`` in the prompt.
+
+    ``field`` is the number of the field among those of the instance, as in ``corpora.instances.Word``, whatever the
+    order in which the prompt names them.
+    """
 
     position: int
     field: int
@@ -75,6 +79,7 @@ class PromptEncoder:
         if not instances:
             return []
         messages = [self._task.message(fields) for fields in instances]
+        numbers = [[list(fields).index(name) for name in self._task.fields] for fields in instances]
         texts = [self._chat.text(message) for message, _ in messages]
         endings = [self._chat.lead + verbaliser for verbaliser in self._task.verbalisers.values()]
         encoded = self._chat.tokenizer(
@@ -86,7 +91,7 @@ class PromptEncoder:
         return [
             self._assemble(
                 text,
-                places,
+                dict(zip(numbers[index], places, strict=True)),
                 encoded["input_ids"][index * count : (index + 1) * count],
                 encoded["offset_mapping"][index * count : (index + 1) * count],
             )
@@ -96,7 +101,7 @@ class PromptEncoder:
     def _assemble(
         self,
         text: str,
-        places: tuple[tuple[int, int], ...],
+        places: Mapping[int, tuple[int, int]],
         ids: Sequence[Sequence[int]],
         offsets: Sequence[Sequence[tuple[int, int]]],
     ) -> Prompt:
@@ -108,7 +113,7 @@ class PromptEncoder:
         tokens = tuple(ids[0][:shared])
         content = []
         for position, (start, end) in enumerate(offsets[0][:shared]):
-            for field, (first, last) in enumerate(places):
+            for field, (first, last) in places.items():
                 low, high = max(start, first + len(self._chat.head)), min(end, last + len(self._chat.head))
                 if low < high:
                     origin = first + len(self._chat.head)

@@ -7,7 +7,7 @@ asked for a label. A contrastive one also names the foil, the label that was not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -78,6 +78,18 @@ class Task:
                 name: (start - first, end - first) if start < end else (0, 0) for name, (start, end) in places.items()
             }
         return text, tuple(places[name] for name in self.fields)
+
+    def field_fault(self, fields: Iterable[str]) -> str | None:
+        """What is wrong where instances have ``fields``, whose order does not matter; None if the prompt shows all.
+
+        Words of a field that the model does not see could be marked, but never be found.
+        """
+        found = list(fields)
+        if missing := [name for name in self.fields if name not in found]:
+            return f"lacks the field(s) {missing} that the prompt shows; it has {found}"
+        if unseen := [name for name in found if name not in self.fields]:
+            return f"has the field(s) {unseen} that the prompt does not show; it shows {list(self.fields)}"
+        return None
 
     def strategies(self, setting: str) -> Mapping[str, Pieces]:
         """The explanation prompts of one of ``SETTINGS``."""

@@ -43,5 +43,5 @@ def check_instances(instances: Sequence[Instance], task: Task, where: Path) -> N
                     f"{where}: row {instance.id!r} has the label {label!r}, which the prompt file does not verbalise; "
                     f"it has {list(task.labels)}"
                 )
-        if missing := set(task.fields) - set(instance.fields):
-            raise UserError(f"{where}: row {instance.id!r} lacks the field(s) {sorted(missing)} that the prompt uses")
+        if fault := task.field_fault(instance.fields):
+            raise UserError(f"{where}: row {instance.id!r} {fault}")
