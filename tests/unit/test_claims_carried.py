@@ -142,6 +142,17 @@ def test_sets_that_shrink_are_no_loss_of_faithfulness():
     assert by_name(cells)["tuning_attribution_faithfulness"]["pooled"]["usable_n"] is None
 
 
+@pytest.mark.parametrize(("usable", "told"), [(4, False), (5, True)])
+def test_of_a_handful_of_usable_replies_nothing_is_estimated(usable, told):
+    cells = study()
+    for name, here in cells.items():
+        named = pd.Series(np.arange(150) < (usable if name.corpus == "a" else 0), index=[str(at) for at in range(150)])
+        cells[name] = replace(here, usable={"said": named})
+    pooled = by_name(cells)["tuning_prompting_faithfulness"]["pooled"]
+    assert pooled["usable_n"] == usable
+    assert (pooled.get("usable_estimate") is not None) == told
+
+
 def test_instances_whose_words_cannot_differ_do_not_count_towards_a_verdict():
     cells = study(0.2)
     for name, here in cells.items():

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from rationale_eval.claims.registry import UNITS
 from rationale_eval.errors import UserError
 from rationale_eval.rationales.replies import OUTCOMES
 from rationale_eval.rationales.schema import rationale_row
-from rationale_eval.report.comparisons import (
-    accuracy_change,
-    by_course,
-)
+from rationale_eval.report.comparisons import accuracy_change, by_course, sides_text
 from rationale_eval.report.course_figures import trajectory_figure
 from rationale_eval.report.examples import shown_methods
 from rationale_eval.report.flags import INCOMPLETE, UNUSABLE
@@ -45,6 +43,23 @@ def prompting(rows, replies):
     frame = pd.DataFrame(rows)
     predictions = pd.DataFrame({"id": frame["id"].unique(), "predicted": "no"})
     return prompting_row(frame, frame, pd.DataFrame([{"answer": None} | reply for reply in replies]), predictions)
+
+
+@pytest.mark.parametrize(
+    ("measure", "first", "said"),
+    [
+        ("flip", 0.25, "25\N{NO-BREAK SPACE}% against 30\N{NO-BREAK SPACE}%"),
+        (
+            "flip_beyond_random",
+            -0.03,
+            "\N{MINUS SIGN}3\N{NO-BREAK SPACE}points against +30\N{NO-BREAK SPACE}points",
+        ),
+        ("flip_beyond_random", -0.001, "0\N{NO-BREAK SPACE}points against +30\N{NO-BREAK SPACE}points"),
+        ("f1_corrected", -0.03, "\N{MINUS SIGN}0.03 against 0.30"),
+    ],
+)
+def test_the_means_of_a_contrast_are_in_its_unit(measure, first, said):
+    assert sides_text({"unit": UNITS[measure]}, {"first": first, "second": 0.3, "n": 48}) == said
 
 
 def test_prompting_row_by_hand():

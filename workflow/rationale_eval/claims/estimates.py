@@ -41,6 +41,7 @@ VALUES = (
     *("corpora", "models", "seeds", "hierarchical_low", "hierarchical_high"),
     *("usable_n", "usable_estimate", "usable_low", "usable_high", "usable_p", "verdict", "reason"),
 )
+FEWEST_USABLE = 5
 
 
 def _estimate(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
@@ -96,12 +97,13 @@ def at_floor(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any
 def _among_usable(contrasts: Sequence[Contrast], claim: Claim, spec: Mapping[str, Any]) -> Row:
     """The contrast over instances with usable replies at all checkpoints, corpora alike.
 
-    Collapsed cells are left out, and those with fewer than two such instances.
+    Collapsed cells are left out, and those with fewer than two such instances. There is no estimate from fewer than
+    ``FEWEST_USABLE``, of which the interval would hold nearly all that is possible.
     """
     parts = [part for one in contrasts if not one.collapsed and (part := one.among_usable()) is not None]
     some = [part for part in parts if len(part.values) > 1]
-    if not some:
-        return {"usable_n": 0 if parts else None}
+    if sum(len(part.values) for part in some) < FEWEST_USABLE:
+        return {"usable_n": sum(len(part.values) for part in parts) if parts else None}
     found = _estimate(some, claim, spec)
     return {f"usable_{name}": found[name] for name in ("n", "estimate", "low", "high", "p")}
 

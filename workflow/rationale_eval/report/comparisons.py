@@ -19,6 +19,7 @@ from rationale_eval.report.wording import (
     number_with_interval,
     p_text,
     percent,
+    points_text,
     points_with_interval,
     row_title,
 )
@@ -42,10 +43,13 @@ def sides_text(claim: Row, row: Row) -> str:
     """The means of the two sides of a contrast, for example ``0.21 against 0.35``; empty where it has not two."""
     if row["first"] is None or row["second"] is None:
         return ""
-    first, second = (
-        percent(row[side], row["n"]) if claim["unit"] in POINTS else number(row[side]) for side in ("first", "second")
-    )
-    return f"{first} against {second}"
+
+    def text(value: float) -> str:
+        if claim["unit"] == UNITS[BEYOND]:  # a difference itself
+            return points_text(value, row["n"])
+        return percent(value, row["n"]) if claim["unit"] in POINTS else number(value)
+
+    return f"{text(row['first'])} against {text(row['second'])}"
 
 
 def across_text(claim: Row, row: Row) -> str:
@@ -84,7 +88,7 @@ def shown_claim(claim: Row) -> dict[str, Any]:
             "effect": number(row["effect"]),
             "p": p_text(row["p_corrected"]),
             "differ": differ_text(row),
-            "n": count_text(row),
+            "n": count_text(row) if row["n"] else MISSING,
             "across": across_text(claim, row) or MISSING,
             "usable": usable_text(claim, row),
             "verdict": row["verdict"] or MISSING,
