@@ -243,8 +243,11 @@ def make_tiny_llama(folder: Path, seed: int = 0, **options: Any) -> Path:
     return make_tiny(folder, "llama", "byte_level", seed, **options)
 
 
-def write_gguf(folder: Path, path: Path) -> Path:
-    """Write the model of ``folder``, a Llama with byte-level tokenizer, as a float32 GGUF file, as llama.cpp does."""
+def write_gguf(folder: Path, path: Path, pre: str | None = "gpt-2", eot: int | None = None) -> Path:
+    """Write the model of ``folder``, a Llama with byte-level tokenizer, as a float32 GGUF file, as llama.cpp does.
+
+    ``pre`` names the rule by which text is split, ``eot`` is the token that ends a turn; None: the file does not say.
+    """
     import gguf
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -261,6 +264,10 @@ def write_gguf(folder: Path, path: Path) -> Path:
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_rope_dimension_count(config.hidden_size // config.num_attention_heads)
     writer.add_tokenizer_model("gpt2")
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
+    if eot is not None:
+        writer.add_eot_token_id(eot)
     writer.add_token_list(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
     special = set(tokenizer.all_special_ids)
     kinds = {True: gguf.TokenType.CONTROL, False: gguf.TokenType.NORMAL}

@@ -12,6 +12,7 @@ from rationale_eval.errors import UserError
 from rationale_eval.models.prepare import link_folder, main
 from rationale_eval.provenance import sha256_file
 from tiny_models import make_tiny, make_tiny_llama, write_gguf
+from tokenizers import Tokenizer
 
 SPEC = {"name": "m", "source": {"path": "x"}}
 
@@ -112,6 +113,31 @@ def test_a_folder_that_lacks_a_part_of_the_weights_is_refused(folder, tmp_path, 
     with pytest.raises(UserError, match=message):
         prepare(folder, tmp_path / "m")
     assert nothing_is_left(tmp_path / "m")
+
+
+def test_an_adapter_beside_the_model_is_refused(folder, tmp_path):
+    # transformers would attach it, to a model that it may have been merged into.
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"adapter")
+    with pytest.raises(UserError, match=r"source: holds an adapter \(adapter_config.json\) beside the model"):
+        prepare(folder, tmp_path / "m")
+
+
+def test_two_models_in_one_folder_are_refused(folder, tmp_path):
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "part-1.safetensors"}}')
+    (folder / "part-1.safetensors").write_bytes(b"other weights")
+    with pytest.raises(UserError, match=r"has model.safetensors and, in model.safetensors.index.json, other files"):
+        prepare(folder, tmp_path / "m")
+    (folder / "model.safetensors").unlink()
+    (folder / "consolidated.safetensors").write_bytes(b"the same in another form")
+    assert set(prepare(folder, tmp_path / "m")["files"]) > {"part-1.safetensors"}
+    assert not (tmp_path / "m" / "snapshot" / "consolidated.safetensors").exists()
+
+
+def test_weights_that_nothing_names_are_refused(folder, tmp_path):
+    (folder / "model.safetensors").rename(folder / "lora.safetensors")
+    with pytest.raises(UserError, match=r"has neither model.safetensors nor .*; it has \['lora.safetensors'\]"):
+        prepare(folder, tmp_path / "m")
 
 
 def test_a_broken_config_is_named_and_leaves_nothing(folder, tmp_path):
@@ -217,6 +243,35 @@ def prepare_and_load(source, target):
 
     prepare(source, target)
     return load(target / "card.json", "float32")
+
+
+@pytest.mark.parametrize(
+    ("pre", "pieces"), [("gpt-2", ["123", " 456"]), ("smollm", ["1", "2", "3", " ", "4", "5", "6"])]
+)
+def test_a_gguf_file_splits_text_by_the_rule_that_it_names(gguf_file, tmp_path, pre, pieces):
+    plain, _ = gguf_file
+    prepare(write_gguf(plain, tmp_path / "t.gguf", pre), tmp_path / "m")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "m" / "snapshot" / "tokenizer.json"))
+    split = tokenizer.pre_tokenizer.pre_tokenize_str("123 456")
+    assert [text.replace("Ġ", " ") for text, _ in split] == pieces
+
+
+@pytest.mark.parametrize(
+    ("pre", "said"), [("poro-chat", "says tokenizer.ggml.pre = 'poro-chat'"), (None, "does not say tokenizer.ggml.pre")]
+)
+def test_a_gguf_file_whose_rule_is_not_known_is_refused(gguf_file, tmp_path, pre, said):
+    plain, _ = gguf_file
+    with pytest.raises(UserError, match=rf"'t.gguf' {said}, so it is not known how its vocabulary splits text"):
+        prepare(write_gguf(plain, tmp_path / "t.gguf", pre), tmp_path / "m")
+    assert nothing_is_left(tmp_path / "m")
+
+
+def test_the_turn_of_a_gguf_file_ends_where_it_says(gguf_file, tmp_path):
+    plain, _ = gguf_file
+    prepare(write_gguf(plain, tmp_path / "t.gguf", eot=7), tmp_path / "m")
+    loaded = json.loads((tmp_path / "m" / "snapshot" / "generation_config.json").read_text())
+    assert 7 in loaded["eos_token_id"]
+    assert len(loaded["eos_token_id"]) == 2
 
 
 def test_a_gguf_file_that_is_not_whole_is_refused(gguf_file, tmp_path):

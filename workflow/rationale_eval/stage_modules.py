@@ -55,7 +55,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "fetch_hub": (),
     "corpus": ("corpora/stage", *_INSTANCES),  # and what the format needs: READERS
     "corpus_card": ("corpora/aggregate", "corpora/agreement", "corpora/card", *_INSTANCES),
-    "model": ("models/prepare", "tables"),
+    "model": ("models/gguf_file", "models/prepare", "tables"),
     "finetune": (
         "finetuning/adapters",
         "finetuning/course",

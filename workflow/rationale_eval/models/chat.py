@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+from jinja2 import TemplateError
 from transformers.utils import chat_template_utils
 
 from rationale_eval.errors import UserError
@@ -80,12 +81,18 @@ class Chat:
             turns.append({"role": "assistant", "content": answer})
         # transformers passes only data on to templates: its own `strftime_now` can only be given another clock.
         with patch.object(chat_template_utils, "datetime", _PinnedClock):
-            text: str = self.tokenizer.apply_chat_template(
-                turns,
-                tokenize=False,
-                add_generation_prompt=answer is None,
-                date_string=PINNED_DATE.strftime("%d %b %Y"),
-            )
+            try:
+                text: str = self.tokenizer.apply_chat_template(
+                    turns,
+                    tokenize=False,
+                    add_generation_prompt=answer is None,
+                    date_string=PINNED_DATE.strftime("%d %b %Y"),
+                )
+            except (TemplateError, TypeError) as error:
+                way_out = (
+                    "set system_prompt of the model to null" if turns[0]["role"] == "system" else "see the template"
+                )
+                raise UserError(f"the model's chat template refuses the conversation ({error}); {way_out}") from None
         return text
 
     def _check_shown(self, shots: Sequence[tuple[str, str]]) -> None:
@@ -104,6 +111,22 @@ class Chat:
             return ""
         lead = answered[len(question) : answered.index(_ANSWER)]
         return lead if not lead.strip() else ""
+
+
+def turn_end(tokenizer: Any) -> int | None:
+    """The token that the chat template puts behind an answer; None where it puts none, and without a template.
+
+    A model goes on into the next turn unless generation stops there: its end of text may be another token.
+    """
+    if not tokenizer.chat_template:
+        return None
+    turns = [{"role": "user", "content": _STAND_IN}, {"role": "assistant", "content": _ANSWER}]
+    with patch.object(chat_template_utils, "datetime", _PinnedClock):
+        text = tokenizer.apply_chat_template(turns, tokenize=False)
+    _, found, behind = text.rpartition(_ANSWER)
+    ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []
+    added = tokenizer.added_tokens_decoder
+    return next((index for index in ids if index in added), None)
 
 
 def special_tokens(tokenizer: Any, shots: Sequence[tuple[str, str]]) -> set[int]:

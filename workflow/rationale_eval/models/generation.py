@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rationale_eval.errors import UserError
+from rationale_eval.models.chat import turn_end
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.sampling import Sampling, pick, uniform_numbers
 from rationale_eval.models.scoring import Prefix
@@ -35,10 +36,11 @@ class Generated:
 
 
 def end_tokens(loaded: LoadedModel) -> frozenset[int]:
-    """The tokens that end a turn, from the model's generation settings and its tokenizer."""
+    """The tokens that end a turn, from the model's generation settings, its tokenizer and its chat template."""
     configured = loaded.model.generation_config.eos_token_id
     found = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in (*found, loaded.tokenizer.eos_token_id) if token is not None)
+    tokenizer = loaded.tokenizer
+    return frozenset(token for token in (*found, tokenizer.eos_token_id, turn_end(tokenizer)) if token is not None)
 
 
 @dataclass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from rationale_eval.errors import UserError
@@ -18,6 +20,8 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import versions
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What older files store beside the weights and newer code computes: masks, and the frequencies of rotary positions.
+BUFFER = re.compile(r"(\.attn\.(masked_)?bias|\.attention\.(masked_)?bias|rotary_emb\.inv_freq|position_ids)$")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     small ones.
     """
     transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # what it would warn of is checked here
     card = json.loads(card_path.read_text(encoding="utf-8"))
     folder = card_path.parent / "snapshot"
     for name, facts in card["files"].items():
@@ -83,10 +88,12 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
     placement = spread(card["name"], gpus) if gpus > 1 and device.type == "cuda" else {}
-    source = checkpoint if tuned and tuned["method"] == "full" else folder
+    source = checkpoint if checkpoint and tuned and tuned["method"] == "full" else folder
     try:
+        # The class that takes tokenizer.json as it is: several of those that a folder names build their own rules of
+        # splitting text, so that "2023" would be one token where the model knows four.
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         # Not None, with which transformers asks at the terminal whether it may run code.
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, loading = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=DTYPES[dtype],
@@ -96,18 +103,15 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
             output_loading_info=True,
             **placement,
         )
-    except ValueError as error:
-        if "trust_remote_code" not in str(error):
-            raise
-        raise UserError(
-            f"models.{card['name']}: needs code from its own repository, which is not run here; take a model of an "
-            "architecture that transformers has"
-        ) from None
     except SafetensorError as error:
         raise UserError(f"{source}: a safetensors file is not whole ({error}); get the model again") from None
-    # Weights that a file lacks would be random numbers.
-    if missing := sorted(loading["missing_keys"]):
-        raise UserError(f"{source}: lacks {len(missing)} weights of the model, such as {missing[0]}")
+    except torch.OutOfMemoryError:
+        raise
+    # What a config.json asks for and is not there: code, packages for quantised weights, shapes of another model.
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise UserError(f"models.{card['name']}: {_refusal(error)}") from error
+    _check_whole(source, loading)
+    _check_vocabulary(card["name"], tokenizer, model)
     if placement:
         check_placed(card["name"], model.hf_device_map)
         device = model.get_input_embeddings().weight.device
@@ -125,6 +129,46 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     if tuned is not None:
         say(f"with the weights of {checkpoint} (epoch {tuned['epoch']}, {tuned['method']})")
     return LoadedModel(model, tokenizer, device, dtype, card, tuned)
+
+
+def _refusal(error: Exception) -> str:
+    """Why transformers does not load a model, in a line."""
+    said = str(error).strip()
+    if "trust_remote_code" in said:
+        return (
+            "needs code from its own repository, which is not run here; take a model of an architecture that "
+            "transformers has"
+        )
+    if "mismatch" in said:
+        return "the shapes of its weights are not those of its config.json; take both from the same model"
+    return f"transformers cannot load it ({' '.join(said.split())[:300]})"
+
+
+def _check_whole(source: Path, loading: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` unless all weights of the model are in its files, and all of the files in the model."""
+    # Weights that a file lacks would be random numbers.
+    if missing := sorted(loading["missing_keys"]):
+        raise UserError(f"{source}: lacks {len(missing)} weights of the model, such as {missing[0]}")
+    # Those that the model leaves out, such as a layer that its config.json does not count, make it another model.
+    if unused := sorted(name for name in loading["unexpected_keys"] if not BUFFER.search(name)):
+        raise UserError(
+            f"{source}: {len(unused)} weights of its files are not used, such as {unused[0]}: is its config.json that "
+            "of these weights?"
+        )
+
+
+def _check_vocabulary(name: str, tokenizer: Any, model: Any) -> None:
+    """Raise ``UserError`` where the tokenizer has tokens that the model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    added, template = tokenizer.added_tokens_decoder, tokenizer.chat_template or ""
+    # Special ones that no template shows, such as for padding, are in no prompt: a text that holds one is left out.
+    unseen = {index for index, token in added.items() if token.special and token.content not in str(template)}
+    if beyond := [index for index in tokenizer.get_vocab().values() if index >= rows and index not in unseen]:
+        raise UserError(
+            f"models.{name}: its tokenizer has {len(beyond)} tokens, such as "
+            f"{tokenizer.convert_ids_to_tokens(min(beyond))!r}, that the model of {rows} embeddings does not know; "
+            "take tokenizer and weights from the same model"
+        )
 
 
 def _checkpoint_card(checkpoint: Path, card: dict[str, Any]) -> dict[str, Any]:

