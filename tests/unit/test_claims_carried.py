@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from planted import SETTINGS, SPEC, cell, contrast
 from planted_study import BASE_A, BY_NAME, STUDY, by_name, study
-from rationale_eval.claims.contrasts import Contrast
+from rationale_eval.claims.contrasts import Contrast, poor_accuracy
 from rationale_eval.claims.estimates import cell_row, pooled_row
 from rationale_eval.claims.stage import table_rows
 from rationale_eval.claims.verdicts import (
@@ -174,7 +174,32 @@ def test_a_margin_is_no_larger_than_what_the_study_calls_a_rise():
     assert found["tuning_attribution_alignment"]["verdict"] == SUPPORTED
     claim = found["tuning_prompting_alignment"]
     assert claim["verdict"] == INCONCLUSIVE
-    assert claim["reason"].startswith("the margin of 0.3 is no smaller than a change that this study calls a rise (")
+    assert claim["reason"].startswith(
+        "the margin of 0.3 is no smaller than the change in a supported claim of a rise ("
+    )
+
+
+@pytest.mark.parametrize(("right", "poor"), [(33, True), (34, False)])
+def test_an_accuracy_is_poor_where_its_whole_interval_is_nearer_to_the_most_frequent_label_than_to_no_error(
+    right, poor
+):
+    # 30 of 48 texts have the most frequent label, so half way to 1 is .8125. Wilson: 33 of 48 end at .800, 34 at .818.
+    here = cell(np.random.default_rng(0), 48)
+    correct = pd.Series([1.0] * right + [0.0] * (48 - right), index=here.correct.index)
+    assert poor_accuracy(replace(here, correct=correct, gold_share=30 / 48), 0.95) == poor
+
+
+def test_a_cell_has_no_verdict_that_its_claim_has_not():
+    # A rise in one corpus is as large as the fall in the other, so that the pool has none.
+    cells = study(rise=0.15)
+    for name, here in cells.items():
+        if name.corpus == "a" and name.checkpoint != "base":
+            scored = here.values["f1_corrected"].index.get_level_values("method") != "said"
+            here.values["f1_corrected"][scored] -= 0.3
+    found = by_name(cells)["tuning_attribution_alignment"]
+    assert (found["verdict"], [row["verdict"] for row in found["cells"]]) == (INCONCLUSIVE, [INCONCLUSIVE] * 2)
+    for row, alone in zip(found["cells"], ["contradicted", "supported"], strict=True):
+        assert row["reason"] == f"by itself {alone}, but the claim, corrected over all claims, is inconclusive"
 
 
 def test_alignment_where_accuracy_is_poor_is_tested_on_such_cells_alone():
@@ -184,7 +209,11 @@ def test_alignment_where_accuracy_is_poor_is_tested_on_such_cells_alone():
         assert (found[name]["verdict"], found[name]["version"]) == (SUPPORTED, "v1")
         assert [row["corpus"] for row in found[name]["cells"]] == ["poor"]
     good = by_name(study(0.0, correct=0.9))["alignment_poor_accuracy_attribution"]
-    assert (good["verdict"], good["reason"]) == (NOT_TESTED, "no base model of the study has poor accuracy")
+    assert good["verdict"] == NOT_TESTED
+    assert good["reason"].startswith("no base model of the study has poor accuracy (by its whole interval nearer to")
+    # Readers see how poor: 106 of 200 texts.
+    assert int(cells[Cell("poor", "m", "base")].correct.sum()) == 106
+    assert found[name]["reason"].endswith("; poor, m is right on 53\N{NO-BREAK SPACE}% [46, 60]")
     # A collapsed cell is what the claim is about.
     flat = cells[Cell("poor", "m", "base")]
     cells[Cell("poor", "m", "base")] = replace(flat, majority_share=1.0)

@@ -157,7 +157,8 @@ def test_a_finding_names_all_that_are_equally_good():
         (
             0.3,
             0.6,
-            "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}60, corrected p 0.040: more",
+            "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}60, p 0.040, corrected over "
+            "all methods and budgets of the cell: more",
         ),
         (0.1, 0.6, ": not told apart"),
     ],
@@ -166,6 +167,17 @@ def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, verdi
     text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05, PEOPLE)
     assert "As many random words flip 20\N{NO-BREAK SPACE}% of the same texts" in text
     assert verdict in text
+
+
+def test_methods_that_flip_no_more_than_random_words_are_not_said_to_flip_most():
+    rows = [estimate("a", 0.2, 0.1, 0.3), estimate("b", 0.2, 0.05, 0.35), estimate("c", 0.1, 0.0, 0.2)]
+    text = faithfulness_finding(pd.DataFrame(rows), "top_var", 0.05, PEOPLE)
+    assert "no method's words flip more predictions than as many random words do" in text
+    assert "flips most" not in text
+    # Equal means have intervals of their own.
+    for name, end in (("a", 10), ("b", 15)):
+        ends = f"(difference 0\N{NO-BREAK SPACE}points [\N{MINUS SIGN}{end}, {end}]"
+        assert f"as {name} chooses flip 20\N{NO-BREAK SPACE}% of the same texts {ends}" in text
 
 
 def test_what_is_said_of_a_collapsed_cell_begins_with_that():
