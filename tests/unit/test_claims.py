@@ -26,8 +26,6 @@ from rationale_eval.claims.verdicts import (
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
 
-pytestmark = pytest.mark.usefixtures("frozen")
-
 
 def counts_of(name, what, n=100, simulations=SIMULATIONS):
     found = verdicts_of(BY_NAME[name], PLANTED[name, what], n, simulations)
