@@ -111,7 +111,7 @@ def scope_notes(claim: Row, row: Row) -> list[str]:
     if any(term["checkpoint"] == TUNED for term in claim["terms"]) and row["seeds"] == 1:
         notes.append("one seed of the fine-tuning, so that another run may end elsewhere")
     low, high, edge = row["hierarchical_low"], row["hierarchical_high"], claim["margin"] or 0
-    if row["estimate"] is not None and claim["terms"] and low is None:
+    if row["estimate"] is not None and row["corpora"] == 1 and low is None:  # correlations have no number of corpora
         notes.append("one corpus with one model: nothing follows for others")
     elif low is not None and low <= edge <= high:
         notes.append(
