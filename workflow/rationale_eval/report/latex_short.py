@@ -24,7 +24,7 @@ from rationale_eval.report.latex_grids import (
     notes,
     shown,
 )
-from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
+from rationale_eval.report.layout import BASE, CELL, Cell, cells_in, flagged
 from rationale_eval.report.wording import (
     count_text,
     level_text,
@@ -262,8 +262,9 @@ def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
     if not rows:
         return []
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
-    seeds = {claim["decisive"]["seeds"] for claim in found["claims"] if claim["decisive"]}
-    seed = " One seed of the fine-tuning." if max(filter(None, seeds), default=1) == 1 else ""
+    tuned = [claim for claim in found["claims"] if any(term["checkpoint"] != BASE for term in claim["terms"])]
+    seeds = {claim["decisive"]["seeds"] for claim in tuned if claim["decisive"]}
+    seed = " One seed of the fine-tuning." if max(filter(None, seeds), default=0) == 1 else ""
     caption = (
         f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
         f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
