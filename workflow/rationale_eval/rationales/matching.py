@@ -129,7 +129,8 @@ class Words:
             offset += len(key)
             self._ends.add(offset)
         self._stream = "".join(stream)
-        self._found: dict[str, list[Span]] = {}
+        self._found: dict[str, list[Span]] = {}  # by what counts of a quotation
+        self._ranked: dict[str, list[Span]] = {}  # by the quotation as it is spelt
 
     def occurrences(self, quotation: str) -> list[Span]:
         """The runs of words [first, last) that ``quotation`` names: those spelt as it is before others, see above."""
@@ -137,7 +138,11 @@ class Words:
         if not key:
             return self._punctuation.get("".join(normalised(quotation).split()), [])
         found = self._same_letters(key)
-        return found if len(found) < 2 else sorted(found, key=lambda span: self._apart(quotation, span))
+        if len(found) < 2:
+            return found
+        if quotation not in self._ranked:
+            self._ranked[quotation] = sorted(found, key=lambda span: self._apart(quotation, span))
+        return self._ranked[quotation]
 
     def _apart(self, quotation: str, span: Span) -> int:
         """How far the spelling of a run of words is from that of a quotation with the same letters."""
