@@ -56,7 +56,7 @@ def test_any_subset_in_any_form_is_read_back(form, words, data):
     # Case mappings that lengthen or merge words may make two of them, or parts of them, alike.
     assume(all(Words(row).occurrences(word.upper()) == [(n, n + 1)] for n, word in enumerate(words)))
     chosen = data.draw(st.lists(st.sampled_from(range(len(words))), unique=True, min_size=1))
-    parsed = parse_reply(FORMS[form]([words[index] for index in chosen]), row, LABELS, True)
+    parsed = parse_reply(FORMS[form]([words[index] for index in chosen]), row, True, LABELS)
     assert list(parsed.order) == chosen
     assert (parsed.outcome, parsed.hallucinated) == ("ok", ())
 
@@ -72,8 +72,8 @@ MESSY = st.lists(
 @given(reply=MESSY, texts=st.lists(MESSY, min_size=1, max_size=2), finished=st.booleans())
 def test_any_reply_is_read_and_always_alike(reply, texts, finished):
     row = instance(*texts)
-    parsed = parse_reply(reply, row, LABELS, finished)
-    assert parsed == parse_reply(reply, row, LABELS, finished)
+    parsed = parse_reply(reply, row, finished, LABELS)
+    assert parsed == parse_reply(reply, row, finished, LABELS)
     assert parsed.outcome in OUTCOMES
     assert len(set(parsed.order)) == len(parsed.order)
     assert set(parsed.order) <= set(range(len(row.words)))
@@ -87,9 +87,9 @@ def test_any_reply_is_read_and_always_alike(reply, texts, finished):
 @given(reply=MESSY, texts=st.lists(MESSY, min_size=1, max_size=2), labels=st.lists(MESSY, max_size=3), data=st.data())
 def test_any_string_may_be_a_label(reply, texts, labels, data):
     row, finished = instance(*texts), data.draw(st.booleans())
-    parsed = parse_reply(reply, row, Labels(labels), finished)
+    parsed = parse_reply(reply, row, finished, Labels(labels))
     assert parsed.outcome in OUTCOMES
-    scored, scores = parse_scored_reply(reply, row, Labels(labels), finished)
+    scored, scores = parse_scored_reply(reply, row, finished, Labels(labels))
     assert scored.outcome in OUTCOMES
     if scored.outcome in (LABEL_ONLY, FORM_ONLY):
         assert not any(scores)
@@ -105,10 +105,10 @@ def test_labels_alone_in_any_form_name_nothing(form, words, labels, data, finish
     row = instance(" ".join(data.draw(st.permutations([*words, *labels]))))
     reply = FORMS[form](data.draw(st.lists(st.sampled_from(labels), min_size=1, max_size=6)))
     for read in (parse_reply, lambda *arguments: parse_scored_reply(*arguments)[0]):
-        parsed = read(reply, row, Labels([*labels, "positive"]), finished)
+        parsed = read(reply, row, finished, Labels([*labels, "positive"]))
         assert (parsed.order, parsed.hallucinated) == ((), ())
         assert parsed.outcome in (LABEL_ONLY, "truncated", "nothing_matched")
-    assert parse_reply(reply, row, Labels([*labels, "positive"]), finished).outcome == LABEL_ONLY
+    assert parse_reply(reply, row, finished, Labels([*labels, "positive"])).outcome == LABEL_ONLY
 
 
 MARKS = st.sampled_from(["...", "…", "-", "___", "—", "*", '"..."', "[...]", "1.", "2.", "- ...", "1. ...", "-- --"])
@@ -119,7 +119,7 @@ def test_marks_alone_name_nothing_though_the_text_holds_them(runs, words, parts)
     runs = [run for run in runs if run != "2." or "1." in runs[0]] or ["..."]
     row = instance(" ".join([*runs, *words]))
     for finished in (True, False):
-        parsed = parse_reply(parts.join(runs), row, LABELS, finished)
+        parsed = parse_reply(parts.join(runs), row, finished, LABELS)
         assert (parsed.outcome, parsed.order, parsed.hallucinated) == (FORM_ONLY, (), ())
 
 
@@ -128,7 +128,7 @@ def test_the_text_itself_is_a_copy(text):
     text = " ".join(text.split())
     row = instance(text)
     assume(Words(row).lettered)
-    parsed = parse_reply(text, row, LABELS, True)
+    parsed = parse_reply(text, row, True, LABELS)
     assert set(parsed.order) >= Words(row).lettered or len(text.split()) <= 3
 
 
@@ -140,8 +140,8 @@ def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
     row = instance(" ".join(words))
     reply = FORMS[form](data.draw(st.permutations([*words, *listed])))
     cut = reply[: data.draw(st.integers(0, len(reply)))]
-    whole = set(parse_reply(reply, row, LABELS, True).order)
-    extra = set(parse_reply(cut, row, LABELS, False).order) - whole
+    whole = set(parse_reply(reply, row, True, LABELS).order)
+    extra = set(parse_reply(cut, row, False, LABELS).order) - whole
     ending = cut.rstrip("*\"' ,").casefold()
     assert all(ending.endswith(words[index].casefold()) for index in extra)
 
@@ -183,11 +183,11 @@ def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
 def test_long_replies_are_read_in_linear_time(part):
     start = time.process_time()
     for finished in (True, False):
-        parse_reply(part * (60_000 // len(part)), MOVIE, LABELS, finished)
+        parse_reply(part * (60_000 // len(part)), MOVIE, finished, LABELS)
     assert time.process_time() - start < 3, "a scan in quadratic time takes a minute"
 
 
 def test_a_megabyte_is_read_in_seconds():
     start = time.process_time()
-    parse_reply('- "fun": the cast, "great"\n' * 40_000, MOVIE, LABELS, True)
+    parse_reply('- "fun": the cast, "great"\n' * 40_000, MOVIE, True, LABELS)
     assert time.process_time() - start < 20

@@ -16,7 +16,7 @@ TEXT = "... A positive and great but dull film - the answer is not negative ; I 
 def read(reply, text=TEXT, labels=SENTIMENT, finished=True, field="text"):
     """Outcome, words named, and what counts as hallucinated."""
     row = Instance("x", "a", {field: text}, whitespace_words([text]), None)
-    parsed = parse_reply(reply, row, Labels(labels), finished)
+    parsed = parse_reply(reply, row, finished, Labels(labels))
     return parsed.outcome, [row.text(row.words[index]) for index in parsed.order], parsed.hallucinated
 
 
@@ -221,10 +221,10 @@ def test_what_looks_like_a_placeholder_may_be_a_word_of_the_text():
 @pytest.mark.parametrize("text", [TEXT, "... fifty minutes - of nonsense ."])
 def test_copies_of_the_text_hold_its_lone_marks(text):
     row = Instance("x", "a", {"text": text}, whitespace_words([text]), None)
-    parsed = parse_reply(text, row, Labels(SENTIMENT), True)
+    parsed = parse_reply(text, row, True, Labels(SENTIMENT))
     assert parsed.outcome == "ok"
     assert parsed.copied
-    listed = parse_reply("\n".join(f"- {word}" for word in text.split()), row, Labels(SENTIMENT), True)
+    listed = parse_reply("\n".join(f"- {word}" for word in text.split()), row, True, Labels(SENTIMENT))
     assert listed.copied, "a list of all words, lone marks aside"
 
 
@@ -245,7 +245,7 @@ def test_copies_of_the_text_hold_its_lone_marks(text):
 )
 def test_numbers_for_labels_and_placeholders_alone_name_nothing(reply, outcome, numbers):
     row = Instance("x", "a", {"text": TEXT}, whitespace_words([TEXT]), None)
-    parsed, scores = parse_scored_reply(reply, row, Labels(SENTIMENT), True)
+    parsed, scores = parse_scored_reply(reply, row, True, Labels(SENTIMENT))
     assert parsed.outcome == outcome
     assert {row.text(row.words[k]): scores[k] for k in parsed.order} == numbers
     assert sum(map(abs, scores)) == sum(numbers.values())

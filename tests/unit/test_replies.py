@@ -36,7 +36,7 @@ def segmented(text, *words):
 
 def parse(reply, row, finished=True):
     """The parse of ``reply`` and the words selected, as strings."""
-    parsed = parse_reply(reply, row, LABELS, finished)
+    parsed = parse_reply(reply, row, finished, LABELS)
     return parsed, [row.text(row.words[index]) for index in parsed.order]
 
 
@@ -328,6 +328,6 @@ def test_a_thought_is_no_answer(reply, outcome, words):
     row = instance("The plot was dull but the acting was superb")
     parsed, found = parse(reply, row, finished="</" in reply or "[/" in reply)
     assert (parsed.outcome, found) == (outcome, words)
-    scored, scores = parse_scored_reply(f"{reply}: 3", row, LABELS, True)
+    scored, scores = parse_scored_reply(f"{reply}: 3", row, True, LABELS)
     assert [row.text(word) for word, score in zip(row.words, scores, strict=True) if score] == words[-1:]
     assert bool(scored.order) == bool(words)

@@ -20,9 +20,9 @@ NEEDED = ("id", "text")
 ROWS = [{"id": "a", "text": 'He said "no",\nthen left'}, {"id": "b", "text": "naïve “quotes” \u2028 and 日本"}]
 
 
-def as_csv(table, delimiter=","):
+def as_csv(table):
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(table[0]), delimiter=delimiter)
+    writer = csv.DictWriter(text, list(table[0]))
     writer.writeheader()
     writer.writerows(table)
     return text.getvalue().encode()
@@ -44,7 +44,6 @@ def as_parquet(table, **options):
         ("x.csv", as_csv(ROWS)),
         ("x.csv", b"\xef\xbb\xbf" + as_csv(ROWS)),
         ("X.CSV", as_csv(ROWS)),
-        ("x.tsv", as_csv(ROWS, "\t")),
         ("x.csv.gz", gzip.compress(as_csv(ROWS), mtime=0)),
         ("x.jsonl", as_jsonl(ROWS)),
         ("x.ndjson", b"\xef\xbb\xbf" + as_jsonl(ROWS)),
@@ -56,6 +55,14 @@ def as_parquet(table, **options):
 def test_the_ending_of_the_name_says_how_a_file_is_read(name, content):
     found = list(rows(f"data.zip -> {name}", io.BytesIO(content), NEEDED))
     assert found == [(f"data.zip -> {name}: row {number}", row) for number, row in enumerate(ROWS, start=1)]
+
+
+def test_quotation_marks_of_a_tsv_are_part_of_its_text():
+    # As in the files of SST, SNLI and GLUE: marks that open and do not close swallowed the rows between them.
+    lines = ["id\ttext", '1\t"A film, he said', "2\tit's fine", '3\tthe "best" one"', '4\t"quoted"', '5\t""']
+    found = rows("x.tsv", io.BytesIO("\n".join(lines).encode()), NEEDED)
+    texts = ['"A film, he said', "it's fine", 'the "best" one"', '"quoted"', '""']
+    assert [(row["id"], row["text"]) for _, row in found] == list(zip("12345", texts, strict=True))
 
 
 def test_rows_of_a_csv_are_counted_without_empty_lines_and_those_of_json_lines_with_them():
@@ -155,6 +162,15 @@ PARQUET = as_parquet(ROWS)
         ("x.csv.gz", gzip.compress(GOOD * 100, mtime=0)[:-12], "the file is damaged from here"),
         ("x.csv.gz", GOOD, "line 1: the file is damaged from here"),
         ("x.tsv", GOOD, "there is no 'id'; found: 'id,text'"),
+        (
+            "x.tsv",
+            b'id\ttext\n1\tx\n2\t"a ""b"" c"\n',
+            "row 2: the cell of 'text' is quoted as in CSV .*has no quoting",
+        ),
+        ("x.tsv", b'id\ttext\n1\t"a\tb"\n', r"row 1 \(from line 2\) has 3 cells, but the header has 2"),
+        ("x.tsv", b"id\ttext\n1\ta\rb\n", r"row 1 \(from line 2\): .*; a carriage return stands within a line"),
+        ("x.jsonl", b'{"id": 1, "text": "x", "text": "y"}', "row 1 is not JSON .the key 'text' is there twice"),
+        ("x.jsonl", b'{"id": 1, "text": {"a": 1, "a": 2}}', "row 1 is not JSON .the key 'a' is there twice"),
         ("x.jsonl", b'{"id": 1, "text": ', r"row 1 is not JSON \(Expecting value at character"),
         ("x.jsonl", b'[\n{"id": 1, "text": "x"}\n]', "row 1 is not JSON .* every line must hold one whole object"),
         ("x.jsonl", b'[{"id": 1, "text": "x"}]', "row 1 is JSON but not an object"),

@@ -22,7 +22,7 @@ def instance(text=TEXT, **fields):
 def read(reply, finished=True, text=TEXT, **fields):
     """Outcome, and the numbers of the words that have one, in the order of mention."""
     one = instance(text, **fields)
-    parsed, scores = parse_scored_reply(reply, one, LABELS, finished)
+    parsed, scores = parse_scored_reply(reply, one, finished, LABELS)
     assert len(scores) == len(one.words)
     assert all(scores[k] == 0 for k in range(len(scores)) if k not in parsed.order)
     return parsed.outcome, [(one.text(one.words[k]), scores[k]) for k in parsed.order]
@@ -82,7 +82,7 @@ def test_outcomes_are_those_of_sets(reply, outcome, pairs):
 
 
 def test_what_is_not_in_the_text_is_hallucinated_and_what_the_model_read_elsewhere_is_not():
-    parsed, _ = parse_scored_reply("great: 1\nawful: 2\nmovie: 3", instance(claim="a movie"), LABELS, True)
+    parsed, _ = parse_scored_reply("great: 1\nawful: 2\nmovie: 3", instance(claim="a movie"), True, LABELS)
     assert (parsed.outcome, parsed.hallucinated, parsed.mentioned) == (PARTLY, ("awful",), 3)
 
 

@@ -233,3 +233,27 @@ def test_a_group_may_be_a_number_but_nothing_else(rows_of):
             rows_of([row([3], paper=value)], spec_of(group="paper"))
     with pytest.raises(UserError, match=r"there is no 'paper'"):
         rows_of([row([3])], spec_of(group="paper"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "places"),
+    [
+        ("I do not know: about a film", ["a", "film"], [(21, 22), (23, 27)]),
+        ("See another an hour", ["an", "hour"], [(12, 14), (15, 19)]),
+        # pieces of a word go on to its end
+        ("I don't know", ["do", "n't", "know"], [(2, 4), (4, 7), (8, 12)]),
+        ("unbelievable", ["un", "believ", "able"], [(0, 2), (2, 8), (8, 12)]),
+        # scripts without spaces are cut by a segmenter, and some of its words may be left out
+        ("我们喜欢电影", ["我们", "电影"], [(0, 2), (4, 6)]),
+        ("Notably bad", ["Not", "bad"], None),
+        ("unbelievable", ["un", "believ"], None),
+    ],
+)
+def test_a_given_word_is_no_part_of_another(rows_of, text, words, places):
+    given = row([0] * len(words), review=text, pieces=words)
+    if places is None:
+        with pytest.raises(UserError, match="is not in the text from character 0 on"):
+            rows_of([given], spec_of("mask", words="pieces"))
+        return
+    (found,) = rows_of([given], spec_of("mask", words="pieces"))
+    assert [(word.start, word.end) for word in found.words] == places

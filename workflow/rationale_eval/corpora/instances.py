@@ -35,6 +35,13 @@ INSTANCES = TableSchema(
 )
 
 
+# Scripts without spaces between words: Thai to Myanmar, Khmer, kana, Han (with extensions).
+UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    r"\U00020000-\U0003ffff]"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Word:
     """A word: the index of its field and its characters [start, end) in that field's text."""

@@ -14,7 +14,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,7 +37,8 @@ class RowError(Exception):
 def rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield ``(place, row)`` of a file, read as the ending of its name ``where`` says.
 
-    Endings: .csv, .tsv (the same with tabs), .jsonl, .ndjson, .json-lines, each also with .gz, and .parquet.
+    Endings: .csv, .tsv (tabs between cells, and no quoting), .jsonl, .ndjson, .json-lines, each also with .gz, and
+    .parquet.
     Raises ``UserError`` for another ending and for what the reader of that kind refuses.
     """
     name = where.lower()
@@ -49,19 +50,43 @@ def rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tup
         if name.endswith(ending):
             if kind == "jsonl":
                 return jsonl_rows(where, stream, needed)
-            return csv_rows(where, stream, needed, "," if kind == "csv" else "\t")
+            return csv_rows(where, stream, needed) if kind == "csv" else tsv_rows(where, stream, needed)
     endings = ", ".join(TEXT_ENDINGS)
     raise UserError(f"{where}: the name must end in one of {endings} (each also with .gz) or .parquet")
 
 
-def csv_rows(
-    where: str, stream: IO[bytes], needed: Collection[str], delimiter: str = ","
-) -> Iterator[tuple[str, dict[str, str]]]:
+def csv_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield ``(place, row)`` of a CSV file (RFC 4180) in UTF-8 with a header; ``needed`` columns must be there.
 
     Raises ``UserError`` for an empty file, a column missing or there twice, a row with more or fewer cells than the
     header, a quotation mark left open, a row of more than ``MAX_ROW_CHARS`` characters, and for lines that are no text.
     """
+    return _delimited(where, stream, needed, ",", csv.QUOTE_MINIMAL)
+
+
+def tsv_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """As ``csv_rows``, with tabs between cells, and quotation marks as they stand: a row is a line.
+
+    The files of many corpora have marks that open and do not close, which would swallow rows. A cell that is quoted as
+    in CSV, with doubled marks inside, is refused too: its text would have the marks of the file.
+    """
+    for place, row in _delimited(where, stream, needed, "\t", csv.QUOTE_NONE):
+        for name, cell in row.items():
+            if _QUOTED.fullmatch(cell):
+                raise UserError(
+                    f"{place}: the cell of {name!r} is quoted as in CSV ({cell[:40]}…), but a .tsv has no quoting; "
+                    "save the file as .csv with commas, or without quoting"
+                )
+        yield place, row
+
+
+# Marks around a cell, and all marks inside doubled, at least once.
+_QUOTED = re.compile(r'"(?:[^"]*"")+[^"]*"')
+
+
+def _delimited(
+    where: str, stream: IO[bytes], needed: Collection[str], delimiter: str, quoting: Literal[0, 3]
+) -> Iterator[tuple[str, dict[str, str]]]:
     csv.field_size_limit(MAX_ROW_CHARS)  # the module's own limit, 131,072, is below ours
     line = first = length = number = 0  # number: of rows yielded so far
     header: list[str] | None = None
@@ -78,7 +103,7 @@ def csv_rows(
     def row_at() -> str:
         return f"{where}: {'the header' if header is None else f'row {number + 1}'} (from line {first})"
 
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True, quoting=quoting)
     while True:
         first, length = line + 1, 0
         try:
@@ -86,9 +111,7 @@ def csv_rows(
         except StopIteration:
             break
         except csv.Error as error:
-            raise UserError(
-                f"{row_at()}: {error}; are its quotation marks closed and, inside a cell, doubled?"
-            ) from None
+            raise UserError(f"{row_at()}: {error}; {_mend(str(error), quoting)}") from None
         if not cells:  # an empty line
             continue
         if header is None:
@@ -101,6 +124,15 @@ def csv_rows(
         yield f"{where}: row {number}", dict(zip(header, cells, strict=True))
     if header is None:
         raise UserError(f"{where}: the file is empty; a header with {', '.join(needed)} is expected")
+
+
+def _mend(error: str, quoting: int) -> str:
+    """What to do about an error of the module ``csv``."""
+    if "new-line character" in error:
+        return "a carriage return stands within a line; save the file with line feeds (Unix) or both (Windows)"
+    return (
+        "are its quotation marks closed and, inside a cell, doubled?" if quoting == csv.QUOTE_MINIMAL else "see there"
+    )
 
 
 def jsonl_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -116,7 +148,7 @@ def jsonl_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterat
         if len(line) > MAX_ROW_CHARS:
             raise UserError(_too_long(place))
         try:
-            row = json.loads(line, parse_constant=_refuse_constant)
+            row = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
             what = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
             raise UserError(f"{place} is not JSON ({what}); every line must hold one whole object") from None
@@ -201,6 +233,15 @@ def _check_texts(place: str, value: Any) -> int:
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return sum(_check_texts(place, part) for part in value)
     return 0
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; ``ValueError`` for a key that stands twice, of which the last would count."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return found
 
 
 def _refuse_constant(name: str) -> None:

@@ -16,13 +16,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
 from rationale_eval.corpora.aggregate import aggregate
 from rationale_eval.corpora.archive import open_named_members
-from rationale_eval.corpora.instances import Instance, Word, whitespace_words
+from rationale_eval.corpora.instances import UNSPACED, Instance, Word, whitespace_words
 from rationale_eval.corpora.marks import KINDS, shown
 from rationale_eval.corpora.rows import RowError, rows
 from rationale_eval.errors import UserError
@@ -44,7 +44,7 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
     fields, field = spec["fields"], spec["rationale"]["field"]
     if field is not None and field not in fields:
         raise UserError(f"rationale.field: {field!r} is not in `fields`, which are {', '.join(fields)}")
-    needed = [*fields.values(), spec["label"], *(spec[key] for key in ("id", "group") if spec[key])]
+    needed = [*fields.values(), spec["label"], *(spec[key] for key in ("id", "group") if spec.get(key))]
     usable = bare = 0
     for name, where, stream in open_named_members(source, spec["archive"], spec[side]):
         stem = PurePath(name.removesuffix(".gz")).stem
@@ -89,7 +89,7 @@ def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> I
         words=tuple(word for part in words.values() for word in part),
         rationale=mask,
         annotators=tuple(masks) or None,
-        group=_group(row[spec["group"]], spec["group"]) if spec["group"] else None,
+        group=_group(row[spec["group"]], spec["group"]) if spec.get("group") else None,
     )
 
 
@@ -190,10 +190,9 @@ def _located(given: Any, field: int, text: str, column: str) -> list[Word]:
     if not isinstance(given, list) or not all(isinstance(word, str) and word.strip() for word in given):
         raise RowError(f"{column!r} is {shown(given)}, not a list of words")
     words: list[Word] = []
-    end = 0
-    for number, raw in enumerate(given):
-        word = raw.strip()
-        start = _find(word, text, end)
+    wanted, end = [word.strip() for word in given], 0
+    for number, word in enumerate(wanted):
+        start = _find(wanted[number : number + _AHEAD], text, end)
         if start is None:
             raise RowError(
                 f"{column!r}: word {number}, {word!r}, is not in the text from character {end} on; the words must "
@@ -204,19 +203,41 @@ def _located(given: Any, field: int, text: str, column: str) -> list[Word]:
     return words
 
 
-def _find(word: str, text: str, start: int) -> int | None:
-    """Where ``word`` stands in ``text``: right at ``start`` or after spaces, or where something is left out between.
+# Given words that are looked at to see whether they go on within one word of the text.
+_AHEAD = 20
 
-    In the second case it must not be a part of another word: the ``a`` of ``banana`` is not the article.
+
+def _find(words: Sequence[str], text: str, start: int) -> int | None:
+    """Where the first of ``words`` stands in ``text`` from ``start`` on, the end of the word before.
+
+    It must not be a part of another word: the ``a`` of ``about`` is not the article. Pieces of a word (``do``, ``n't``)
+    are found where they follow one another without a gap up to its end.
     """
-    while start < len(text) and text[start].isspace():
-        start += 1
-    if text.startswith(word, start):
-        return start
-    before = r"(?<!\w)" if re.match(r"\w", word) else ""
-    after = r"(?!\w)" if re.search(r"\w$", word) else ""
-    found = re.compile(f"{before}{re.escape(word)}{after}").search(text, start)
-    return found.start() if found else None
+    place = text.find(words[0], start)
+    while place >= 0:
+        if (place == start or not _within(text, place)) and _goes_on(words, text, place):
+            return place
+        place = text.find(words[0], place + 1)
+    return None
+
+
+def _goes_on(words: Sequence[str], text: str, place: int) -> bool:
+    """Whether the first of ``words`` ends at ``place`` with a word of ``text``, or the next ones go on to its end."""
+    for word in words:
+        if not text.startswith(word, place):
+            return False
+        place += len(word)
+        if not _within(text, place):
+            return True
+    return len(words) == _AHEAD
+
+
+def _within(text: str, place: int) -> bool:
+    """Whether ``place`` is inside a run of letters and digits, of a script that has spaces between words."""
+    return bool(_RUN.match(text[max(0, place - 1) : place + 1])) and not UNSPACED.search(text[place - 1 : place + 1])
+
+
+_RUN = re.compile(r"\w\w")
 
 
 def _mask(

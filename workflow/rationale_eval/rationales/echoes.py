@@ -66,6 +66,9 @@ class Labels:
         return labels, others
 
 
+NO_LABELS = Labels(())
+
+
 class Echo:
     """What of a reply gives back the question about one instance."""
 

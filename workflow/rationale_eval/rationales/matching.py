@@ -24,13 +24,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rationale_eval.corpora.instances import Instance, whitespace_words
+from rationale_eval.corpora.instances import UNSPACED, Instance, whitespace_words
 
-# Scripts without spaces between words: Thai to Myanmar, Khmer, kana, Han (with extensions).
-_UNSPACED = re.compile(
-    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    r"\U00020000-\U0003ffff]"
-)
 _POSSESSIVE = re.compile(r"['’`]s?\W*$")
 # Punctuation within a word that does not part it: don't, A.E.W., 274,000, 3.5.
 _BONDS = {"'", "’", "."}
@@ -86,7 +81,7 @@ def _joints(word: str) -> Iterator[int]:
         if possessive and place == possessive.start() and offset:
             yield offset
         if character.translate(_LETTERS):
-            alone = unicodedata.category(character) == "So" or _UNSPACED.match(character)
+            alone = unicodedata.category(character) == "So" or UNSPACED.match(character)
             digits = gap == "," and character.isdigit()
             if offset and (alone or (gap and gap not in _BONDS and not digits)):
                 yield offset

@@ -41,10 +41,10 @@ def row_of(instance: Instance, reply: Mapping[str, Any], gives: str, labels: Lab
     finished = reply["finish"] != "length"
     found: dict[str, Any]
     if gives == "scores":
-        parsed, scores = parse_scored_reply(reply["reply"], instance, labels, finished)
+        parsed, scores = parse_scored_reply(reply["reply"], instance, finished, labels)
         found = {"scores": scores}
     else:
-        parsed = parse_reply(reply["reply"], instance, labels, finished)
+        parsed = parse_reply(reply["reply"], instance, finished, labels)
         found = {"selected": [word in parsed.order for word in range(len(instance.words))]}
     refused = parsed.outcome == "refusal"
     found |= {"order": list(parsed.order), "named": len(parsed.order)}

@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rationale_eval.corpora.instances import Instance
-from rationale_eval.rationales.echoes import FORM_ONLY, LABEL_ONLY, Echo, Labels, is_form, is_marks
+from rationale_eval.rationales.echoes import FORM_ONLY, LABEL_ONLY, NO_LABELS, Echo, Labels, is_form, is_marks
 from rationale_eval.rationales.matching import Selection, Words, letters, normalised, with_all_fields
 from rationale_eval.rationales.reply_syntax import (
     EDGES,
@@ -104,10 +104,10 @@ class Item:
     strict: bool = False
 
 
-def parse_reply(reply: str, instance: Instance, labels: Labels, finished: bool) -> Parsed:
+def parse_reply(reply: str, instance: Instance, finished: bool, labels: Labels = NO_LABELS) -> Parsed:
     """Read ``reply``; ``finished`` is False where generation was cut off by the token limit.
 
-    ``labels`` are those of the task that the question is about.
+    ``labels`` are those of the task that the question is about: a reply that gives back nothing else names nothing.
     """
     said = answer(reply)
     if said is None:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 
 from rationale_eval.corpora.instances import Instance
-from rationale_eval.rationales.echoes import Echo, Labels
+from rationale_eval.rationales.echoes import NO_LABELS, Echo, Labels
 from rationale_eval.rationales.matching import Selection, Words, with_all_fields
 from rationale_eval.rationales.replies import EMPTY, TRUNCATED, Item, Parsed, outcome_of, select
 from rationale_eval.rationales.reply_syntax import EDGES, answer, bullets, cleaned
@@ -46,7 +46,9 @@ _PARTS = re.compile(r"[,;|](?=\s)|\|")
 _MARKS = EDGES + "|=\t"
 
 
-def parse_scored_reply(reply: str, instance: Instance, labels: Labels, finished: bool) -> tuple[Parsed, list[float]]:
+def parse_scored_reply(
+    reply: str, instance: Instance, finished: bool, labels: Labels = NO_LABELS
+) -> tuple[Parsed, list[float]]:
     """What ``reply`` names, and one score per word of ``instance``: 0 for words that it does not name.
 
     ``labels`` and ``finished`` are as in ``replies.parse_reply``. Outcomes are those of ``replies.Parsed``, whose

@@ -41,7 +41,7 @@ def from_evidence(
             yield rationale_row(instance.id, status=row["status"])
             continue
         places = list(zip(row["token_field"], row["token_start"], row["token_end"], strict=True))
-        texts = list(instance.fields.values()) if method["punctuation"] == "drop" else None
+        texts = list(instance.fields.values()) if method.get("punctuation") == "drop" else None
         statistic = row[method["statistic"]]
         yield rationale_row(
             instance.id,
