@@ -179,8 +179,8 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validit
     }
 
 
-def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
-    """The alignment of one method under one budget in one cell."""
+def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any], kind: str = "") -> Row:
+    """The alignment of one method of this ``kind`` under one budget in one cell."""
     measures = ("selected", "precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
     metrics = [str(column) for column in frame.columns if str(column).startswith(METRIC_PREFIX)]
     values = instance_means(frame, "f1", (*measures, *metrics))
@@ -195,7 +195,7 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
             for measure in ("precision", "recall", "f1", "iou", "auprc")
             for name, bound in with_interval(measure, values[measure], interval).items()
         },
-        **with_corrected_interval("f1_corrected", values, interval),
+        **with_corrected_interval("f1_corrected", values, interval, kind),
         **{
             name: bound
             for metric in metrics
@@ -245,7 +245,7 @@ def split_rows(
                     **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
                     **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
                     "f1_corrected": float(mine["f1_corrected"].mean()) if len(mine) else None,
-                    **with_corrected_interval("f1_corrected", mine, spec["interval"]),
+                    **with_corrected_interval("f1_corrected", mine, spec["interval"], spec["methods"][method]["kind"]),
                     "flip_rate": float(flipped.mean()) if len(flipped) else None,
                     **with_interval("flip_rate", flipped, spec["interval"]),
                 }
@@ -287,7 +287,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
         for group, frame in _groups(alignment, spec):
-            row = _without_constants(alignment_row(frame, correct, interval), group["kind"])
+            row = _without_constants(alignment_row(frame, correct, interval, group["kind"]), group["kind"])
             rows["alignment"].append(names | group | row | flagged | _flag(group, flags, spec))
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         masked = []
