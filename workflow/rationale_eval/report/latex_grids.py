@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.bold import BOLD, Measure, best, competing
+from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.flags import flag_notes, signed
 from rationale_eval.report.latex import escape, estimate, floating, tabular
 from rationale_eval.report.layout import (
@@ -243,7 +243,7 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
         for model, columns in cell_columns(table, spec):
             for part, chosen in enumerate(chunks(columns), start=1):
                 words, note = named(measure, chosen, spec)
-                bold = f" {BOLD}." if measure.better else ""
+                bold = f" {measure.bold}." if measure.better else ""
                 caption = (
                     f"{words}{budget}.{note} Model {model}; mean with {level_text(spec['level'])} interval, "
                     f"{counts(chosen, measure.count)}.{bold}{notes(chosen)}"

@@ -137,7 +137,7 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
     """F1 above chance and flip rate of each method where the model is right and where it is wrong, a float per cell."""
     measures = (
         Measure("f1_corrected", "F1 above chance", NUMBER, "n_f1"),
-        Measure("flip_rate", "flip rate", SHARE, "n_flip_rate"),
+        Measure("flip_rate", "flip rate", SHARE, "n_flip_rate", 0),
     )
     rows = table[table["split"] == "outcome"]
     floats = []
@@ -159,7 +159,8 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
                 heads.append((escape(measure.words), escape(f"model {group} ({n_text(high)})")))
         caption = (
             f"Alignment above chance and flip rate by whether the model is right, {cell.title}, at the budget "
-            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{_signs(mine)}"
+            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}. No flip "
+            f"rate is in bold, since sets can differ in size.{_signs(mine)}"
         )
         inside = tabular(heads, body, "l" + "c" * (len(heads) - 1), bold)
         floats.append(floating(f"tab:splits:{cell.title}", escape(caption), inside))
@@ -339,14 +340,14 @@ def _operators(table: pd.DataFrame, cell: Cell, spec: Spec) -> Iterator[Column]:
 
 def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
     """Flip rates under each operator, a float per cell; then the verdicts on prompting against attribution."""
-    measure = Measure("value", "", SHARE, "n")
+    measure = Measure("value", "", SHARE, "n", 0)
     floats = []
     for cell in cells_in(table):
         for part, chosen in enumerate(chunks(list(_operators(table, cell, spec))), start=1):
             caption = (
                 f"Flip rates under several ways to mask words, {cell.title}; mean with {level_text(spec['level'])} "
-                f"interval, {counts(chosen, 'n')}; {MAIN} is the operator of all other tables. {BOLD}."
-                f"{notes(chosen)}"
+                f"interval, {counts(chosen, 'n')}; {MAIN} is the operator of all other tables. None is in "
+                f"bold, since sets can differ in size.{notes(chosen)}"
             )
             label = f"tab:sensitivity:{cell.title}:{part}"
             floats.append(floating(label, escape(caption), grid(chosen, measure)))
