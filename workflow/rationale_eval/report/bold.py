@@ -56,7 +56,8 @@ def best(rows: Sequence[Mapping[str, Any]], measure: Measure) -> set[int]:
     """The positions in ``rows`` of the best value of a measure and of all whose interval overlaps with its.
 
     Nothing where fewer than two compete, in a collapsed cell, and where no value is better than another. Rows with
-    ``competes`` false are left aside, and so are those of flagged methods. Of flips none that is not above random words.
+    ``competes`` false are left aside, and so are those of flagged methods. Of flips none counts that is not above
+    random words.
     """
     column, better = measure.judged, measure.better
     if not better:

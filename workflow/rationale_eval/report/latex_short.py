@@ -1,4 +1,4 @@
-"""Tables for a paper that are no grid of methods by cells: of cells, labels, replies, splits, claims, calibration."""
+"""Tables for a paper that are no grid of methods by cells: of cells, labels, replies, splits, calibration, cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rationale_eval.report.flags import INCOMPLETE, signed
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
     NUMBER,
-    POINTS,
     SHARE,
     Column,
     checkpoint_names,
@@ -25,14 +24,13 @@ from rationale_eval.report.latex_grids import (
     shown,
 )
 from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
+from rationale_eval.report.marked import CONSTRUCTION, MARKED, with_notes
 from rationale_eval.report.wording import (
     count_text,
     level_text,
     n_text,
     number,
-    p_text,
     percent,
-    row_title,
     share_of,
     two_digits,
 )
@@ -142,7 +140,7 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
     rows = table[table["split"] == "outcome"]
     floats = []
     for cell in cells_in(rows):
-        mine = cell.rows(rows)
+        mine = with_notes(cell.rows(rows), MARKED[spec["marked_by"][cell.corpus]])
         keys = list(dict.fromkeys(zip(mine["method"], mine["budget"], mine["kind"], strict=True)))
         groups = list(dict.fromkeys(mine["group"]))
         body, places = method_rows(keys, 1 + len(measures) * len(groups))
@@ -242,39 +240,6 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
     return _plain("completeness", rows, caption + signs + _one_model(table), texts=["method", "baseline"])
 
 
-def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
-    """The claims in words with the numbers that each verdict rests on; ``found`` is what the stage ``claims`` wrote."""
-    rows = []
-    for claim in found["claims"]:
-        row = claim["decisive"] or {}
-        texts = dict.fromkeys(("estimate", "p", "n"), escape(number(None)))
-        if row.get("estimate") is not None:
-            form = POINTS if claim["measure"].startswith("flip") and claim["unit"] != "Kendall's tau-b" else NUMBER
-            values = {"x": row["estimate"], "x_low": row["low"], "x_high": row["high"], "n": row["n"]}
-            texts = {
-                "estimate": shown(values, Measure("x", "", form, "n")),
-                "p": escape(p_text(row["p_corrected"])),
-                "n": escape(count_text(row)),
-            }
-        where = f" (in {row_title(row)})" if "corpus" in row else ""
-        rows.append(
-            {"claim": f"\\raggedright {escape(claim['text'] + where)}", **texts, "verdict": escape(claim["verdict"])}
-        )
-    if not rows:
-        return []
-    level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
-    seeds = {claim["decisive"]["seeds"] for claim in found["claims"] if claim["decisive"]}
-    seed = " One seed of the fine-tuning." if max(filter(None, seeds), default=1) == 1 else ""
-    caption = (
-        f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
-        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
-        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, verdict "
-        f"in this study.{seed}"
-    )
-    inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
-    return [floating("tab:claims", escape(caption), inside)]
-
-
 def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
     """On planted corpora how often each method names the words that decide, a float per cell."""
     columns = {
@@ -289,7 +254,7 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
     }
     floats = []
     for cell in cells_in(table):
-        mine = cell.rows(table)
+        mine = with_notes(cell.rows(table), MARKED[CONSTRUCTION])
         records = competing(mine, columns["first word is a cue"])
         keys = [(row["method"], row["budget"], row["kind"]) for row in records]
         body, places = method_rows(keys, 1 + len(columns) + len(others))
@@ -335,7 +300,8 @@ def _operators(table: pd.DataFrame, cell: Cell, spec: Spec) -> Iterator[Column]:
     kinds = {name: entry["kind"] for name, entry in spec["methods"].items()}
     for operator in dict.fromkeys(rows["operator"]):
         mine = rows[rows["operator"] == operator]
-        yield Column(("flip rate", str(operator)), mine.assign(kind=mine["method"].map(kinds)))
+        mine = with_notes(mine.assign(kind=mine["method"].map(kinds)), MARKED[spec["marked_by"][cell.corpus]])
+        yield Column(("flip rate", str(operator)), mine)
 
 
 def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
