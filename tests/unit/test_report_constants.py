@@ -28,11 +28,14 @@ def masked(flips, random, selected):
     return pd.DataFrame(rows)
 
 
-def test_a_ratio_that_rests_on_few_informative_texts_is_left_open():
+def test_a_ratio_that_rests_on_few_informative_texts_has_a_wide_interval_and_says_so():
     # Two replies name a word, and one of them flips where one in three random words does.
     row = normalised_row(masked([1, 0] + [0] * 46, [1 / 3] * 2 + [0.0] * 46, [1, 1] + [0] * 46), INTERVAL)
     assert (row["n_flip"], row["n_flip_informative"]) == (N, 2)
-    assert (row["flip_normalised"], row["flip_normalised_low"], row["flip_normalised_high"]) == (None, None, None)
+    # One third of a text beyond random words, of 46 + 2 * 2/3 that masking all does.
+    assert row["flip_normalised"] == pytest.approx((1 / 3) / (46 + 4 / 3))
+    assert row["flip_normalised_low"] < -0.05
+    assert row["flip_normalised_high"] > 0.05
     # What random words do has an interval: the mean is 2/3 of one text in 48.
     assert row["flip_random"] == pytest.approx(2 / 3 / N)
     assert row["flip_random_low"] < 2 / 3 / N < row["flip_random_high"]
@@ -42,9 +45,13 @@ def test_a_ratio_that_rests_on_few_informative_texts_is_left_open():
     assert "[0.00, 0.00]" not in html
 
 
-def test_a_ratio_that_is_the_same_in_all_texts_has_no_interval_of_no_width():
+def test_a_ratio_that_is_the_same_in_all_texts_has_the_interval_of_one_more():
     row = normalised_row(masked([0] * N, [0.0] * N, [2] * N), INTERVAL)
-    assert (row["n_flip_informative"], row["flip_normalised"]) == (N, None)
+    assert (row["n_flip_informative"], row["flip_normalised"]) == (N, 0.0)
+    # The weight of one more text is that of Clopper and Pearson's bound; what masking all does has the rest.
+    most = 1 - 0.025 ** (1 / N)
+    assert row["flip_normalised_high"] == pytest.approx(most / (1 - most), abs=0.01)
+    assert row["flip_normalised_low"] == pytest.approx(-most / (1 - 2 * most), abs=0.01)
 
 
 def test_a_ratio_of_many_texts_keeps_its_interval():

@@ -46,8 +46,8 @@ def claims(found: Mapping[str, Any]) -> list[str]:
     caption = (
         f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
         f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), the interval with "
-        f"corpora, models and seeds drawn anew too (too short where these are few), p after Holm's correction over all claims (level {alpha:g}), n and how many of "
-        f"these texts are informative, verdict in this study.{_seeds(found)}"
+        f"corpora, models and seeds drawn anew too (too short where these are few), p after Holm's correction over all "
+        f"claims (level {alpha:g}), n and how many of these texts are informative, verdict here.{_seeds(found)}"
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.3\\linewidth}rrrrl")
     floats = [floating("tab:claims", escape(caption), inside)]

@@ -68,7 +68,7 @@ def normalised_table(table: pd.DataFrame, name: str) -> Markup:
     rows = []
     for row in table.to_dict("records"):
         n = row["n_flip"]
-        of_random = (row[f"flip_random{end}"] for end in ("", "_low", "_high"))
+        drawn, low, high = (row[f"flip_random{end}"] for end in ("", "_low", "_high"))
         rows.append(
             {
                 "family": family(row["kind"]).replace("_", " "),
@@ -77,7 +77,7 @@ def normalised_table(table: pd.DataFrame, name: str) -> Markup:
                 ),
                 "n": count_text({"n": n, "n_informative": row["n_flip_informative"]}),
                 "flip rate, normalised": _with_interval(row, "flip_normalised"),
-                "of random words": percent_with_interval(*of_random, n),
+                "of random words": percent_with_interval(drawn, low, high, n),
                 "comprehensiveness, normalised": _with_interval(row, "comprehensiveness_normalised"),
                 "of equally many random words": _with_interval(row, "comprehensiveness_random"),
                 "sufficiency, normalised": _with_interval(row, "sufficiency_normalised"),

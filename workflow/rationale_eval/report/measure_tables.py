@@ -96,19 +96,37 @@ def curves_row(frame: pd.DataFrame, interval: Mapping[str, Any]) -> Row | None:
 def ratio(reached: np.ndarray, reach: np.ndarray, interval: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """The ratio of two means, one value of each per instance, with its percentile bootstrap interval.
 
-    None with fewer than two instances; where few values of ``reached`` differ from the rest, of which resamples say too
-    little (see ``few_differ``); and where the mean of ``reach`` is not above ``LEAST_RANGE`` in all but the resamples
+    Where few values of ``reached`` differ from the rest resamples say too little, and it is ``_rare_ratio``. None with
+    fewer than two instances, and where the mean of ``reach`` is not above ``LEAST_RANGE`` in all but the resamples
     outside of the interval's level: the ratio would have no bounds.
     """
-    if len(reach) < 2 or few_differ([reached]):
+    if len(reach) < 2:
         return None
     tail = (1 - interval["level"]) / 2
     below = resampled_means([reach], interval)
     if reach.mean() < LEAST_RANGE or np.quantile(below, tail) < LEAST_RANGE:
         return None
-    above = resampled_means([reached], interval)  # the same instances in each resample
-    low, high = np.quantile(above / np.maximum(below, LEAST_RANGE), [tail, 1 - tail])
+    if few_differ([reached]):
+        low, high = _rare_ratio(reached, reach, interval)
+    else:
+        above = resampled_means([reached], interval)  # the same instances in each resample
+        low, high = np.quantile(above / np.maximum(below, LEAST_RANGE), [tail, 1 - tail])
     return float(reached.mean() / reach.mean()), float(low), float(high)
+
+
+def _rare_ratio(reached: np.ndarray, reach: np.ndarray, interval: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends of an interval of the ratio of two means in the manner of Gaffke's bounds (see ``statistics.rare``).
+
+    One more instance has the most extreme values that go together: where random words take all of the probability
+    (reached -1, reach 0 or -1), and where they take none of it and the rationale all (reached 1, reach 0).
+    """
+    weights = np.random.default_rng(interval["seed"]).standard_exponential((interval["resamples"], len(reached) + 1))
+    weights /= weights.sum(axis=1, keepdims=True)
+    above, below, spare = weights[:, :-1] @ reached, weights[:, :-1] @ reach, weights[:, -1]
+    lowest = np.minimum(*((above - spare) / np.maximum(one, LEAST_RANGE) for one in (below, below - spare)))
+    tail = (1 - interval["level"]) / 2
+    highest = (above + spare) / np.maximum(below, LEAST_RANGE)
+    return float(np.quantile(lowest, tail)), float(np.quantile(highest, 1 - tail))
 
 
 def normalised_row(frame: pd.DataFrame, interval: Mapping[str, Any], kind: str = "") -> Row:
@@ -131,9 +149,9 @@ def normalised_row(frame: pd.DataFrame, interval: Mapping[str, Any], kind: str =
         sign = -1.0 if name == "sufficiency" else 1.0
         reached, reach = (sign * (found[one] - random) for one in (name, "best"))
         estimate = ratio(reached.to_numpy(), reach.to_numpy(), interval) or (None, None, None)
-        if by_definition(kind, f"{name}_normalised"):
-            estimate = (0.0 if len(found) else None, None, None)
         row |= dict(zip(_estimate(f"{name}_normalised"), estimate, strict=True))
+        if by_definition(kind, f"{name}_normalised") and len(found):
+            row |= dict(zip(_estimate(f"{name}_normalised"), (0.0, None, None), strict=True))
         row[f"n_{name}_range"] = frame.loc[frame[f"{name}_normalised"].notna(), "id"].nunique()
     return row
 
