@@ -20,7 +20,7 @@ def raw() -> dict[str, Any]:
     return loaded
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def frozen() -> Iterator[None]:
     """statsmodels collects garbage at each correction: what is there already need not be searched every time."""
     gc.freeze()

@@ -181,13 +181,13 @@ def test_cutting_a_list_adds_no_word_but_a_cut_one(form, words, listed, data):
     ],
 )
 def test_long_replies_are_read_in_linear_time(part):
-    start = time.monotonic()
+    start = time.process_time()
     for finished in (True, False):
         parse_reply(part * (60_000 // len(part)), MOVIE, LABELS, finished)
-    assert time.monotonic() - start < 3, "a scan in quadratic time takes a minute"
+    assert time.process_time() - start < 3, "a scan in quadratic time takes a minute"
 
 
 def test_a_megabyte_is_read_in_seconds():
-    start = time.monotonic()
+    start = time.process_time()
     parse_reply('- "fun": the cast, "great"\n' * 40_000, MOVIE, LABELS, True)
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20

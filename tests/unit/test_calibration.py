@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -10,7 +11,7 @@ from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.rationales.schema import rationale_row
 from rationale_eval.report import calibration
 from rationale_eval.report.calibration import first_word, hits, rank_row
-from rationale_eval.report.calibration_html import calibration_sections
+from rationale_eval.report.calibration_html import calibration_sections, calibration_table
 from rationale_eval.report.flags import UNUSABLE
 from rationale_eval.report.latex_short import SHORT
 from rationale_eval.report.layout import Cell
@@ -88,6 +89,22 @@ def test_no_rank_without_three_methods_or_without_differences():
     assert found["tau_flip_rate"] is None  # all equal
     assert found["tau_comprehensiveness"] is None  # two methods
     assert found["tau_sufficiency"] == pytest.approx(1.0)
+
+
+def test_f1_and_auprc_have_each_their_own_chance_beside_them():
+    frame = pd.DataFrame({"id": ["a", "b"], "f1": [0.0, 1.0], "f1_chance": 0.1, "auprc": 0.9, "auprc_chance": 0.3})
+    flips = pd.DataFrame({"id": ["a", "b"], "flip": 1.0, "comprehensiveness": 0.7})
+    masked = flips.assign(flip_when_kept=0.0, sufficiency=0.2)
+    found = calibration.method_row(frame, masked, pd.Series({"a": 1.0, "b": 0.0}), INTERVAL)
+    assert (found["cue_words_chance"], found["auprc_chance"]) == pytest.approx((0.1, 0.3))
+    about = {"corpus": "c", "model": "m", "checkpoint": "base", "method": "grad", "kind": "gradients", "flag": None}
+    table = pd.DataFrame([about | found | {"budget": "top_var", "accuracy": 1.0, "collapsed": False}])
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", calibration_table(table, "t"))
+    # Each chance stands behind its estimate.
+    assert [cells[place][:4] for place in (2, 3, 4, 5)] == ["0.50", "0.10", "0.90", "0.30"]
+    (tex,) = SHORT["calibration"](table, {"level": 0.95})
+    (line,) = (line for line in tex.splitlines() if line.startswith(r"\quad grad"))
+    assert line.split(" & ")[4:6] == ["0.10", "0.30"]
 
 
 def test_a_collapsed_cell_and_a_flagged_method_are_marked(tmp_path):

@@ -12,7 +12,7 @@ from planted import BUDGETS, METHODS, PLANTED, SETTINGS, SPEC, contrast, moved, 
 from planted_study import BASE_A, BY_NAME, SIMULATIONS, STUDY, at_most, by_name, study
 from rationale_eval.claims.contrasts import Contrast, Weighted, contrasts, resolve
 from rationale_eval.claims.estimates import cell_row, pooled_row
-from rationale_eval.claims.registry import BASE, CLAIMS, contrast_words
+from rationale_eval.claims.registry import BASE, CLAIMS, claimed_words, contrast_words
 from rationale_eval.claims.stage import POOLED, table_rows
 from rationale_eval.claims.verdicts import (
     CONTRADICTED,
@@ -25,8 +25,6 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.measured import Measured
-
-pytestmark = pytest.mark.usefixtures("frozen")
 
 
 def counts_of(name, what, n=100, simulations=SIMULATIONS):
@@ -275,3 +273,38 @@ def test_contrasts_in_words():
     assert contrast_words(BY_NAME["alignment_not_always"]) == "prompting (base) - attribution (base), at matched sizes"
     words = contrast_words(BY_NAME["tuning_prompting_alignment"])
     assert words == "prompting (tuned) - prompting (base), each at its own size"
+
+
+def test_what_a_claim_says_of_its_contrast():
+    margins = {"f1_corrected": 0.02}
+    said = {name: claimed_words(claim, margins) for name, claim in BY_NAME.items()}
+    assert said["tuning_prompting_alignment"] == "below 0.02: no rise, whether it falls or not"
+    assert said["alignment_not_always"] == "below 0 in at least one cell"
+    assert (said["alignment_prompting_better"], said["faithfulness_prompting_lower"]) == ("above 0", "below 0")
+
+
+# Written down by hand: version, kind, measure, direction, sizes. No study changes what a claim says.
+WRITTEN = {
+    "alignment_not_always": ("v2", "existence", "f1_corrected", -1, "matched"),
+    "alignment_not_always_tuned": ("v2", "existence", "f1_corrected", -1, "matched"),
+    "alignment_poor_accuracy_attribution": ("v1", "difference", "f1_corrected", 1, "own"),
+    "alignment_poor_accuracy_prompting": ("v1", "difference", "f1_corrected", 1, "own"),
+    "alignment_prompting_better": ("v1", "difference", "f1_corrected", 1, "matched"),
+    "tuning_prompting_alignment": ("v2", "non_superiority", "f1_corrected", 0, "own"),
+    "tuning_attribution_alignment": ("v2", "difference", "f1_corrected", 1, "own"),
+    "tuning_input_x_gradient": ("v2", "difference", "f1_corrected", 1, "own"),
+    "faithfulness_prompting_lower": ("v2", "difference", "flip", -1, "matched"),
+    "faithfulness_prompting_lower_tuned": ("v2", "difference", "flip", -1, "matched"),
+    "tuning_prompting_faithfulness": ("v1", "difference", "flip_beyond_random", 1, "own"),
+    "tuning_attribution_faithfulness": ("v1", "difference", "flip_beyond_random", 1, "own"),
+    "flips_follow_accuracy": ("v2", "association", "flip_beyond_random", 1, "own"),
+    "flips_fall_with_collapse": ("v1", "association", "flip_beyond_random", -1, "own"),
+    "ranking_without_errors": ("v2", "ranking", "flip_beyond_random", 0, "own"),
+}
+
+
+def test_the_claims_are_those_that_were_written_down():
+    found = {one.name: (one.version, one.kind, one.measure, one.direction, one.sizes) for one in CLAIMS}
+    assert found == WRITTEN
+    # Raw flips rise with the number of words masked: they are compared between sets of equal sizes alone.
+    assert {one.sizes for one in CLAIMS if one.measure == "flip"} == {"matched"}

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from planted import SETTINGS, SPEC, cell, contrast
 from planted_study import BASE_A, BY_NAME, STUDY, by_name, study
-from rationale_eval.claims.contrasts import Contrast
+from rationale_eval.claims import stage
+from rationale_eval.claims.contrasts import Contrast, poor_accuracy
 from rationale_eval.claims.estimates import cell_row, pooled_row
 from rationale_eval.claims.stage import table_rows
 from rationale_eval.claims.verdicts import (
@@ -19,9 +20,11 @@ from rationale_eval.claims.verdicts import (
     decisive,
     existence_p,
     judge,
+    of_existence,
 )
 from rationale_eval.report.aggregate import of_method
 from rationale_eval.report.layout import Cell
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 
@@ -174,7 +177,32 @@ def test_a_margin_is_no_larger_than_what_the_study_calls_a_rise():
     assert found["tuning_attribution_alignment"]["verdict"] == SUPPORTED
     claim = found["tuning_prompting_alignment"]
     assert claim["verdict"] == INCONCLUSIVE
-    assert claim["reason"].startswith("the margin of 0.3 is no smaller than a change that this study calls a rise (")
+    assert claim["reason"].startswith(
+        "the margin of 0.3 is no smaller than the change in a supported claim of a rise ("
+    )
+
+
+@pytest.mark.parametrize(("right", "poor"), [(33, True), (34, False)])
+def test_an_accuracy_is_poor_where_its_whole_interval_is_nearer_to_the_most_frequent_label_than_to_no_error(
+    right, poor
+):
+    # 30 of 48 texts have the most frequent label, so half way to 1 is .8125. Wilson: 33 of 48 end at .800, 34 at .818.
+    here = cell(np.random.default_rng(0), 48)
+    correct = pd.Series([1.0] * right + [0.0] * (48 - right), index=here.correct.index)
+    assert poor_accuracy(replace(here, correct=correct, gold_share=30 / 48), 0.95) == poor
+
+
+def test_a_cell_has_no_verdict_that_its_claim_has_not():
+    # A rise in one corpus is as large as the fall in the other, so that the pool has none.
+    cells = study(rise=0.15)
+    for name, here in cells.items():
+        if name.corpus == "a" and name.checkpoint != "base":
+            scored = here.values["f1_corrected"].index.get_level_values("method") != "said"
+            here.values["f1_corrected"][scored] -= 0.3
+    found = by_name(cells)["tuning_attribution_alignment"]
+    assert (found["verdict"], [row["verdict"] for row in found["cells"]]) == (INCONCLUSIVE, [INCONCLUSIVE] * 2)
+    for row, alone in zip(found["cells"], ["contradicted", "supported"], strict=True):
+        assert row["reason"] == f"by itself {alone}, but the claim, corrected over all claims, is inconclusive"
 
 
 def test_alignment_where_accuracy_is_poor_is_tested_on_such_cells_alone():
@@ -184,8 +212,92 @@ def test_alignment_where_accuracy_is_poor_is_tested_on_such_cells_alone():
         assert (found[name]["verdict"], found[name]["version"]) == (SUPPORTED, "v1")
         assert [row["corpus"] for row in found[name]["cells"]] == ["poor"]
     good = by_name(study(0.0, correct=0.9))["alignment_poor_accuracy_attribution"]
-    assert (good["verdict"], good["reason"]) == (NOT_TESTED, "no base model of the study has poor accuracy")
+    assert good["verdict"] == NOT_TESTED
+    assert good["reason"].startswith("no base model of the study has poor accuracy (by its whole interval nearer to")
+    # Readers see how poor: 106 of 200 texts.
+    assert int(cells[Cell("poor", "m", "base")].correct.sum()) == 106
+    assert found[name]["reason"].endswith("; poor, m is right on 53\N{NO-BREAK SPACE}% [46, 60]")
     # A collapsed cell is what the claim is about.
     flat = cells[Cell("poor", "m", "base")]
     cells[Cell("poor", "m", "base")] = replace(flat, majority_share=1.0)
     assert by_name(cells)["alignment_poor_accuracy_attribution"]["verdict"] == SUPPORTED
+
+
+# Rows by hand
+
+
+def numbers(estimate, low, high, p, **more):
+    return {"estimate": estimate, "low": low, "high": high, "p": p, "excluded": "", **more}
+
+
+def verdicts_on(monkeypatch, rows):
+    """What a study says of claims whose rows, (pooled, cells) by name of the claim, are these."""
+    parts = {name: {"pooled": pooled, "cells": cells, "decisive": None} for name, (pooled, cells) in rows.items()}
+    monkeypatch.setattr(stage, "test", lambda claim, *_: parts[claim.name])
+    return dict(zip(rows, stage.verdicts([BY_NAME[name] for name in rows], {}, SPEC), strict=True))
+
+
+def test_claims_of_single_cells_are_corrected_with_all_others(monkeypatch):
+    one = numbers(-0.2, -0.3, -0.1, 0.03, p_corrected=0.03, corpus="b", model="m", checkpoint="base")
+    higher = numbers(0.2, 0.1, 0.3, 0.02)
+    found = verdicts_on(
+        monkeypatch,
+        {"alignment_not_always": (numbers(0.1, 0.05, 0.15, 0.9), [one]), "alignment_prompting_better": (higher, [])},
+    )
+    # Holm of .03 and .02: the smaller one twice, and the other no smaller than that.
+    assert [row["decisive"]["p_corrected"] for row in found.values()] == pytest.approx([0.04, 0.04])
+
+
+@pytest.mark.parametrize(
+    ("name", "estimate", "verdict"),
+    [
+        ("tuning_attribution_alignment", 0.01, INCONCLUSIVE),
+        ("tuning_attribution_alignment", 0.03, SUPPORTED),
+        # By how much one family rises more than another is no rise, and a rise of flips none of alignment.
+        ("tuning_input_x_gradient", 0.01, SUPPORTED),
+        ("tuning_attribution_faithfulness", 0.01, SUPPORTED),
+    ],
+)
+def test_a_margin_is_held_against_rises_of_the_same_measure(name, estimate, verdict, monkeypatch):
+    rise = numbers(estimate, estimate - 0.005, estimate + 0.005, 0.001)
+    fall = numbers(-0.1, -0.15, -0.05, 0.001)
+    found = verdicts_on(monkeypatch, {name: (rise, []), "tuning_prompting_alignment": (fall, [])})
+    assert found[name]["verdict"] == SUPPORTED
+    assert found["tuning_prompting_alignment"]["verdict"] == verdict
+    told = f"(the smallest change that this study calls a rise: {estimate:+.3f})"
+    assert (told in found["tuning_prompting_alignment"]["reason"]) == (name == "tuning_attribution_alignment")
+
+
+def test_a_cell_supports_an_existence_claim_only_after_the_correction_over_claims():
+    claim, one = BY_NAME["alignment_not_always"], numbers(-0.2, -0.25, -0.15, 0.01, p_corrected=0.02)
+    assert of_existence(claim, [one], 0.04, 0.05) == (SUPPORTED, "in 1 of 1 cell after Holm's correction")
+    why = "in 1 of 1 cell after the correction over cells, but not after that over claims"
+    assert of_existence(claim, [one], 0.06, 0.05) == (INCONCLUSIVE, why)
+
+
+def test_what_denies_a_claim_of_one_cell_is_the_least_certain_of_all():
+    # Both cells are on the other side of "lower in at least one cell".
+    claim = BY_NAME["alignment_not_always"]
+    rows = [numbers(0.3, 0.2, 0.4, 0.001, p_corrected=0.002), numbers(0.1, 0.02, 0.18, 0.03, p_corrected=0.03)]
+    assert decisive(claim, rows, 0.05) is rows[1]
+    assert existence_p(claim, rows, 0.05) == 0.03
+    assert of_existence(claim, rows, 0.06, 0.05)[0] == INCONCLUSIVE
+
+
+def test_where_few_texts_differ_p_is_the_larger_one_of_two_tests():
+    claim = BY_NAME["alignment_prompting_better"]
+    alike = cell_row(contrast(np.repeat([-0.3, 0.0], [10, 90])), claim, SPEC)
+    # All ten have one sign, which has a chance of 2 in 2 ** 10; the t test has .001.
+    assert (alike["nonzero"], alike["p"], alike["p_sign_flip"]) == pytest.approx((10, 2 / 2**10, 2 / 2**10))
+    one_large = np.repeat([-1.0, -0.01, 0.0], [1, 11, 88])
+    row = cell_row(contrast(one_large), claim, SPEC)
+    assert row["p_sign_flip"] == pytest.approx(2 / 2**12)
+    assert row["p"] == pytest.approx(stats.ttest_1samp(one_large, 0).pvalue)
+    assert row["p"] > 0.2
+
+
+def test_above_the_margin_p_is_that_of_a_rise_of_just_the_margin():
+    row = cell_row(contrast(np.tile([0.14, -0.06], 50)), BY_NAME["tuning_prompting_alignment"], SPEC)
+    # The mean is .04, .02 above the margin, and its standard error .1 / sqrt(99).
+    assert row["p"] == pytest.approx(2 * stats.t.sf(0.02 / (0.1 / np.sqrt(99)), 99))
+    assert row["p_sign_flip"] is None

@@ -23,8 +23,6 @@ from rationale_eval.report.measured import Measured
 from rationale_eval.statistics.correlation import kendall, kendall_interval
 from scipy import stats
 
-pytestmark = pytest.mark.usefixtures("frozen")
-
 
 def test_flips_that_follow_accuracy_are_found_over_cells():
     rng = np.random.default_rng(3)

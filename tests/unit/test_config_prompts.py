@@ -105,6 +105,7 @@ def test_replies_are_read_with_the_labels_and_verbalisers_and_nothing_else_of_th
 
     labels = ["bad", "good", "negative", "positive"]
     raw["tasks"]["sentiment"]["verbalisers"] = {"negative": "bad", "positive": "good"}
+    assert read("prompt_unbound") == {"gives": "words", "vote": False, "labels": labels}
     assert read("prompt_voted") == {"gives": "words", "vote": True, "labels": labels}
     assert read("prompt_scored") == {"gives": "scores", "vote": False, "labels": labels}
     file = tmp_path / "mine.yaml"

@@ -196,6 +196,8 @@ def test_the_form_alone_names_nothing_and_is_not_hallucinated(reply, finished):
         ("- ...\n- great", "ok", ["great"], ()),
         ("great\n- ...", "ok", ["great"], ()),
         ("great, ..., dull", "ok", ["great", "dull"], ()),
+        # Of an object the values, although its key stands in the text.
+        ('{"...": "great"}', "ok", ["great"], ()),
         ("- great\n- word\n- awful", "partly_matched", ["great"], ("awful",)),
         # An empty list is an answer.
         ("[]", "nothing_matched", [], ()),

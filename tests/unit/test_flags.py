@@ -145,6 +145,8 @@ def test_a_report_marks_a_method_whose_replies_name_no_word(tmp_path):
     assert set(cut["flag"]) == {UNUSABLE}
     html = (report / "index.html").read_text(encoding="utf-8")
     assert "asked\N{NO-BREAK SPACE}\N{DOUBLE DAGGER}: 0 of 3 replies name a word of the text" in html
-    assert "asked\N{NO-BREAK SPACE}\N{DOUBLE DAGGER}" in html
+    part = html.split('<section id="alignment">')[1].split("</section>")[0]
+    assert ">asked (as given)\N{NO-BREAK SPACE}\N{DOUBLE DAGGER}<" in part
+    assert "Neither is in a headline, and claims that need one are inconclusive" in html
     tex = (report / "tables/alignment.tex").read_text(encoding="utf-8")
     assert "too few replies name a word of the text, inconclusive" in tex

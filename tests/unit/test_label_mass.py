@@ -44,18 +44,19 @@ def test_the_report_shows_it_and_warns_of_the_cells_where_it_is_low(tmp_path):
         write_cell(tmp_path, corpus, "yes", "some words", {})
     path = tmp_path / "two/m/base/predictions.parquet"
     rows = read_table(path, PREDICTIONS)
-    low = [row | {"scores": None if row["scores"] is None else np.log([0.02, 0.003])} for row in rows]
+    mass = {"0": 0.01, "1": 0.02, "2": 0.5}
+    low = [row | {"scores": np.log([mass[row["id"]] / 2] * 2) if row["id"] in mass else None} for row in rows]
     write_table(path, low, PREDICTIONS, {})
     report = run(tmp_path, [("one", "base"), ("two", "base")])
     table = pd.read_csv(report / "tables/accuracy.csv").set_index("corpus")
-    assert table.loc["two", list(LABEL_MASS)].tolist() == pytest.approx([0.023] * 3)
+    assert table.loc["two", list(LABEL_MASS)].tolist() == pytest.approx([0.012, 0.02, 0.404], rel=1e-5)
     assert table.loc["one", "label_mass_q50"] == pytest.approx(np.exp(-2) + np.exp(-1))
     html = (report / "index.html").read_text(encoding="utf-8")
     (told,) = [part.split("</p>")[0] for part in html.split(WARNING)[1:]]
     assert "two, m, base" in told
     assert "one, m, base" not in told
-    assert "0.023" in html
-    assert "0.023" in (report / "tables/accuracy.tex").read_text(encoding="utf-8")
+    assert ">0.02 (0.012 to 0.4)<" in html
+    assert r"& 0.02 \\" in (report / "tables/accuracy.tex").read_text(encoding="utf-8")
 
 
 def test_a_model_without_scores_has_none_and_no_warning(tmp_path):

@@ -18,8 +18,15 @@ SPEC["marked_by"] = {"c": "proxy", "d": "people"}
 
 def claim(checkpoint, values, reason="the interval lies wholly on the claimed side"):
     """A claim on one checkpoint whose decisive row has ``values`` of ``NUMBERS``."""
-    row = dict(zip(NUMBERS, values, strict=True)) | {"seeds": 1}
-    about = {"text": "Prompting is better", "measure": "f1_corrected", "unit": "F1 above chance", "margin": None}
+    row = dict(zip(NUMBERS, values, strict=True)) | {"seeds": 1, "models": 1}
+    row["corpora"] = 1 if row["hierarchical_low"] is None else 2
+    about = {
+        "text": "Prompting is better",
+        "kind": "difference",
+        "measure": "f1_corrected",
+        "unit": "F1 above chance",
+        "margin": None,
+    }
     return about | {"terms": [{"checkpoint": checkpoint}], "decisive": row, "verdict": "supported", "reason": reason}
 
 

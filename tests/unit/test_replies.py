@@ -9,6 +9,7 @@ import pytest
 from rationale_eval.corpora.instances import Instance, Word, whitespace_words
 from rationale_eval.rationales.echoes import Labels
 from rationale_eval.rationales.replies import parse_reply
+from rationale_eval.rationales.scored_replies import parse_scored_reply
 
 REAL = [
     json.loads(line) for line in (Path(__file__).parent / "real_replies.jsonl").read_text(encoding="utf-8").splitlines()
@@ -281,3 +282,52 @@ def test_a_copy_of_the_text_is_flagged(reply):
 def test_a_copy_of_several_lines():
     text = "A film: great, I said.\nThe cast - it is fun.\n\nGo: see it."
     assert parse(text, instance(text))[0].copied
+
+
+@pytest.mark.parametrize(
+    ("text", "reply", "indices"),
+    [
+        # of several words that are the same in letters, those spelt as the reply spells them come first
+        ("They told us that the US lost", "- US", [5]),
+        ("They told us that the US lost", "- us\n- US", [2, 5]),
+        ("C is slower than C++ here", "- C++", [4]),
+        ("Of 15 people only 1.5 percent liked it", "- 1.5", [4]),
+        ("I love it but #love is spam", "- love\n- #love", [1, 4]),
+        ("It got 3 stars and a <3 from me", "- <3", [6]),
+        ("👍 said he, 👍🏿 said she", "- 👍🏿", [3]),
+        ("We resign or re-sign today", "1. re-sign", [3]),
+        ("5 lost, -5 won", "- -5", [2]),
+        # punctuation around a word is none of its spelling, and the case counts before it
+        ("He is @sam, not sam.", "- sam", [4]),
+        ("The bill, that Bill, paid", '["Bill"]', [3]),
+        # among equals the first, and what is left takes the rest in turn
+        ("film, Film, film", "- film\n- film\n- film", [0, 2, 1]),
+        ("Great great GREAT", "- great\n- great\n- great", [1, 0, 2]),
+    ],
+)
+def test_the_exact_spelling_comes_first(text, reply, indices):
+    parsed, _ = parse(reply, instance(text))
+    assert list(parsed.order) == indices
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "words"),
+    [
+        ("<think>\n\n</think>\n\n- acting\n- superb", "ok", ["acting", "superb"]),
+        ("<think>\n- plot: no\n- dull: no\n</think>\n\n- superb", "ok", ["superb"]),
+        # The template has opened the thought.
+        ('Words such as "plot" speak against it.\n</think>\n\nsuperb, acting', "ok", ["superb", "acting"]),
+        ("[THINK]plot, dull?[/THINK]superb", "ok", ["superb"]),
+        # Cut off within, or ended without an answer.
+        ('<think>\nIt is positive. The words "plot" and "dull" speak', "truncated", []),
+        ("<thinking>plot</thinking>\n", "empty", []),
+        ("superb <think>or plot", "truncated", []),
+    ],
+)
+def test_a_thought_is_no_answer(reply, outcome, words):
+    row = instance("The plot was dull but the acting was superb")
+    parsed, found = parse(reply, row, finished="</" in reply or "[/" in reply)
+    assert (parsed.outcome, found) == (outcome, words)
+    scored, scores = parse_scored_reply(f"{reply}: 3", row, LABELS, True)
+    assert [row.text(word) for word, score in zip(row.words, scores, strict=True) if score] == words[-1:]
+    assert bool(scored.order) == bool(words)

@@ -12,6 +12,7 @@ from rationale_eval.corpora.instances import Instance, whitespace_words
 from rationale_eval.report import tables
 from rationale_eval.report.aggregate import status_counts
 from rationale_eval.report.bold import Measure, best, competing
+from rationale_eval.report.drawing import instances_text
 from rationale_eval.report.examples import choose, pieces
 from rationale_eval.report.findings import accuracy_finding, alignment_finding, clear_of, faithfulness_finding
 from rationale_eval.report.html_tables import alignment_table, render
@@ -28,6 +29,9 @@ from rationale_eval.report.wording import (
 from report_trees import HOSTILE, IMAGE, INTERVAL, SCRIPT, VALIDITY, Elements, estimate
 
 PEOPLE = MARKED["people"]
+# What a row of the table of alignment has besides an estimate.
+REST = {"selected": 2, "n_correct": 1, "n_wrong": 1}
+REST |= {f"{name}{end}": 0.1 for name in ("iou", "f1_correct", "f1_wrong") for end in ("", "_low", "_high")}
 
 # Rows of the tables
 
@@ -89,6 +93,26 @@ def test_masking_and_keeping_have_counts_of_their_own():
     assert (row["flip_rate_correct"], row["flip_rate_wrong"]) == (0.5, 0.0)
 
 
+def test_texts_of_which_no_word_or_every_word_is_chosen_count_and_do_not_inform():
+    sizes = {"a": 0, "b": 2, "c": 4}
+    correct = pd.Series(dict.fromkeys(sizes, 1.0))
+    aligned = [scored(name, 0, "ok", 0.5) | {"selected": size, "words": 4} for name, size in sizes.items()]
+    masked = [flipped(name, 1.0) | {"selected": size, "words": 4} for name, size in sizes.items()]
+    for row in (
+        tables.alignment_row(pd.DataFrame(aligned), correct, INTERVAL),
+        tables.faithfulness_row(pd.DataFrame(masked), correct, INTERVAL),
+    ):
+        assert (row["n"], row["n_informative"]) == (3, 1)
+
+
+def test_n_is_shown_with_how_many_texts_inform_in_tables_and_above_figures():
+    row = estimate("a", 0.5, 0.4, 0.6) | {"n": 48, "n_informative": 23} | REST
+    assert ">48 (23 informative)<" in alignment_table(pd.DataFrame([row]), "t", True)
+    rows = pd.DataFrame([row, estimate("everything", 0.5, 0.4, 0.6, "all_words") | {"n": 48, "n_informative": 0}])
+    # All words never inform.
+    assert instances_text(rows) == "n = 48, 23 informative"
+
+
 def test_accuracy_row_by_hand():
     labels, sure = ["yes", "no"], [0.9, 0.1]
     scores = [math.log(0.45), math.log(0.05)]  # half of what the model would say is a label
@@ -138,6 +162,13 @@ def test_a_finding_names_the_best_and_those_that_overlap_with_it():
     assert "do not set it apart from 1 of 2 others: b." in text
 
 
+def test_a_finding_says_what_is_below_chance():
+    beyond = {"f1_corrected": -0.05, "f1_corrected_low": -0.08, "f1_corrected_high": -0.02}
+    text = alignment_finding(pd.DataFrame([estimate("a", 0.12, 0.05, 0.2) | beyond]), "top_var", PEOPLE)
+    minus = "\N{MINUS SIGN}"
+    assert f"below random sets of the same size: by {minus}0.05 [{minus}0.08, {minus}0.02]." in text
+
+
 def test_a_finding_hedges_what_chance_explains():
     text = alignment_finding(pd.DataFrame([estimate("a", 0.12, 0.05, 0.2)]), "top_var", PEOPLE)
     assert "cannot be told from random sets of the same size" in text
@@ -152,20 +183,35 @@ def test_a_finding_names_all_that_are_equally_good():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"),
+    ("low", "high", "p", "verdict"),
     [
         (
             0.3,
             0.6,
-            "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}60, corrected p 0.040: more",
+            0.04,
+            "+30\N{NO-BREAK SPACE}points [10, 40], n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}47, p 0.040, corrected over "
+            "all methods and budgets of the cell: more",
         ),
-        (0.1, 0.6, ": not told apart"),
+        (0.3, 0.6, 0.2, "p 0.200, corrected over all methods and budgets of the cell: not told apart"),
+        (0.1, 0.6, 0.04, ": not told apart"),
     ],
 )
-def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, verdict):
-    text = faithfulness_finding(pd.DataFrame([estimate("a", 0.5, low, high)]), "top_var", 0.05, PEOPLE)
+def test_flip_rates_are_compared_with_random_words_text_by_text(low, high, p, verdict):
+    row = estimate("a", 0.5, low, high) | {"beyond_random_p_corrected": p}
+    text = faithfulness_finding(pd.DataFrame([row]), "top_var", 0.05, PEOPLE)
     assert "As many random words flip 20\N{NO-BREAK SPACE}% of the same texts" in text
     assert verdict in text
+
+
+def test_methods_that_flip_no_more_than_random_words_are_not_said_to_flip_most():
+    rows = [estimate("a", 0.2, 0.1, 0.3), estimate("b", 0.2, 0.05, 0.35), estimate("c", 0.1, 0.0, 0.2)]
+    text = faithfulness_finding(pd.DataFrame(rows), "top_var", 0.05, PEOPLE)
+    assert "no method's words flip more predictions than as many random words do" in text
+    assert "flips most" not in text
+    # Equal means have intervals of their own.
+    for name, end in (("a", 10), ("b", 15)):
+        ends = f"(difference 0\N{NO-BREAK SPACE}points [\N{MINUS SIGN}{end}, {end}]"
+        assert f"as {name} chooses flip 20\N{NO-BREAK SPACE}% of the same texts {ends}" in text
 
 
 def test_what_is_said_of_a_collapsed_cell_begins_with_that():
@@ -231,9 +277,7 @@ def test_bold_is_the_best_with_all_that_overlap_on_the_page_and_in_latex():
     rows = [estimate("a", 0.5, 0.4, 0.6), estimate("b", 0.45, 0.35, 0.55), estimate("c", 0.2, 0.1, 0.3)]
     rows += [estimate("d", 0.1, 0.0, 0.2, budget="half"), estimate("e", 0.3, 0.25, 0.35, budget="half")]
     rows += [estimate("all", 0.9, 0.8, 1.0, kind="all_words"), estimate("few", 0.8, 0.7, 0.9) | {"n": 29}]
-    rest = {"selected": 2, "n_correct": 1, "n_wrong": 1}
-    rest |= {f"{name}{end}": 0.1 for name in ("iou", "f1_correct", "f1_wrong") for end in ("", "_low", "_high")}
-    table = pd.DataFrame([row | rest for row in rows])
+    table = pd.DataFrame([row | REST for row in rows])
     page = alignment_table(table, "t", True)
     assert bold_rows(page) == ["a", "b", "e"]
     # AUPRC has its interval, and what random orders have stands beside it.

@@ -92,7 +92,9 @@ def test_a_study_with_integrated_gradients_shows_them(tmp_path):
     assert 'id="completeness"' in html
     assert "0.38" in html
     assert "grad\N{NO-BREAK SPACE}\N{SECTION SIGN}: the attributions miss 12\N{NO-BREAK SPACE}% of the" in html
+    assert ">grad\N{NO-BREAK SPACE}\N{SECTION SIGN}<" in html.split('id="completeness"')[1].split("</section>")[0]
     tex = (report / "tables/completeness.tex").read_text(encoding="utf-8")
+    assert "grad~\N{SECTION SIGN} &" in tex
     assert "too far from adding up" in tex
     assert "the model has collapsed" in tex
 

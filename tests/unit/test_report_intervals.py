@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 from rationale_eval.alignment import MEASURES
 from rationale_eval.report import tables
-from rationale_eval.report.html_tables import alignment_table
+from rationale_eval.report.html_tables import accuracy_table, alignment_table
+from rationale_eval.report.latex_grids import GRIDS, shown
+from rationale_eval.report.latex_short import SHORT
+from rationale_eval.report.layout import Cell
 from rationale_eval.statistics.labels import macro_f1_interval
-from report_trees import INTERVAL
+from report_trees import BUDGETS, INTERVAL, METHODS, VALIDITY, write_cell
 from sklearn.metrics import f1_score
 
 
@@ -50,6 +53,59 @@ def test_a_constant_by_definition_has_no_bounds_and_says_so():
             False,
         )
         assert html.count("(by definition)") == len(set(constants))
+
+
+def test_constants_have_no_bounds_in_the_tables_as_they_are_written(tmp_path):
+    write_cell(tmp_path, "c", "yes", "some words", {})
+    # The tree's method `grad` is said to be all words; its values are what they are.
+    spec = {"methods": METHODS | {"grad": {"kind": "all_words"}}, "budgets": BUDGETS, "main_budget": "top_var"}
+    spec |= {"interval": INTERVAL, "validity": VALIDITY, "unavailable": {"m": []}, "evaluated": []}
+    rows = tables.collect([Cell("c", "m", "base")], tmp_path, spec)
+    (human,) = (row for row in rows["alignment"] if row["method"] == "human")
+    assert (human["f1_low"], human["f1_high"]) == (None, None)
+    assert human["f1_corrected_low"] is not None
+    for name, constant, varying in (
+        ("alignment", "recall", "precision"),
+        ("faithfulness", "flip_when_kept", "flip_rate"),
+        ("splits", "f1_corrected", "flip_rate"),
+    ):
+        mine = [row for row in rows[name] if row["method"] == "grad"]
+        assert {row[f"{constant}_low"] for row in mine} == {None}
+        assert any(row[f"{varying}_low"] is not None for row in mine)
+
+
+def test_a_constant_is_said_to_be_one_in_latex():
+    row = {"kind": "human", "f1": 1.0, "f1_low": None, "f1_high": None, "n": 5}
+    assert shown(row, GRIDS["alignment"][0]) == r"1.00 \rationaleinterval{by definition}"
+    assert shown(row | {"kind": "prompt"}, GRIDS["alignment"][0]) == "1.00"
+
+
+def test_f1_above_chance_where_no_word_agrees_has_an_interval_that_holds_a_rare_hit():
+    """Five texts without a hit: what random words are expected to have varies, and is no spread of what was seen."""
+    names = list("abcde")
+    frame = pd.DataFrame({"id": names, "method": "m", "budget": "b", "status": "ok", "words": 4, "selected": 1})
+    chance = [0.05, 0.12, 0.08, 0.07, 0.1]
+    aligned = frame.assign(**dict.fromkeys(MEASURES, 0.0), short=False, gold=1)
+    aligned = aligned.assign(f1_chance=chance, f1_corrected=[-value for value in chance])
+    rows = [tables.alignment_row(aligned, pd.Series(1.0, index=names), INTERVAL)]
+    predictions = pd.DataFrame({"id": names, "gold": "yes", "predicted": "yes"})
+    spec = {"methods": {"m": {"kind": "gradients"}}, "main_budget": "b", "interval": INTERVAL}
+    split = list(tables.split_rows(predictions, aligned, frame.assign(flip=0.0), spec))
+    rows += [row for row in split if row["n_f1"]]
+    assert len(rows) == 4  # of all texts, of those that the model has right, of the one label and of the one length
+    for row in rows:
+        assert row["f1_corrected"] == pytest.approx(-0.084)
+        assert -0.12 <= row["f1_corrected_low"] < -0.084
+        assert row["f1_corrected_high"] > 0
+
+
+def test_macro_f1_is_shown_with_its_interval():
+    row = dict.fromkeys(tables.ACCURACY_COLUMNS, 0.9) | {"corpus": "c", "model": "m", "checkpoint": "base", "n": 48}
+    row |= {"macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "collapsed": False}
+    table = pd.DataFrame([row | {"majority_predicted": "yes", "majority_gold": "yes"}])
+    assert ">0.50 [0.40, 0.60]<" in accuracy_table(table, "t")
+    (tex,) = SHORT["accuracy"](table, {"level": 0.95})
+    assert r"& 0.50 \rationaleinterval{0.40, 0.60} &" in tex
 
 
 def test_macro_f1_has_the_interval_of_its_resamples():

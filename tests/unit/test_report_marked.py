@@ -13,6 +13,8 @@ from rationale_eval.report.explorer import study_values
 from rationale_eval.report.findings import alignment_finding, faithfulness_finding
 from rationale_eval.report.layout import Cell
 from rationale_eval.report.marked import MARKED, PEOPLE, PROXY, listed, said_of, who_marked
+from rationale_eval.report.method_figures import faithfulness_figure
+from rationale_eval.report.page import beside
 from rationale_eval.study import StudyPlan
 from report_trees import BUDGETS, METHODS, Elements, estimate, run, write_cell
 
@@ -38,6 +40,19 @@ def test_headlines_name_a_proxy():
     text = faithfulness_finding(rows, "top_var", 0.05, proxy)
     assert "Masking the words of a proxy for people flips 30" in text
     assert "people marked" not in text
+
+
+def test_what_flip_rates_are_read_beside_names_a_proxy():
+    proxy = MARKED[PROXY]
+    row = estimate("human", 0.3, 0.2, 0.4) | AS_GIVEN
+    names = {"corpus": "c", "model": "m", "checkpoint": "base", "accuracy": 0.9, "majority_predicted_share": 0.6}
+    names |= dict.fromkeys(("predicted_entropy", "margin_q10", "margin_q50", "margin_q90"), 0.5)
+    flips = {f"flip_{kind}{end}": 0.3 for kind in ("all_words", "human") for end in ("", "_low", "_high")}
+    said = "masking the words of a proxy for people"
+    assert f"{said} flips 30" in beside(names | row | flips, proxy)
+    table = pd.DataFrame([names | row])
+    figure = faithfulness_figure(table, table, {"human": {"kind": "human"}}, "top_var", 0.95, proxy)
+    assert said in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_several_kinds_have_neutral_words_and_are_told_apart_by_name():

@@ -22,6 +22,7 @@ from rationale_eval.report.conclusions import (
     RANKING,
     UNUSABLE,
 )
+from rationale_eval.report.flags import INCOMPLETE
 from rationale_eval.report.measure_html import sensitivity_sentence, sensitivity_table
 from rationale_eval.report.measure_tables import curves_row, normalised_row, ratio
 from rationale_eval.report.sensitivity import contrasts, levels, ranking
@@ -134,6 +135,16 @@ def test_methods_of_one_size_are_ranked_without_references_and_sets_as_given():
     assert rows["asked"]["value"] == 0.75
     assert (rows["a"]["n"], rows["a"]["value"]) == (N, 0.5)
     assert rows["a"]["value_low"] < 0.5 < rows["a"]["value_high"]
+
+
+def test_a_flagged_method_has_no_rank_and_is_in_no_mean_of_attribution():
+    flags = {"a": INCOMPLETE}
+    rows = {row["subject"]: row for row in levels(values_of(0.5, 0.25, 0.75, 0.9), "flip", SPEC, flags)}
+    assert [(rows[name]["rank"], rows[name]["flag"]) for name in "ab"] == [(None, INCOMPLETE), (1, None)]
+    frame = frame_of(0.6, 0.4, 0.9, 0.9)
+    (row,) = contrasts(by_method(frame, "flip"), informative(frame, "flip"), SPEC, False, flags)
+    # Against b alone; against both it would be 0.4.
+    assert row["value"] == pytest.approx(0.9 - 0.4)
 
 
 def test_an_order_agrees_with_itself_and_not_with_its_reverse():

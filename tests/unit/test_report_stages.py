@@ -72,7 +72,7 @@ def test_a_figure_has_a_panel_for_each_cell():
     # A row of panels is one checkpoint, although the table goes through one corpus after the other.
     title = " ".join(shown[4].get_title(loc="left").split())
     # The mean of the card is over all texts, the panel's n counts those with a value.
-    assert title == "b, epoch-01 n = 60 70 texts: 2.00 of 20.00 words marked by a proxy"
+    assert title == "b, epoch-01 n = 60, 53 informative 70 texts: 2.00 of 20.00 words marked by a proxy"
     assert "token F1 with the proxy for people’s words" in " ".join(shown[4].get_xlabel().split())
     assert "token F1 with people" in " ".join(shown[3].get_xlabel().split())
 
@@ -232,6 +232,23 @@ def test_the_page_says_what_was_left_out_and_how_many_examples_are_misclassified
     # Each panel has its n, which the caption does not repeat with the cell's.
     assert "texts in each cell" not in text
     assert text.count("n: above each panel.") == 3
+
+
+def test_the_page_explains_what_stands_in_it(parsed):
+    text = " ".join("".join(parsed.text).split())
+    for said in (
+        # Which interval a mean has, and which texts tell two sides apart.
+        "Gaffke's where few differ from the rest",
+        "A text without a reply is left out of both. Where a reply names no word of the text, or every one, both sides "
+        "choose the same words and can only be equal: such texts count in n, but are not informative.",
+        "form only: the empty list that the question shows, which name nothing even where the text holds that word",
+        # A collapsed model may flip often.
+        "decides little by its words, however often it flips",
+        "flip rates there, low or high, say little of which words decide",
+    ):
+        assert said in text
+    assert "hardly flips" not in text
+    assert "nothing flips" not in text
 
 
 def cells_of(report):

@@ -261,6 +261,15 @@ def test_the_sign_flip_test_is_scipys_permutation_test(n, differing):
     assert difference_p([values]) == max(known.pvalue, stats.ttest_1samp(values, 0).pvalue)
 
 
+def test_differences_in_single_precision_are_tied_where_they_are_equal():
+    # Flips minus those of three draws of random words are thirds, which tables hold in single precision. Six are down
+    # by a third, one by two, one is up by a third: 7/3 of at most 9/3, which all signs alike and each of seven single
+    # signs the other way reach.
+    third, two_thirds = float(np.float32(1 / 3)), float(np.float32(2 / 3))
+    flips = np.array([-third] * 6 + [-two_thirds, 1.0 - two_thirds])
+    assert sign_flip_p([flips]) == 2 * (1 + 7) / 2**8
+
+
 def test_the_sign_flip_test_over_strata_weighs_them_alike():
     one, other = np.array([0.3, 0.2, 0.0, -0.1]), np.array([0.5, 0.4, 0.1, 0.1, -0.2, 0.3])
 
@@ -368,7 +377,7 @@ def test_coverage_over_strata():
 @pytest.mark.parametrize("n", [100, 300])
 @pytest.mark.parametrize("name", ORDINARY)
 def test_coverage_with_many_simulations(name, n):
-    assert 0.93 <= coverage(name, n, 4000, INTERVAL | {"resamples": 1000}) <= 0.97
+    assert 0.93 <= coverage(name, n, 4000, INTERVAL | {"resamples": 1000}) <= 0.975
 
 
 @pytest.mark.long

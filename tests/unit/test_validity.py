@@ -57,6 +57,7 @@ def test_random_words_are_compared_instance_by_instance():
     # Of a, b and c random words flip a half, none and none; the method flips a and b.
     assert found["n_random"] == 3
     assert found["flip_random"] == pytest.approx(1 / 6)
+    assert found["flip_random_low"] < 1 / 6 < found["flip_random_high"]
     assert found["flip_beyond_random"] == pytest.approx(1 / 2)
     assert found["flip_beyond_random_low"] < 0.5 < found["flip_beyond_random_high"]
     # The differences are 1/2, 1 and 0: p is that of the sign-flip test, two of four choices of signs, above that of t.
@@ -191,7 +192,9 @@ def test_a_figure_hatches_the_panel_and_a_table_has_no_winner(report):
     trajectory = pd.read_parquet(report / "tables/trajectory.parquet")
     assert all(axes.patches for axes in trajectory_figure(trajectory, METHODS, "top_var", MARKED["people"]).axes)
     whole = faithfulness[~faithfulness["collapsed"]]
-    assert "collapsed" not in str(collapse_figure(whole, METHODS, "top_var").legends[0].get_texts())
+    legends = [collapse_figure(rows, METHODS, "top_var").legends[0] for rows in (faithfulness, whole)]
+    named = ["; ".join(text.get_text() for text in legend.get_texts()) for legend in legends]
+    assert ["collapsed" in text for text in named] == [True, False]
     base = faithfulness[faithfulness["collapsed"]]
     html = faithfulness_table(base, "t")
     assert "flip rate\N{NO-BREAK SPACE}\N{DAGGER}" in html

@@ -1,1 +1,1 @@
-"""The paper's claims as contrasts written down beforehand, and what a study says of each."""
+"""The paper's claims as fixed contrasts, the same for every study, and what a study says of each."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rationale_eval.claims.contrasts import NotTestedError, Weighted
+from rationale_eval.claims.contrasts import NotTestedError, Weighted, scope
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import Row
@@ -74,4 +74,5 @@ def association_row(
         raise NotTestedError("flips, or what they are compared with, are the same in all cells")
     low, high = kendall_interval(tau, len(rates), spec["interval"]["level"])
     p = rearrangement_p(known, np.array(rates), np.array(others))
-    return dict.fromkeys(VALUES) | {"n": len(rates), "estimate": tau, "low": low, "high": high, "p": p, "excluded": ""}
+    row = dict.fromkeys(VALUES) | {"n": len(rates), "estimate": tau, "low": low, "high": high, "p": p, "excluded": ""}
+    return row | scope(known)

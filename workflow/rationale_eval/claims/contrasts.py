@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -264,6 +265,18 @@ def _contrast(
     return found
 
 
+def scope(cells: Iterable[Cell]) -> dict[str, int | None]:
+    """How many ``corpora`` and ``models`` the cells are of, and the ``seeds`` of the fine-tuning that has most runs.
+
+    ``seeds`` is None where no cell is of a fine-tuned checkpoint.
+    """
+    known = list(cells)
+    epochs = [(one.corpus, one.model, epoch_and_seed(one.checkpoint)[0]) for one in known]
+    tuned = Counter(epoch for epoch in epochs if epoch[2])
+    counts = {"corpora": len({one.corpus for one in known}), "models": len({one.model for one in known})}
+    return {**counts, "seeds": max(tuned.values(), default=None)}
+
+
 def _label(checkpoints: Sequence[str]) -> str:
     """The last of these checkpoints in words: ``base``, or ``epoch 3``."""
     last = max(epoch_and_seed(name)[0] for name in checkpoints)
@@ -271,12 +284,12 @@ def _label(checkpoints: Sequence[str]) -> str:
 
 
 def poor_accuracy(here: Measured, level: float) -> bool:
-    """Whether a cell's accuracy is not shown to exceed the share of its most frequent gold label.
+    """Whether a cell's accuracy is shown to be nearer to the share of its most frequent gold label than to 1.
 
-    Its Wilson interval does not lie above that share. A cell without a prediction is not of poor accuracy but of none.
+    Its Wilson interval lies wholly on that side. A cell without a prediction is not of poor accuracy but of none.
     """
-    low, _ = proportion_interval(int(here.correct.sum()), len(here.correct), level)
-    return low is not None and here.gold_share is not None and low <= here.gold_share
+    _, high = proportion_interval(int(here.correct.sum()), len(here.correct), level)
+    return high is not None and here.gold_share is not None and high < (here.gold_share + 1) / 2
 
 
 def collapse(used: Sequence[Cell], cells: Mapping[Cell, Measured], spec: Mapping[str, Any]) -> str:

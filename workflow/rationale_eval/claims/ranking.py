@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rationale_eval.claims.contrasts import NotTestedError, collapse, too_few
+from rationale_eval.claims.contrasts import NotTestedError, collapse, scope, too_few
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Row
@@ -181,7 +181,7 @@ def rankings(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, An
     Raises ``NotTestedError`` with fewer than three methods.
     """
     methods = ranked_methods(claim, cells, spec)
-    counted: list[Ranked] = []
+    counted: dict[Cell, Ranked] = {}
     rows: list[Row] = []
     for cell, here in cells.items():
         parts = {name: of_method(here.values[claim.measure], name, spec["main_budget"]) for name in methods}
@@ -194,11 +194,11 @@ def rankings(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, An
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
         row: Row = dict.fromkeys(VALUES) | {"n": len(flips), "excluded": why} | NO_REVERSAL
         if not why:
-            counted.append(Ranked(cell.corpus, flips, correct, cell.title))
-            row = ranking_row(counted[-1:], spec)
+            counted[cell] = Ranked(cell.corpus, flips, correct, cell.title)
+            row = ranking_row([counted[cell]], spec) | scope([cell])
         verdict, reason = of_ranking(row, row["reversal_p"], spec["claims"])
         rows.append(names | row | {"verdict": verdict, "reason": reason})
     if not counted:
         reasons = "; ".join(dict.fromkeys(row["reason"] for row in rows))
         return dict.fromkeys(VALUES) | {"n": 0, "excluded": reasons} | NO_REVERSAL, rows, methods
-    return ranking_row(counted, spec), rows, methods
+    return ranking_row(list(counted.values()), spec) | scope(counted), rows, methods

@@ -27,7 +27,9 @@ UNITS = {
 }
 HIGHER, LOWER, NEITHER = 1, -1, 0
 # Cells of a base model that is not shown to beat always giving the most frequent label.
-POOR_ACCURACY = "poor accuracy"
+# Half the way from always giving the most frequent gold label to no error, which the whole interval must lie below:
+# that an accuracy is not shown to be good does not make it poor.
+POOR_ACCURACY = "poor accuracy (by its whole interval nearer to always giving the most frequent label than to no error)"
 BASE, TUNED = "base", "tuned"  # the model as it is; after the last epoch of fine-tuning in the study
 # Sizes of the sets: scored methods cut to the size of each prompted method's reply in the same instance; or each family
 # at its own, scored methods at the main budget and prompted ones as given.

@@ -1,7 +1,7 @@
 """Test the claims of the paper on the study: results/report/claims.json, and a table with a row for each verdict.
 
-What is tested was written down beforehand (``registry``); a claim that needs what the study lacks is not tested, and
-says so.
+What is tested stands in ``registry``, the same for every study; a claim that needs what the study lacks is not tested,
+and says so.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from rationale_eval.claims.registry import (
     contrast_words,
 )
 from rationale_eval.claims.verdicts import (
+    CONTRADICTED,
     INCONCLUSIVE,
     NOT_TESTED,
     SUPPORTED,
@@ -48,7 +49,9 @@ from rationale_eval.report.cell_flags import flag_inputs
 from rationale_eval.report.layout import BEYOND, CELL, Cell
 from rationale_eval.report.measured import Measured, read_measured
 from rationale_eval.report.table_files import write
+from rationale_eval.report.wording import percent_with_interval
 from rationale_eval.statistics.comparison import holm
+from rationale_eval.statistics.intervals import proportion_interval
 from rationale_eval.tables import write_json
 
 POOLED = "(pooled)"
@@ -125,12 +128,35 @@ def verdicts(claims: Sequence[Claim], cells: Mapping[Cell, Measured], spec: Mapp
         row["verdict"], row["reason"] = verdict
         row["decisive"] |= {"p_corrected": p if claim.kind != RANKING else None, "verdict": verdict[0]}
     _mind_the_margin(tested, spec)
-    for _, row in tested:
+    for claim, row in tested:
         out = sum(bool(cell["excluded"] or cell.get("floor")) for cell in row["cells"])
         if 0 < out < len(row["cells"]):
             row["reason"] += f"; {out} of {len(row['cells'])} cells have no verdict and are left out"
+        if claim.where:
+            row["reason"] += f"; {_accuracies(row['cells'], cells, spec['interval']['level'])}"
         row["decisive"] |= {"verdict": row["verdict"], "reason": row["reason"]}
+        _follow(row)
     return found
+
+
+def _accuracies(rows: Sequence[Row], cells: Mapping[Cell, Measured], level: float) -> str:
+    """How often the models of ``rows`` are right, in words."""
+    found = []
+    for row in rows:
+        correct = cells[Cell(*(row[name] for name in CELL))].correct
+        low, high = proportion_interval(int(correct.sum()), len(correct), level)
+        right = percent_with_interval(float(correct.mean()), low or 0.0, high or 0.0, len(correct))
+        found.append(f"{row['corpus']}, {row['model']} is right on {right}")
+    return "; ".join(found)
+
+
+def _follow(row: Row) -> None:
+    """Let cells decide no more than their claim, whose verdict alone is corrected over all claims."""
+    for cell in row["cells"]:
+        alone = cell["verdict"]
+        if alone in (SUPPORTED, CONTRADICTED) and alone != row["verdict"]:
+            cell["verdict"] = INCONCLUSIVE
+            cell["reason"] = f"by itself {alone}, but the claim, corrected over all claims, is {row['verdict']}"
 
 
 def _p(claim: Claim, row: Row, alpha: float) -> float | None:
@@ -161,8 +187,8 @@ def _mind_the_margin(tested: Sequence[tuple[Claim, Row]], spec: Mapping[str, Any
         margin, least = spec["claims"]["margins"][claim.measure], min(known)
         if least <= margin:
             row["verdict"] = INCONCLUSIVE
-            row["reason"] = f"the margin of {margin:g} is no smaller than a change that this study calls a rise"
-        row["reason"] += f" (the smallest change that this study calls a rise: {least:+.3f})"
+            row["reason"] = f"the margin of {margin:g} is no smaller than the change in a supported claim of a rise"
+        row["reason"] += f" (the smallest change in a supported claim of a rise: {least:+.3f})"
 
 
 def table_rows(found: Sequence[Row]) -> list[Row]:

@@ -11,6 +11,9 @@ script that is written without spaces. There `好` finds a word `好看`, and a 
 by any of its characters: a corpus in such a script should come segmented into words.
 
 Words that are punctuation alone (`-`, `...`) are found only by that same punctuation, or between others that are found.
+
+Of several words that are the same in letters (`US` and `us`, `C++` and `C`, `1.5` and `15`) those come first that are
+spelt as the quotation is, then those in the same case, then the others; among equals the first in the text.
 """
 
 from __future__ import annotations
@@ -59,6 +62,16 @@ def letters(text: str) -> str:
     return normalised(text).translate(_LETTERS)
 
 
+def _bare(text: str) -> str:
+    """``text`` without the punctuation that opens and closes what is quoted or said; that of `:D` and `#love` stays."""
+    return text.lstrip("\"'“‘([{").rstrip("\"'”’)]}.,;:!?…") or text
+
+
+def _cased(text: str) -> str:
+    """``letters``, but in their case."""
+    return unicodedata.normalize("NFKC", text).translate(_LETTERS)
+
+
 def tokens(text: str) -> list[str]:
     """The words of ``text`` by themselves: runs of what counts in a comparison, over apostrophes."""
     plain = normalised(text).replace("'", "").replace("’", "")
@@ -95,6 +108,7 @@ class Words:
         self._ends: set[int] = set()
         self._inner: set[int] = set()
         field, offset = 0, 0
+        self._spelt = [instance.text(place) for place in instance.words]
         self.lettered: set[int] = set()
         for index, place in enumerate(instance.words):
             word = normalised(instance.text(place))
@@ -115,13 +129,28 @@ class Words:
             offset += len(key)
             self._ends.add(offset)
         self._stream = "".join(stream)
-        self._found: dict[str, list[Span]] = {}
+        self._found: dict[str, list[Span]] = {}  # by what counts of a quotation
+        self._ranked: dict[str, list[Span]] = {}  # by the quotation as it is spelt
 
     def occurrences(self, quotation: str) -> list[Span]:
-        """The runs of words [first, last) that ``quotation`` names, from first to last."""
+        """The runs of words [first, last) that ``quotation`` names: those spelt as it is before others, see above."""
         key = letters(quotation)
         if not key:
             return self._punctuation.get("".join(normalised(quotation).split()), [])
+        found = self._same_letters(key)
+        if len(found) < 2:
+            return found
+        if quotation not in self._ranked:
+            self._ranked[quotation] = sorted(found, key=lambda span: self._apart(quotation, span))
+        return self._ranked[quotation]
+
+    def _apart(self, quotation: str, span: Span) -> int:
+        """How far the spelling of a run of words is from that of a quotation with the same letters."""
+        said, there = " ".join(html.unescape(quotation).split()), " ".join(self._spelt[span[0] : span[1]])
+        return 0 if _bare(said) == _bare(there) else 1 if _cased(said) == _cased(there) else 2
+
+    def _same_letters(self, key: str) -> list[Span]:
+        """The runs of words with these letters, from first to last."""
         if key not in self._found:
             if len(key) > len(self._stream):
                 return []
@@ -165,7 +194,7 @@ class Selection:
         Returns the index behind the words selected, None if there was nothing new.
         """
         spans = self._words.occurrences(quotation)
-        key = letters(quotation) or quotation
+        key = " ".join(quotation.split())
         # What is selected stays so: occurrences passed once need no second look, however long the reply is.
         first = self._next.get(key, 0)
         while first < len(spans) and self._taken.issuperset(range(*spans[first])):

@@ -17,6 +17,7 @@ strings anywhere in it; pieces between commas or `and`. A piece that is no passa
 half of its words are in the instance; otherwise, and as to the other words, it is hallucinated. What stands only in a
 field without candidate words (the claim in FEVER) selects nothing, but is not hallucinated: the model did read it.
 
+What stands in a thought (`<think>…</think>`) is no answer; a reply that ends within one names nothing.
 What only gives back the label or the form of the question names nothing: see ``echoes``.
 """
 
@@ -32,6 +33,7 @@ from rationale_eval.rationales.matching import Selection, Words, letters, normal
 from rationale_eval.rationales.reply_syntax import (
     EDGES,
     HARD_SEPARATOR,
+    answer,
     bullets,
     cleaned,
     json_strings,
@@ -81,10 +83,10 @@ class Parsed:
     the reply, ``hallucinated`` holds (normalised) each item, or the part of it, that is in no field of the instance.
     ``copied`` is true when all words are selected.
 
-    ``outcome``: ``empty`` (no text), ``refusal`` (nothing matched, and words that refuse), ``label_only`` and
-    ``form_only`` (see ``echoes``; cut off or not, such a reply has no items), ``truncated`` (cut off by the token
-    limit; what stands before is parsed, a last item that was cut counts only if it matches as it stands), ``ok``
-    (every item matched), ``partly_matched``, ``nothing_matched``.
+    ``outcome``: ``empty`` (no text behind the thoughts), ``refusal`` (nothing matched, and words that refuse),
+    ``label_only`` and ``form_only`` (see ``echoes``; cut off or not, such a reply has no items), ``truncated`` (cut off
+    within a thought, which names nothing, or by the token limit: what stands before is parsed, a last item that was cut
+    counts only if it matches as it stands), ``ok`` (every item matched), ``partly_matched``, ``nothing_matched``.
     """
 
     outcome: str
@@ -107,7 +109,10 @@ def parse_reply(reply: str, instance: Instance, labels: Labels, finished: bool) 
 
     ``labels`` are those of the task that the question is about.
     """
-    text = cleaned(reply)
+    said = answer(reply)
+    if said is None:
+        return Parsed(TRUNCATED, (), 0, (), False)
+    text = cleaned(said)
     if not text.strip():
         return Parsed(EMPTY, (), 0, (), False)
     words = Words(instance)

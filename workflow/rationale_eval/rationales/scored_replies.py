@@ -21,8 +21,8 @@ from collections.abc import Iterator
 from rationale_eval.corpora.instances import Instance
 from rationale_eval.rationales.echoes import Echo, Labels
 from rationale_eval.rationales.matching import Selection, Words, with_all_fields
-from rationale_eval.rationales.replies import EMPTY, Item, Parsed, outcome_of, select
-from rationale_eval.rationales.reply_syntax import EDGES, bullets, cleaned
+from rationale_eval.rationales.replies import EMPTY, TRUNCATED, Item, Parsed, outcome_of, select
+from rationale_eval.rationales.reply_syntax import EDGES, answer, bullets, cleaned
 
 Pair = tuple[str, float]
 
@@ -53,7 +53,10 @@ def parse_scored_reply(reply: str, instance: Instance, labels: Labels, finished:
     ``order`` holds the words with a number, in the order of first mention.
     """
     scores = [0.0] * len(instance.words)
-    text = cleaned(reply)
+    said = answer(reply)
+    if said is None:
+        return Parsed(TRUNCATED, (), 0, (), False), scores
+    text = cleaned(said)
     if not text.strip():
         return Parsed(EMPTY, (), 0, (), False), scores
     if not finished:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from rationale_eval.claims.registry import FLIP, TUNED, UNITS
+from rationale_eval.claims.registry import ASSOCIATION, FLIP, RANKING, TUNED, UNITS
 from rationale_eval.claims.verdicts import CONTRADICTED, SUPPORTED
 from rationale_eval.report.layout import BASE, BEYOND, Cell, epoch_and_seed
 from rationale_eval.report.wording import (
@@ -108,10 +108,11 @@ def shown_claim(claim: Row) -> dict[str, Any]:
 def scope_notes(claim: Row, row: Row) -> list[str]:
     """What limits what is said of a claim: one run of the fine-tuning, and the study's corpora, models and seeds."""
     notes = []
-    if any(term["checkpoint"] == TUNED for term in claim["terms"]) and row["seeds"] == 1:
+    over_cells = claim["kind"] in (ASSOCIATION, RANKING)
+    if row["seeds"] == 1 and (over_cells or any(term["checkpoint"] == TUNED for term in claim["terms"])):
         notes.append("one seed of the fine-tuning, so that another run may end elsewhere")
     low, high, edge = row["hierarchical_low"], row["hierarchical_high"], claim["margin"] or 0
-    if row["estimate"] is not None and claim["terms"] and low is None:
+    if row["corpora"] == row["models"] == 1:
         notes.append("one corpus with one model: nothing follows for others")
     elif low is not None and low <= edge <= high:
         notes.append(
@@ -133,7 +134,8 @@ def claim_sentences(claims: Sequence[Row]) -> list[str]:
             sides = sides_text(claim, row)
             where = f"in {row_title(row)}: " if "corpus" in row else ""
             p = "" if row["p_corrected"] is None else f", p {p_text(row['p_corrected'])}"
-            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n_text(count_text(row))}{p}"
+            n = n_text(count_text(row)) + (" cells" if claim["kind"] == ASSOCIATION else "")
+            values = f"{where}{sides + ', ' if sides else ''}{estimate_text(claim, row)}, {n}{p}"
             why = "; ".join([claim["reason"], *scope_notes(claim, row)])
             found.append(f"“{claim['text']}” ({claim['version']}): {claim['verdict']} in this study; {values}; {why}.")
     others = Counter(claim["verdict"] for claim in claims if claim["verdict"] not in (SUPPORTED, CONTRADICTED))

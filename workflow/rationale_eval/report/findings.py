@@ -12,6 +12,7 @@ from rationale_eval.report.flags import FLAGS, INCOMPLETE, has_flag, signed
 from rationale_eval.report.layout import REFERENCE_KINDS, Cell
 from rationale_eval.report.marked import Marked
 from rationale_eval.report.wording import (
+    count_text,
     n_text,
     number_with_interval,
     p_text,
@@ -145,7 +146,7 @@ def alignment_finding(rows: pd.DataFrame, budget: str, marked: Marked) -> str:
     value = number_with_interval(best["f1"], best["f1_low"], best["f1_high"])
     return (
         f"{_inconclusive(best)}The highest agreement with {marked.agreement} at the budget {budget} is that of "
-        f"{names}: F1 {value}, {n_text(best['n'])}. {verdict} {others}"
+        f"{names}: F1 {value}, {n_text(count_text(best))}. {verdict} {others}"
     )
 
 
@@ -157,26 +158,42 @@ def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float, marked: 
     best, names, others = _contest(tried, "flip_beyond_random" if drawn else "flip_rate")
     if best is None:
         return f"No method has a flip rate at the budget {budget} that can be told.{others}"
-    most = "most predictions beyond those that random words flip" if drawn else "most predictions"
-    parts = [
-        f"{_inconclusive(best)}At the budget {budget}, masking the words of {names} flips {most}: {_rate(best)}, "
-        f"{n_text(best['n'])}."
-    ]
-    if best["n_random"]:
-        low, high = best["flip_beyond_random_low"], best["flip_beyond_random_high"]
-        told = best["beyond_random_p_corrected"] < alpha
-        verdict = "more" if told and low > 0 else "fewer" if told and high < 0 else "not told apart"
-        random = percent(best["flip_random"], best["n_random"])
-        beyond = points_with_interval(best["flip_beyond_random"], low, high, best["n_random"])
-        parts.append(
-            f"As many random words flip {random} of the same texts (difference {beyond}, {n_text(best['n_random'])}, "
-            f"corrected p {p_text(best['beyond_random_p_corrected'])}: {verdict})."
+    rate = f"{_rate(best)}, {n_text(count_text(best))}"
+    if not drawn:
+        most = f"masking the words of {names} flips most predictions: {rate}."
+    elif best["flip_beyond_random"] > 0:
+        most = f"masking the words of {names} flips most predictions beyond those that random words flip: {rate}."
+    else:
+        most = (
+            f"no method's words flip more predictions than as many random words do; nearest to them comes {names}, "
+            f"which flips {rate}."
         )
+    parts = [f"{_inconclusive(best)}At the budget {budget}, {most}"]
+    # Methods that are equal in the mean differ in their intervals: each has its own.
+    equal = [row for row in tried if drawn and row["flip_beyond_random"] == best["flip_beyond_random"]]
+    parts += [_beside_random(row, alpha, named=len(equal) > 1) for row in equal if not has_flag(row["flag"])]
     for kind, text in (("human", f"Masking {marked.words} flips"), ("all_words", "Masking every word flips")):
         reference = _reference(rows, kind, AS_GIVEN)
         if reference is not None:
             parts.append(f"{text} {_rate(reference)}.")
     return " ".join([*parts, others])
+
+
+def _beside_random(row: Row, alpha: float, named: bool) -> str:
+    """What as many random words flip of the texts of a method, and whether the two are told apart at ``alpha``.
+
+    The p value is corrected over the rows of the cell's table of faithfulness.
+    """
+    low, high = row["flip_beyond_random_low"], row["flip_beyond_random_high"]
+    told = row["beyond_random_p_corrected"] < alpha
+    verdict = "more" if told and low > 0 else "fewer" if told and high < 0 else "not told apart"
+    random = percent(row["flip_random"], row["n_random"])
+    beyond = points_with_interval(row["flip_beyond_random"], low, high, row["n_random"])
+    whose = f" as {row['method']} chooses" if named else ""
+    return (
+        f"As many random words{whose} flip {random} of the same texts (difference {beyond}, {n_text(row['n_random'])}, "
+        f"p {p_text(row['beyond_random_p_corrected'])}, corrected over all methods and budgets of the cell: {verdict})."
+    )
 
 
 def _rate(row: Row) -> str:

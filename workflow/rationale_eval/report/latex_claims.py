@@ -24,19 +24,19 @@ def claims(found: Mapping[str, Any]) -> list[str]:
     rows, reasons = [], []
     for claim in found["claims"]:
         row = claim["decisive"] or {}
-        texts = dict.fromkeys(("estimate", "drawn anew", "p", "n"), escape(MISSING))
+        texts = dict.fromkeys(("estimate", "p", "n"), escape(MISSING))
+        across = across_text(claim, row) if row.get("estimate") is not None else ""
         if row.get("estimate") is not None:
             form = POINTS if claim["measure"].startswith("flip") and claim["unit"] != "Kendall's tau-b" else NUMBER
             values = {"x": row["estimate"], "x_low": row["low"], "x_high": row["high"], "n": row["n"]}
             texts = {
                 "estimate": shown(values, Measure("x", "", form, "n")),
-                "drawn anew": escape(across_text(claim, row) or MISSING),
                 "p": escape(p_text(row["p_corrected"])),
                 "n": escape(count_text(row)),
             }
         where = f" (in {row_title(row)})" if "corpus" in row else ""
         named, verdict = f"\\raggedright {escape(claim['text'] + where)}", escape(claim["verdict"])
-        rows.append({"claim": named, **texts, "verdict": verdict})
+        rows.append({"claim": named, **texts, "verdict": verdict, "drawn anew": escape(across or MISSING)})
         why = "; ".join([claim["reason"], *(scope_notes(claim, row) if row else [])])
         # In a group of its own: in the last column it would change what ends the row.
         reasons.append({"claim": named, "verdict": verdict, "why": f"{{\\raggedright {escape(why)}\\par}}"})
@@ -45,11 +45,12 @@ def claims(found: Mapping[str, Any]) -> list[str]:
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
     caption = (
         f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
-        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), the interval with "
-        f"corpora, models and seeds drawn anew too (too short where these are few), p after Holm's correction over all "
-        f"claims (level {alpha:g}), n and how many of these texts are informative, verdict here.{_seeds(found)}"
+        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
+        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, the interval "
+        f"with corpora, models and seeds drawn anew too (too short where these are few), verdict in this study."
+        f"{_seeds(found)}"
     )
-    inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.3\\linewidth}rrrrl")
+    inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.3\\linewidth}rrrlr")
     floats = [floating("tab:claims", escape(caption), inside)]
     for start in range(0, len(reasons), MOST_REASONS):
         part = reasons[start : start + MOST_REASONS]

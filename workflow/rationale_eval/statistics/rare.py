@@ -96,6 +96,7 @@ def sign_flip_p(strata: Sequence[Array]) -> float:
         raise ValueError(f"{len(parts)} non-zero differences, of fewer than {FEW}")
     half = len(parts) // 2
     one, other = signed_sums(parts[:half]), np.sort(signed_sums(parts[half:]))
-    far = abs(float(parts.sum())) * (1 - 1e-9)  # sums in another order round otherwise
+    # Values stored in single precision, such as thirds, would break the ties of the sums that they come to.
+    far = abs(float(parts.sum())) - SAME * float(np.abs(parts).sum())
     within = np.searchsorted(other, far - one, side="left") - np.searchsorted(other, -far - one, side="right")
     return 1.0 - float(np.maximum(within, 0).sum()) / (len(one) * len(other))
