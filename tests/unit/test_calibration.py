@@ -61,7 +61,7 @@ def test_sets_without_an_order_have_no_first_word():
 
 def row(kind, cue, flip, comprehensiveness, sufficiency):
     values = {"flip_rate": flip, "comprehensiveness": comprehensiveness, "sufficiency": sufficiency}
-    return {"kind": kind, "cue_words": cue, "flag": None} | values
+    return {"kind": kind, "budget": "top_var", "cue_words": cue, "flag": None} | values
 
 
 def test_ranks_are_those_of_scipy_with_sufficiency_turned_round_and_references_left_out():

@@ -10,7 +10,7 @@ from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import UNITS
 from rationale_eval.report import page
 from rationale_eval.report.comparisons import claim_sentences, differ_text, scope_notes, shown_claim, usable_text
-from rationale_eval.report.latex_short import claims as latex_claims
+from rationale_eval.report.latex_claims import claims as latex_claims
 
 NBSP = "\N{NO-BREAK SPACE}"
 FEW_DIFFER = {"nonzero": 10, "p_sign_flip": 0.002}
@@ -47,7 +47,7 @@ def rendered(*claims):
 
 
 def latex(*claims):
-    (found,) = latex_claims({"claims": claims, "settings": {"level": 0.95, "alpha": 0.05}}, {})
+    found, *_ = latex_claims({"claims": claims, "settings": {"level": 0.95, "alpha": 0.05}})
     return found
 
 

@@ -53,7 +53,7 @@ def test_a_ratio_of_means_is_not_a_mean_of_ratios():
 def test_a_ratio_whose_denominator_may_be_nothing_is_left_open():
     assert ratio(np.array([0.1] * 4), np.array([-0.5, 0.5, -0.4, 0.5]), INTERVAL) is None
     assert ratio(np.array([0.1]), np.array([0.5]), INTERVAL) is None
-    assert ratio(np.array([0.1] * 4), np.array([0.2] * 4), INTERVAL)[0] == pytest.approx(0.5)
+    assert ratio(np.array([0.1, 0.2, 0.1, 0.2]), np.array([0.3] * 4), INTERVAL)[0] == pytest.approx(0.5)
 
 
 def test_normalised_measures_of_a_method_by_hand():
@@ -63,10 +63,10 @@ def test_normalised_measures_of_a_method_by_hand():
         half,
         flip_random=[0.25] * N,
         flip_all=[1] * N,
-        comprehensiveness=[0.3] * N,
+        comprehensiveness=[0.2, 0.4] * (N // 2),
         comprehensiveness_random=[0.1] * N,
         comprehensiveness_all=[0.5] * N,
-        sufficiency=[0.1] * N,
+        sufficiency=[0.05, 0.15] * (N // 2),
         sufficiency_random=[0.4] * N,
     )
     row = normalised_row(frame, INTERVAL)
@@ -78,7 +78,7 @@ def test_normalised_measures_of_a_method_by_hand():
 
 
 def test_instances_without_draws_are_not_in_a_normalised_measure():
-    known = [0.25] * 30 + [np.nan] * 10
+    known = [0.0, 0.25, 0.5] * 10 + [np.nan] * 10
     frame = faithfulness("m", [1] * 30 + [0] * 10, flip_random=known, flip_all=[1] * N)
     row = normalised_row(frame, INTERVAL)
     assert (row["n_flip"], row["flip_normalised"]) == (30, pytest.approx(1))

@@ -58,7 +58,7 @@ def test_shares_by_hand(tmp_path: Path) -> None:
     assert (row["last_low"], row["last_high"]) == pytest.approx((wilson.low, wilson.high))
 
 
-def test_rows_at_the_ends_are_1_by_definition_and_have_an_interval_only_elsewhere(tmp_path: Path) -> None:
+def test_rows_at_the_ends_have_them_by_definition_and_without_interval(tmp_path: Path) -> None:
     instances = [instance(str(number), "x" + "." * number) for number in range(3, 9)]
     methods = {"first_words": TWO, "last_words": TWO, "all_words": AS_GIVEN}
     rationales = {
@@ -70,13 +70,12 @@ def test_rows_at_the_ends_are_1_by_definition_and_have_an_interval_only_elsewher
     rows = {name: position_row(frame[frame["method"] == name], name, INTERVAL) for name in methods}
     assert (rows["first_words"]["first"], rows["first_words"]["last"]) == (1, 0)
     assert (rows["last_words"]["first"], rows["last_words"]["last"]) == (0, 1)
-    assert "first_low" not in rows["first_words"]
-    assert "last_low" not in rows["last_words"]
-    assert rows["first_words"]["last_high"] > 0
+    assert not [name for row in rows.values() for name in row if name.endswith("_high") and row[name] is not None]
     assert (rows["all_words"]["n"], rows["all_words"]["status_none_or_all_chosen"]) == (0, 6)
-    shown = [rows[name] | {"method": name, "kind": name, "budget": "two", "flag": None} for name in rows]
+    bounds = dict.fromkeys(("first_low", "first_high", "last_low", "last_high"))
+    shown = [bounds | rows[name] | {"method": name, "kind": name, "budget": "two", "flag": None} for name in rows]
     html = positions_table(pd.DataFrame(shown), "t")
-    assert html.count("100\N{NO-BREAK SPACE}%<") == 2
+    assert html.count("100\N{NO-BREAK SPACE}% (by definition)<") == 2
 
 
 def test_random_words_stand_at_either_end_as_often_as_the_column_says(tmp_path: Path) -> None:

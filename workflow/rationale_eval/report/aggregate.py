@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.evidence.schema import OK
+from rationale_eval.report.layout import by_definition
 from rationale_eval.statistics.intervals import SHARE, corrected_interval, mean_interval
 
 Row = dict[str, Any]
@@ -44,8 +45,14 @@ def with_interval(
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def with_corrected_interval(name: str, values: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
-    """As ``with_interval``, of the mean of the columns ``f1`` minus ``f1_chance``, one row per instance."""
+def with_corrected_interval(name: str, values: pd.DataFrame, interval: Mapping[str, Any], kind: str) -> Row:
+    """As ``with_interval``, of the mean of the columns ``f1`` minus ``f1_chance``, one row per instance.
+
+    Where the F1 of methods of this ``kind`` is 1 by definition, only the chance varies, and no instance can have
+    another F1.
+    """
+    if by_definition(kind, "f1"):
+        return with_interval(name, values["f1"] - values["f1_chance"], interval)
     low, high = corrected_interval(values["f1"].to_list(), values["f1_chance"].to_list(), interval)
     return {f"{name}_low": low, f"{name}_high": high}
 

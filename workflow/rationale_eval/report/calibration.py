@@ -98,11 +98,16 @@ def method_row(
 
 
 def rank_row(rows: Sequence[Row]) -> Row:
-    """Kendall's tau-b of the cue words found and each faithfulness measure; references and flagged methods left out.
+    """Kendall's tau-b of the cue words found and each faithfulness measure.
 
-    None where fewer than three methods have both, or one of the two is the same for all.
+    References, sets as given, which have other sizes than what is cut, and flagged methods are left out. None where
+    fewer than three methods have both, or one of the two is the same for all.
     """
-    methods = [row for row in rows if row["kind"] not in REFERENCE_KINDS and not has_flag(row["flag"])]
+    methods = [
+        row
+        for row in rows
+        if row["kind"] not in REFERENCE_KINDS and row["budget"] != AS_GIVEN and not has_flag(row["flag"])
+    ]
     found: Row = {"n_methods": len(methods)}
     for measure, sign in MEASURES.items():
         pairs = [

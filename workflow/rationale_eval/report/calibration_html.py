@@ -11,6 +11,7 @@ from markupsafe import Markup
 from rationale_eval.report.flags import signed
 from rationale_eval.report.html_tables import render
 from rationale_eval.report.layout import Cell, family, flagged
+from rationale_eval.report.marked import CONSTRUCTION, MARKED, with_notes
 from rationale_eval.report.wording import number, number_with_interval, percent, percent_with_interval
 
 TABLES = ("calibration", "calibration_ranks")
@@ -60,6 +61,7 @@ def calibration_sections(cells: Sequence[Cell], tables: Mapping[str, pd.DataFram
     for position, cell in enumerate(cells):
         rows = cell.rows(tables["calibration"]) if tables else pd.DataFrame()
         if len(rows):
+            rows = with_notes(rows, MARKED[CONSTRUCTION])
             ranks = cell.rows(tables["calibration_ranks"]).to_dict("records")[0]
             accuracy = rows["accuracy"].iloc[0]
             found.append(

@@ -52,6 +52,10 @@ WIDTH, _ROW, _AROUND = 10.0, 0.27, 1.4
 _MOST_COLUMNS = 3
 # About as many letters stand side by side above the panels.
 LETTERS = 96
+# The columns of a legend and the letters of a line in it, tried in turn: fewer columns first, then shorter lines.
+_LEGEND_SHAPES = ((4, LETTERS), (3, LETTERS), (2, LETTERS), (1, LETTERS), (1, LETTERS // 2), (1, LETTERS // 4))
+# What it may take of the figure's width: the SVG's text is set in a font of the reader's, which can be wider.
+_LEGEND_SHARE = 0.95
 
 
 def line_text(kind: str, marked: Marked) -> str:
@@ -226,7 +230,11 @@ def instances_text(rows: pd.DataFrame) -> str:
 def legend(
     figure: Figure, methods: Methods, drawn: pd.DataFrame, lines: Sequence[Line2D | Patch], sets: bool = True
 ) -> None:
-    """A legend below the panels: the families among the rows ``drawn``, what is hollow (``sets``), and ``lines``."""
+    """A legend below the panels: the families among the rows ``drawn``, what is hollow (``sets``), and ``lines``.
+
+    It has as many columns as fit beside each other in the figure's width; entries too long for it even in one are
+    wrapped. The figure grows by the height of its rows.
+    """
     shown = {family(kind) for kind in drawn["kind"]}
     handles = [
         Line2D([], [], color=color, marker=marker, linestyle="none", label=str(visible(name.replace("_", " "))))
@@ -237,7 +245,17 @@ def legend(
         handles.append(
             Line2D([], [], color="black", marker="o", linestyle="none", markerfacecolor="white", label="set as given")
         )
-    figure.legend(handles=[*handles, *lines], loc="outside lower center", ncols=4, frameon=False)
+    entries = [*handles, *lines]
+    texts = [str(entry.get_label()) for entry in entries]
+    for columns, letters in _LEGEND_SHAPES:
+        for entry, text in zip(entries, texts, strict=True):
+            entry.set_label(textwrap.fill(text, letters))
+        box = figure.legend(handles=entries, loc="outside lower center", ncols=columns, frameon=False)
+        extent = box.get_window_extent()
+        if extent.width <= _LEGEND_SHARE * figure.bbox.width:
+            break
+        box.remove()
+    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
 
 
 def words(text: str) -> Figure:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.bold import BOLD, Measure, best, competing
+from rationale_eval.report.bold import Measure, best, competing
 from rationale_eval.report.flags import flag_notes, signed
 from rationale_eval.report.latex import escape, estimate, floating, tabular
 from rationale_eval.report.layout import (
@@ -22,7 +22,7 @@ from rationale_eval.report.layout import (
     flagged,
     main_rows,
 )
-from rationale_eval.report.marked import said_of, who_marked
+from rationale_eval.report.marked import MARKED, said_of, who_marked, with_notes
 from rationale_eval.report.wording import (
     MISSING,
     budget_text,
@@ -127,8 +127,28 @@ def shown(row: Mapping[str, Any], measure: Measure) -> str:
     if pd.notna(value):
         first, *interval = text.split(" [", 1)
         text = " [".join([signed(first, row.get("flag")), *interval])
-    fewer = text.endswith("]") and n < row.get("most", n)
-    return estimate(f"{text[:-1]}; {n_text(n)}]" if fewer else text)
+    if pd.notna(value) and text.endswith("]"):
+        told = informative(row, measure)
+        more = [n_text(n)] if n < row.get("most", n) else []
+        more += [] if told is None or told >= n else [f"{told} inf."]
+        text = "; ".join([text[:-1], *more]) + "]"
+    return estimate(text)
+
+
+def informative(row: Mapping[str, Any], measure: Measure) -> int | None:
+    """How many of the instances behind an estimate are informative; None where the table does not say."""
+    of_all = row[measure.count] == row.get("n")
+    found = row.get("n_informative" if of_all else f"{measure.count}_informative")
+    return None if found is None or pd.isna(found) else int(found)
+
+
+def informative_note(columns: Sequence[Column], measure: Measure) -> str:
+    """What "inf." means, for a caption; empty where all instances are informative."""
+    rows = [row for column in columns for row in column.rows.to_dict("records")]
+    told = [(informative(row, measure), row[measure.count]) for row in rows]
+    if not any(found is not None and found < n for found, n in told):
+        return ""
+    return " inf.: of these texts those that are informative, in which a method chooses some words but not all."
 
 
 def method_rows(keys: Sequence[tuple[str, str | None, str]], width: int) -> tuple[list[list[str]], dict[int, int]]:
@@ -206,7 +226,7 @@ def cell_columns(table: pd.DataFrame, spec: Mapping[str, Any]) -> Iterator[tuple
         mine = [cell for cell in cells if cell.model == model]
         columns = []
         for cell in mine:
-            part = cell.rows(rows)
+            part = with_notes(cell.rows(rows), MARKED[spec["marked_by"][cell.corpus]])
             collapsed = bool(part["collapsed"].any())
             columns.append(Column((cell.corpus, flagged(names[cell.checkpoint], collapsed)), part))
         yield model, columns
@@ -243,10 +263,10 @@ def grids(name: str, table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
         for model, columns in cell_columns(table, spec):
             for part, chosen in enumerate(chunks(columns), start=1):
                 words, note = named(measure, chosen, spec)
-                bold = f" {BOLD}." if measure.better else ""
+                bold = f" {measure.bold}." if measure.better else ""
                 caption = (
                     f"{words}{budget}.{note} Model {model}; mean with {level_text(spec['level'])} interval, "
-                    f"{counts(chosen, measure.count)}.{bold}{notes(chosen)}"
+                    f"{counts(chosen, measure.count)}.{bold}{informative_note(chosen, measure)}{notes(chosen)}"
                 )
                 label = f"tab:{name}:{measure.column}:{model}:{part}"
                 floats.append(floating(label, escape(caption), grid(chosen, measure)))
@@ -279,7 +299,10 @@ def course_grids(table: pd.DataFrame, spec: Mapping[str, Any]) -> list[str]:
         for model in dict.fromkeys(table["model"]):
             mine = rows[rows["model"] == model]
             columns = [
-                Column((str(corpus), flagged(f"epoch {epoch}", bool(part["collapsed"].any()))), part)
+                Column(
+                    (str(corpus), flagged(f"epoch {epoch}", bool(part["collapsed"].any()))),
+                    with_notes(part, MARKED[spec["marked_by"][corpus]]),
+                )
                 for (corpus, epoch), part in mine.groupby(["corpus", "epoch"], sort=False)
             ]
             columns.sort(key=lambda column: list(dict.fromkeys(mine["corpus"])).index(column.head[0]))

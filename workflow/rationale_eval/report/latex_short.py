@@ -1,4 +1,4 @@
-"""Tables for a paper that are no grid of methods by cells: of cells, labels, replies, splits, claims, calibration."""
+"""Tables for a paper that are no grid of methods by cells: of cells, labels, replies, splits, calibration, cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rationale_eval.report.flags import INCOMPLETE, signed
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import (
     NUMBER,
-    POINTS,
     SHARE,
     Column,
     checkpoint_names,
@@ -24,15 +23,14 @@ from rationale_eval.report.latex_grids import (
     notes,
     shown,
 )
-from rationale_eval.report.layout import BASE, CELL, Cell, cells_in, flagged
+from rationale_eval.report.layout import CELL, Cell, cells_in, flagged
+from rationale_eval.report.marked import CONSTRUCTION, MARKED, with_notes
 from rationale_eval.report.wording import (
     count_text,
     level_text,
     n_text,
     number,
-    p_text,
     percent,
-    row_title,
     share_of,
     two_digits,
 )
@@ -137,12 +135,12 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
     """F1 above chance and flip rate of each method where the model is right and where it is wrong, a float per cell."""
     measures = (
         Measure("f1_corrected", "F1 above chance", NUMBER, "n_f1"),
-        Measure("flip_rate", "flip rate", SHARE, "n_flip_rate"),
+        Measure("flip_rate", "flip rate", SHARE, "n_flip_rate", 0),
     )
     rows = table[table["split"] == "outcome"]
     floats = []
     for cell in cells_in(rows):
-        mine = cell.rows(rows)
+        mine = with_notes(cell.rows(rows), MARKED[spec["marked_by"][cell.corpus]])
         keys = list(dict.fromkeys(zip(mine["method"], mine["budget"], mine["kind"], strict=True)))
         groups = list(dict.fromkeys(mine["group"]))
         body, places = method_rows(keys, 1 + len(measures) * len(groups))
@@ -159,7 +157,8 @@ def splits(table: pd.DataFrame, spec: Spec) -> list[str]:
                 heads.append((escape(measure.words), escape(f"model {group} ({n_text(high)})")))
         caption = (
             f"Alignment above chance and flip rate by whether the model is right, {cell.title}, at the budget "
-            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}.{_signs(mine)}"
+            f"{spec['main_budget']}; mean with {level_text(spec['level'])} interval. {BOLD}. No flip "
+            f"rate is in bold, since sets can differ in size.{_signs(mine)}"
         )
         inside = tabular(heads, body, "l" + "c" * (len(heads) - 1), bold)
         floats.append(floating(f"tab:splits:{cell.title}", escape(caption), inside))
@@ -241,40 +240,6 @@ def completeness(table: pd.DataFrame, spec: Spec) -> list[str]:
     return _plain("completeness", rows, caption + signs + _one_model(table), texts=["method", "baseline"])
 
 
-def claims(found: Mapping[str, Any], spec: Spec) -> list[str]:
-    """The claims in words with the numbers that each verdict rests on; ``found`` is what the stage ``claims`` wrote."""
-    rows = []
-    for claim in found["claims"]:
-        row = claim["decisive"] or {}
-        texts = dict.fromkeys(("estimate", "p", "n"), escape(number(None)))
-        if row.get("estimate") is not None:
-            form = POINTS if claim["measure"].startswith("flip") and claim["unit"] != "Kendall's tau-b" else NUMBER
-            values = {"x": row["estimate"], "x_low": row["low"], "x_high": row["high"], "n": row["n"]}
-            texts = {
-                "estimate": shown(values, Measure("x", "", form, "n")),
-                "p": escape(p_text(row["p_corrected"])),
-                "n": escape(count_text(row)),
-            }
-        where = f" (in {row_title(row)})" if "corpus" in row else ""
-        rows.append(
-            {"claim": f"\\raggedright {escape(claim['text'] + where)}", **texts, "verdict": escape(claim["verdict"])}
-        )
-    if not rows:
-        return []
-    level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
-    tuned = [claim for claim in found["claims"] if any(term["checkpoint"] != BASE for term in claim["terms"])]
-    seeds = {claim["decisive"]["seeds"] for claim in tuned if claim["decisive"]}
-    seed = " One seed of the fine-tuning." if max(filter(None, seeds), default=0) == 1 else ""
-    caption = (
-        f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
-        f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
-        f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, verdict "
-        f"in this study.{seed}"
-    )
-    inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.42\\linewidth}rrrl")
-    return [floating("tab:claims", escape(caption), inside)]
-
-
 def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
     """On planted corpora how often each method names the words that decide, a float per cell."""
     columns = {
@@ -289,7 +254,7 @@ def calibration(table: pd.DataFrame, spec: Spec) -> list[str]:
     }
     floats = []
     for cell in cells_in(table):
-        mine = cell.rows(table)
+        mine = with_notes(cell.rows(table), MARKED[CONSTRUCTION])
         records = competing(mine, columns["first word is a cue"])
         keys = [(row["method"], row["budget"], row["kind"]) for row in records]
         body, places = method_rows(keys, 1 + len(columns) + len(others))
@@ -335,19 +300,20 @@ def _operators(table: pd.DataFrame, cell: Cell, spec: Spec) -> Iterator[Column]:
     kinds = {name: entry["kind"] for name, entry in spec["methods"].items()}
     for operator in dict.fromkeys(rows["operator"]):
         mine = rows[rows["operator"] == operator]
-        yield Column(("flip rate", str(operator)), mine.assign(kind=mine["method"].map(kinds)))
+        mine = with_notes(mine.assign(kind=mine["method"].map(kinds)), MARKED[spec["marked_by"][cell.corpus]])
+        yield Column(("flip rate", str(operator)), mine)
 
 
 def sensitivity(table: pd.DataFrame, spec: Spec) -> list[str]:
     """Flip rates under each operator, a float per cell; then the verdicts on prompting against attribution."""
-    measure = Measure("value", "", SHARE, "n")
+    measure = Measure("value", "", SHARE, "n", 0)
     floats = []
     for cell in cells_in(table):
         for part, chosen in enumerate(chunks(list(_operators(table, cell, spec))), start=1):
             caption = (
                 f"Flip rates under several ways to mask words, {cell.title}; mean with {level_text(spec['level'])} "
-                f"interval, {counts(chosen, 'n')}; {MAIN} is the operator of all other tables. {BOLD}."
-                f"{notes(chosen)}"
+                f"interval, {counts(chosen, 'n')}; {MAIN} is the operator of all other tables. None is in "
+                f"bold, since sets can differ in size.{notes(chosen)}"
             )
             label = f"tab:sensitivity:{cell.title}:{part}"
             floats.append(floating(label, escape(caption), grid(chosen, measure)))

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rationale_eval.progress import say
 from rationale_eval.report.latex import head, write_floats
+from rationale_eval.report.latex_claims import claims
 from rationale_eval.report.latex_grids import GRIDS, course_grids, grids
-from rationale_eval.report.latex_short import SHORT, claims
+from rationale_eval.report.latex_short import SHORT
 from rationale_eval.report.layout import read_claims, read_summary
 
 
@@ -30,7 +31,7 @@ def main(argv: list[str]) -> None:
     spec = json.loads(args.spec)
     for name in spec["tables"]:
         if name == "claims":
-            floats = claims(read_claims(args.claims), spec)
+            floats = claims(read_claims(args.claims))
         else:
             table = read_summary(args.tables / f"{name}.parquet")
             if name in GRIDS:

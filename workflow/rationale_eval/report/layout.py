@@ -138,6 +138,11 @@ _BY_DEFINITION = {
     "human": {"precision", "recall", "f1", "f1_correct", "f1_wrong", "iou"},  # 1: the marked words against themselves
     # As many random words are all words too, and nothing is masked where all words are kept.
     "all_words": {"recall", "f1_corrected", "sufficiency", "flip_when_kept"},
+    # 0: normalised values are counted from random words.
+    "random": {"flip_normalised", "comprehensiveness_normalised", "sufficiency_normalised"},
+    # Of some words of a text but not all, the first ones never have the last, nor the last ones the first.
+    "first_words": {"first", "last"},
+    "last_words": {"first", "last"},
 }
 
 

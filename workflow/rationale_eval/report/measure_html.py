@@ -12,7 +12,7 @@ from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.conclusions import CONTRAST, HIGHER, LEVEL, LOWER, MAIN, OPEN, RANKING
 from rationale_eval.report.flags import signed
 from rationale_eval.report.html_tables import render
-from rationale_eval.report.layout import CELL, Cell, family
+from rationale_eval.report.layout import CELL, Cell, by_definition, family
 from rationale_eval.report.marked import Marked, with_notes
 from rationale_eval.report.wording import (
     MISSING,
@@ -36,7 +36,8 @@ def _filled(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _with_interval(row: Row, name: str) -> str:
-    return number_with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    text = number_with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    return f"{text} (by definition)" if by_definition(row["kind"], name) and text != MISSING else text
 
 
 def curves_table(table: pd.DataFrame, name: str) -> Markup:
@@ -67,19 +68,20 @@ def normalised_table(table: pd.DataFrame, name: str) -> Markup:
     rows = []
     for row in table.to_dict("records"):
         n = row["n_flip"]
+        drawn, low, high = (row[f"flip_random{end}"] for end in ("", "_low", "_high"))
         rows.append(
             {
                 "family": family(row["kind"]).replace("_", " "),
                 "method": signed(
                     f"{row['method']} ({'as given' if row['budget'] == AS_GIVEN else row['budget']})", row["flag"]
                 ),
-                "n": str(n),
+                "n": count_text({"n": n, "n_informative": row["n_flip_informative"]}),
                 "flip rate, normalised": _with_interval(row, "flip_normalised"),
-                "of random words": percent(row["flip_random"], n),
+                "of random words": percent_with_interval(drawn, low, high, n),
                 "comprehensiveness, normalised": _with_interval(row, "comprehensiveness_normalised"),
-                "of equally many random words": number(row["comprehensiveness_random"]),
+                "of equally many random words": _with_interval(row, "comprehensiveness_random"),
                 "sufficiency, normalised": _with_interval(row, "sufficiency_normalised"),
-                "of random words alone": number(row["sufficiency_random"]),
+                "of random words alone": _with_interval(row, "sufficiency_random"),
                 "log-odds lost": _with_interval(row, "log_odds_drop"),
             }
         )

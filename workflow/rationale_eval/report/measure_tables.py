@@ -19,14 +19,15 @@ from rationale_eval.faithfulness.schema import LEAST_RANGE, NORMALISED
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
-from rationale_eval.report.aggregate import Row, instance_means, status_counts, with_interval
+from rationale_eval.report.aggregate import Row, instance_means, n_informative, status_counts, with_interval
 from rationale_eval.report.cell_flags import flag_inputs, read_flags
 from rationale_eval.report.cells import read_curves, read_faithfulness, read_predictions
 from rationale_eval.report.flags import flag_of
-from rationale_eval.report.layout import CELL, Cell, ordered
+from rationale_eval.report.layout import CELL, Cell, by_definition, ordered
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import has_collapsed
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
+from rationale_eval.statistics.rare import few_differ
 from rationale_eval.statistics.resampling import resampled_means
 
 # Measures of orders and where their values lie.
@@ -53,14 +54,18 @@ CURVE_COLUMNS = (
 )
 # `…_normalised`: the ratio of the means of (rationale - random words) and of (best - random words), over `n_…`
 # instances in which all three are known; null where the denominator is not above 0 by its interval. `n_…_range`: the
-# instances that have a normalised value of their own.
+# instances that have a normalised value of their own, `n_…_informative`: those of the n in which the words could have
+# been others. `…_random` and its interval: what equally many random words do.
 NORMALISED_COLUMNS = (
     *(*CELL, "method", "kind", "budget", "instances", "n_log_odds_drop", *_estimate("log_odds_drop")),
     *("flip_all", "comprehensiveness_all"),
     *(
         column
         for name in NORMALISED
-        for column in (f"n_{name}", f"{name}_random", *_estimate(f"{name}_normalised"), f"n_{name}_range")
+        for column in (
+            *(f"n_{name}", f"n_{name}_informative", *_estimate(f"{name}_random")),
+            *(*_estimate(f"{name}_normalised"), f"n_{name}_range"),
+        )
     ),
     *("collapsed", "flag"),
 )
@@ -91,8 +96,9 @@ def curves_row(frame: pd.DataFrame, interval: Mapping[str, Any]) -> Row | None:
 def ratio(reached: np.ndarray, reach: np.ndarray, interval: Mapping[str, Any]) -> tuple[float, float, float] | None:
     """The ratio of two means, one value of each per instance, with its percentile bootstrap interval.
 
-    None with fewer than two instances, and where the mean of ``reach`` is not above ``LEAST_RANGE`` in all but the
-    resamples outside of the interval's level: the ratio would have no bounds.
+    Where few values of ``reached`` differ from the rest resamples say too little, and it is ``_rare_ratio``. None with
+    fewer than two instances, and where the mean of ``reach`` is not above ``LEAST_RANGE`` in all but the resamples
+    outside of the interval's level: the ratio would have no bounds.
     """
     if len(reach) < 2:
         return None
@@ -100,13 +106,31 @@ def ratio(reached: np.ndarray, reach: np.ndarray, interval: Mapping[str, Any]) -
     below = resampled_means([reach], interval)
     if reach.mean() < LEAST_RANGE or np.quantile(below, tail) < LEAST_RANGE:
         return None
-    above = resampled_means([reached], interval)  # the same instances in each resample
-    low, high = np.quantile(above / np.maximum(below, LEAST_RANGE), [tail, 1 - tail])
+    if few_differ([reached]):
+        low, high = _rare_ratio(reached, reach, interval)
+    else:
+        above = resampled_means([reached], interval)  # the same instances in each resample
+        low, high = np.quantile(above / np.maximum(below, LEAST_RANGE), [tail, 1 - tail])
     return float(reached.mean() / reach.mean()), float(low), float(high)
 
 
-def normalised_row(frame: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
-    """The row of one method at one budget in one cell."""
+def _rare_ratio(reached: np.ndarray, reach: np.ndarray, interval: Mapping[str, Any]) -> tuple[float, float]:
+    """The ends of an interval of the ratio of two means in the manner of Gaffke's bounds (see ``statistics.rare``).
+
+    One more instance has the most extreme values that go together: where random words take all of the probability
+    (reached -1, reach 0 or -1), and where they take none of it and the rationale all (reached 1, reach 0).
+    """
+    weights = np.random.default_rng(interval["seed"]).standard_exponential((interval["resamples"], len(reached) + 1))
+    weights /= weights.sum(axis=1, keepdims=True)
+    above, below, spare = weights[:, :-1] @ reached, weights[:, :-1] @ reach, weights[:, -1]
+    lowest = np.minimum(*((above - spare) / np.maximum(one, LEAST_RANGE) for one in (below, below - spare)))
+    tail = (1 - interval["level"]) / 2
+    highest = (above + spare) / np.maximum(below, LEAST_RANGE)
+    return float(np.quantile(lowest, tail)), float(np.quantile(highest, 1 - tail))
+
+
+def normalised_row(frame: pd.DataFrame, interval: Mapping[str, Any], kind: str = "") -> Row:
+    """The row of one method of this ``kind`` at one budget in one cell."""
     row = status_counts(frame)
     row |= _with_mean(
         "log_odds_drop", instance_means(frame, "log_odds_drop", ("log_odds_drop",))["log_odds_drop"], interval, None
@@ -117,12 +141,17 @@ def normalised_row(frame: pd.DataFrame, interval: Mapping[str, Any]) -> Row:
         values = frame.assign(best=0.0 if name == "sufficiency" else frame[f"{name}_all"])
         known = values[values[[name, f"{name}_random", "best"]].notna().all(axis=1)]
         found = known.groupby("id", sort=False)[[name, f"{name}_random", "best"]].mean().astype(float)
-        row |= {f"n_{name}": len(found), f"{name}_random": _mean(found[f"{name}_random"])}
+        random = found[f"{name}_random"]
+        row |= {f"n_{name}": len(found), f"n_{name}_informative": n_informative(known, name)}
+        row |= {f"{name}_random": _mean(random)}
+        row |= with_interval(f"{name}_random", random, interval, SHARE if name == "flip" else DIFFERENCE)
         # A sufficiency is a loss, of which nothing is best: numerator and denominator change their signs.
         sign = -1.0 if name == "sufficiency" else 1.0
-        reached, reach = (sign * (found[one] - found[f"{name}_random"]) for one in (name, "best"))
+        reached, reach = (sign * (found[one] - random) for one in (name, "best"))
         estimate = ratio(reached.to_numpy(), reach.to_numpy(), interval) or (None, None, None)
         row |= dict(zip(_estimate(f"{name}_normalised"), estimate, strict=True))
+        if by_definition(kind, f"{name}_normalised") and len(found):
+            row |= dict(zip(_estimate(f"{name}_normalised"), (0.0, None, None), strict=True))
         row[f"n_{name}_range"] = frame.loc[frame[f"{name}_normalised"].notna(), "id"].nunique()
     return row
 
@@ -145,7 +174,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
                 rows["faithfulness_curves"].append(about | found | {"flag": flags.get(method)})
             for budget in (*spec["budgets"], AS_GIVEN):
                 if (method, budget) in measured:
-                    row = normalised_row(measured[method, budget], spec["interval"])
+                    row = normalised_row(measured[method, budget], spec["interval"], about["kind"])
                     flag = {"flag": flag_of(method, budget, flags, spec["budgets"])}
                     rows["faithfulness_normalised"].append(about | {"budget": budget} | row | flag)
     return rows

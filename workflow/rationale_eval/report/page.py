@@ -24,7 +24,7 @@ from rationale_eval.progress import say
 from rationale_eval.rationales.budgets import AS_GIVEN, MATCHED
 from rationale_eval.report.aggregate import correctness
 from rationale_eval.report.asking_tables import agreement_table, labels_table
-from rationale_eval.report.bold import BOLD
+from rationale_eval.report.bold import BOLD, OF_FLIPS
 from rationale_eval.report.calibration_html import TABLES as CALIBRATION_TABLES
 from rationale_eval.report.calibration_html import calibration_sections
 from rationale_eval.report.cards import corpus_card
@@ -260,7 +260,7 @@ def context(
             "texts": tables["accuracy"].groupby("corpus")["instances"].max().to_dict(),
             "draws": max((len(method.get("seeds", ())) for method in methods.values()), default=0),
         },
-        "bold": BOLD,
+        "bold": f"{BOLD}; {OF_FLIPS}",
         "level": level_text(interval["level"]),
         "resamples": interval["resamples"],
         "smallest": int(tables["accuracy"]["n"].min()),

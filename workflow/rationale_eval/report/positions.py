@@ -17,7 +17,7 @@ from rationale_eval.rationales.choices import choices
 from rationale_eval.rationales.schema import OK
 from rationale_eval.report.aggregate import Row, instance_means, means, status_counts, with_interval
 from rationale_eval.report.cells import rationales_path
-from rationale_eval.report.layout import CELL, Cell
+from rationale_eval.report.layout import CELL, Cell, by_definition
 
 # The status of a choice of no words or of all of them, which says nothing of positions.
 NONE_OR_ALL = "none_or_all_chosen"
@@ -27,8 +27,6 @@ POSITION_COLUMNS = (
     *(*CELL, "method", "kind", "budget", "instances", "n", "selected"),
     *("first", "first_low", "first_high", "last", "last_low", "last_high", "random", "collapsed", "flag"),
 )
-# What is 1 by the definition of a reference row has no interval.
-_BY_DEFINITION = {"first_words": "first", "last_words": "last"}
 
 
 def position_inputs(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, Path]:
@@ -68,6 +66,6 @@ def position_row(frame: pd.DataFrame, kind: str, interval: Mapping[str, Any]) ->
         name: bound
         for place in ("first", "last")
         for name, bound in with_interval(place, values[place], interval).items()
-        if _BY_DEFINITION.get(kind) != place
+        if not by_definition(kind, place)
     }
     return {**status_counts(frame), "n": len(values), **means(values), **bounds}

@@ -6,7 +6,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from rationale_eval.report.html_tables import method_name, render
-from rationale_eval.report.layout import family
+from rationale_eval.report.layout import by_definition, family
 from rationale_eval.report.wording import number, percent, percent_with_interval
 
 
@@ -16,6 +16,7 @@ def positions_table(table: pd.DataFrame, name: str) -> Markup:
     for row in table.to_dict("records"):
         first, last = (
             percent_with_interval(row[place], row[f"{place}_low"], row[f"{place}_high"], row["n"])
+            + (" (by definition)" if row["n"] and by_definition(row["kind"], place) else "")
             for place in ("first", "last")
         )
         rows.append(

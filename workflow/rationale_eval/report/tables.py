@@ -101,15 +101,15 @@ ALIGNMENT_COLUMNS = (
     *(*_estimate("f1"), "f1_chance", *_estimate("f1_corrected"), *_estimate("iou"), *_estimate("auprc")),
     *("auprc_chance", *_outcomes("f1"), "collapsed", "flag"),
 )
-# `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness and sufficiency are
-# differences of the predicted label's probability. Only some budgets are also scored with the words alone kept:
-# `sufficiency` and `flip_when_kept` are means over `n_kept` instances. What a flip rate is read beside follows:
-# `flip_random`, equally many random words on the `n_random` instances where such were drawn, and
+# `n_short`: as above. `flip_rate`: share of predicted labels that change when the words are masked. Comprehensiveness
+# and sufficiency are differences of the predicted label's probability. Only some budgets are also scored with the words
+# alone kept: `sufficiency` and `flip_when_kept` are means over `n_kept` instances. What a flip rate is read beside
+# follows: `flip_random`, equally many random words on the `n_random` instances where such were drawn, and
 # `flip_beyond_random`, the difference on these instances, with its effect size and p, which is corrected by Holm over
 # the rows of the cell; the cell's flip rates of all and of people's words; and what the accuracy table says of it.
 _BESIDE = ("accuracy", "majority_predicted_share", "predicted_entropy", *MARGINS, "collapsed")
 FAITHFULNESS_COLUMNS = (
-    *(*_METHOD, "instances", "n", "n_informative", "selected"),
+    *(*_METHOD, "instances", "n", "n_informative", "selected", "n_short"),
     *(*_estimate("flip_rate"), *_estimate("comprehensiveness")),
     *("n_kept", *_estimate("sufficiency"), *_estimate("flip_when_kept"), *_outcomes("flip_rate")),
     *("n_random", *_estimate("flip_random"), *_estimate("flip_beyond_random")),
@@ -179,8 +179,8 @@ def accuracy_row(predictions: pd.DataFrame, interval: Mapping[str, Any], validit
     }
 
 
-def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any]) -> Row:
-    """The alignment of one method under one budget in one cell."""
+def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str, Any], kind: str = "") -> Row:
+    """The alignment of one method of this ``kind`` under one budget in one cell."""
     measures = ("selected", "precision", "recall", "f1", "f1_chance", "f1_corrected", "iou", "auprc", "auprc_chance")
     metrics = [str(column) for column in frame.columns if str(column).startswith(METRIC_PREFIX)]
     values = instance_means(frame, "f1", (*measures, *metrics))
@@ -195,7 +195,7 @@ def alignment_row(frame: pd.DataFrame, correct: pd.Series, interval: Mapping[str
             for measure in ("precision", "recall", "f1", "iou", "auprc")
             for name, bound in with_interval(measure, values[measure], interval).items()
         },
-        **with_corrected_interval("f1_corrected", values, interval),
+        **with_corrected_interval("f1_corrected", values, interval, kind),
         **{
             name: bound
             for metric in metrics
@@ -245,7 +245,7 @@ def split_rows(
                     **{"method": method, "kind": spec["methods"][method]["kind"], "budget": budget},
                     **{"split": split, "group": group, "n_f1": len(mine), "n_flip_rate": len(flipped)},
                     "f1_corrected": float(mine["f1_corrected"].mean()) if len(mine) else None,
-                    **with_corrected_interval("f1_corrected", mine, spec["interval"]),
+                    **with_corrected_interval("f1_corrected", mine, spec["interval"], spec["methods"][method]["kind"]),
                     "flip_rate": float(flipped.mean()) if len(flipped) else None,
                     **with_interval("flip_rate", flipped, spec["interval"]),
                 }
@@ -286,14 +286,16 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
         accuracy = accuracy_row(predictions, interval, spec["validity"])
         rows["accuracy"].append(names | accuracy)
         flagged = {"collapsed": accuracy["collapsed"]}
+        short = {}
         for group, frame in _groups(alignment, spec):
-            row = _without_constants(alignment_row(frame, correct, interval), group["kind"])
+            row = _without_constants(alignment_row(frame, correct, interval, group["kind"]), group["kind"])
+            short[group["method"], group["budget"]] = row["n_short"]
             rows["alignment"].append(names | group | row | flagged | _flag(group, flags, spec))
         beside = {name: accuracy[name] for name in _BESIDE} | reference_flips(faithfulness, spec["methods"], interval)
         masked = []
         for group, frame in _groups(faithfulness, spec):
             row = _without_constants(faithfulness_row(frame, correct, interval), group["kind"])
-            row |= random_flips(frame, spec)
+            row |= random_flips(frame, spec) | {"n_short": short[group["method"], group["budget"]]}
             masked.append(names | group | row | beside | _flag(group, flags, spec))
         for row, corrected in zip(masked, holm([row["beyond_random_p"] for row in masked]), strict=True):
             row["beyond_random_p_corrected"] = corrected
