@@ -154,8 +154,14 @@ def test_an_interval_over_corpora_is_held_against_what_the_claim_is_held_against
 
 def test_one_corpus_with_one_model_says_nothing_of_others():
     assert scope_notes(claim(), DECIDES) == [ONE_CELL]
-    # A correlation is over cells of several, and has no such interval.
-    assert scope_notes(claim(kind="association"), row(0.6, 0.2, 0.8, 0.01, 8, corpora=None, models=None)) == []
+    # A correlation is over cells, of several corpora or of one, and has no interval over corpora, models and seeds.
+    for corpora, notes in ((8, []), (1, [ONE_CELL])):
+        over = row(0.6, 0.2, 0.8, 0.01, 8, corpora=corpora, models=1, seeds=None)
+        assert scope_notes(claim(kind="association"), over) == notes
+    tuned = row(0.6, 0.2, 0.8, 0.01, 8, corpora=8, models=1, seeds=1)
+    assert scope_notes(claim(kind="association"), tuned) == [
+        "one seed of the fine-tuning, so that another run may end elsewhere"
+    ]
 
 
 @pytest.mark.parametrize(("checkpoint", "seeds", "told"), [("tuned", 1, True), ("tuned", 2, False), ("base", 1, False)])

@@ -105,11 +105,16 @@ def shown_claim(claim: Row) -> dict[str, Any]:
     return {**claim, **parts, "cells": cells, "methods": ", ".join(claim["methods"]), "of_one_cell": of_one_cell}
 
 
+def of_one_seed(claim: Row, row: Row) -> bool:
+    """Whether the row compares fine-tuned models, of one run of the fine-tuning each."""
+    over_cells = claim["kind"] in (ASSOCIATION, RANKING)
+    return row["seeds"] == 1 and (over_cells or any(term["checkpoint"] == TUNED for term in claim["terms"]))
+
+
 def scope_notes(claim: Row, row: Row) -> list[str]:
     """What limits what is said of a claim: one run of the fine-tuning, and the study's corpora, models and seeds."""
     notes = []
-    over_cells = claim["kind"] in (ASSOCIATION, RANKING)
-    if row["seeds"] == 1 and (over_cells or any(term["checkpoint"] == TUNED for term in claim["terms"])):
+    if of_one_seed(claim, row):
         notes.append("one seed of the fine-tuning, so that another run may end elsewhere")
     low, high, edge = row["hierarchical_low"], row["hierarchical_high"], claim["margin"] or 0
     if row["corpora"] == row["models"] == 1:

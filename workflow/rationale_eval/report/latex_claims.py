@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rationale_eval.claims.registry import TUNED
 from rationale_eval.report.bold import Measure
-from rationale_eval.report.comparisons import across_text, scope_notes
+from rationale_eval.report.comparisons import across_text, of_one_seed, scope_notes
 from rationale_eval.report.latex import escape, floating, tabular
 from rationale_eval.report.latex_grids import NUMBER, POINTS, shown
 from rationale_eval.report.wording import MISSING, count_text, level_text, p_text, row_title
@@ -43,12 +42,13 @@ def claims(found: Mapping[str, Any]) -> list[str]:
     if not rows:
         return []
     level, alpha = level_text(found["settings"]["level"]), found["settings"]["alpha"]
+    one_seed = any(of_one_seed(claim, claim["decisive"]) for claim in found["claims"] if claim["decisive"])
     caption = (
         f"Claims of Fayyaz et al. (2024) on this study, pooled over corpora and models unless a cell is named: "
         f"estimate with {level} interval (F1 above chance, points of flips, or Kendall's tau-b), p after Holm's "
         f"correction over all claims (level {alpha:g}), n and how many of these texts are informative, the interval "
         f"with corpora, models and seeds drawn anew too (too short where these are few), verdict in this study."
-        f"{_seeds(found)}"
+        f"{' One seed of the fine-tuning.' if one_seed else ''}"
     )
     inside = tabular([(key,) for key in rows[0]], [list(row.values()) for row in rows], "p{0.3\\linewidth}rrrlr")
     floats = [floating("tab:claims", escape(caption), inside)]
@@ -59,13 +59,3 @@ def claims(found: Mapping[str, Any]) -> list[str]:
         caption = "Why the claims of Fayyaz et al. (2024) have their verdicts in this study, and what limits these."
         floats.append(floating(f"tab:claims:why:{start // MOST_REASONS + 1}", escape(caption), inside))
     return floats
-
-
-def _seeds(found: Mapping[str, Any]) -> str:
-    """A sentence for a caption where claims on the fine-tuned model rest on one run of the fine-tuning."""
-    tuned = [
-        claim["decisive"]["seeds"]
-        for claim in found["claims"]
-        if claim["decisive"] and any(term["checkpoint"] == TUNED for term in claim["terms"])
-    ]
-    return " One seed of the fine-tuning." if max(filter(None, tuned), default=0) == 1 else ""
