@@ -51,6 +51,20 @@ def tokenizer_of(tiny_card):
     return lambda kind: copy.deepcopy(load(kind))
 
 
+@pytest.fixture
+def load_task_of(tmp_path):
+    """``load_task_of(classify, verbalisers)``: the task of a prompt file with one field, ``text``."""
+    from rationale_eval.models.task import load_task
+
+    def load(classify, verbalisers=ANSWERS):
+        path = tmp_path / "prompt.yaml"
+        entry = {"version": 1, "fields": ["text"], "classify": classify, "verbalisers": verbalisers}
+        path.write_text(json.dumps(entry), encoding="utf-8")
+        return load_task(path)
+
+    return load
+
+
 @pytest.fixture(scope="module")
 def encoder_of(tokenizer_of, tmp_path_factory):
     """``encoder_of(kind, classify, fields, ...)``, made once: examples of hypothesis share it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import unicodedata
 from datetime import datetime
 
 import pytest
@@ -15,6 +17,7 @@ from rationale_eval.models.chat import PINNED_DATE
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.task import load_task
 from rationale_eval.rationales.aggregation import words_from_tokens
+from tokenizers import normalizers
 
 TOKENIZERS = ("byte_level", "sentencepiece")
 both_tokenizers = pytest.mark.parametrize("kind", TOKENIZERS)
@@ -196,11 +199,41 @@ def test_a_template_that_escapes_is_refused_for_the_text_that_it_alters(tokenize
         encoder.encode([{"text": "harmless"}, {"text": "1 < 2"}])
 
 
-def test_a_template_that_strips_is_refused_for_a_text_that_ends_in_a_space(encoder_of):
-    encoder = encoder_of("sentencepiece", "Text: {text}")
-    assert encoder.encode([{"text": "a film"}])
-    with pytest.raises(UserError, match="alters the message"):
-        encoder.encode([{"text": "a film "}])
+@both_styles
+@pytest.mark.parametrize("text", ["a film ", "\n a film", "\u00a0a film\t\n"])
+def test_spaces_around_a_text_are_in_no_word_and_stop_nothing(encoder_of, style, text):
+    # The template of this tokenizer strips, as those of Llama, Gemma and Mistral do.
+    prompt, plain = encoder_of("sentencepiece", "{text}", style=style).encode([{"text": text}, {"text": "a film"}])
+    assert (prompt.text, prompt.tokens) == (plain.text, plain.tokens)
+    start = text.index("a")
+    assert [token.start - start for token in prompt.content] == [token.start for token in plain.content]
+    assert covered(prompt, 0) >= {place for place, character in enumerate(text) if not character.isspace()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Le café était superbe", "phim này rất tệ", "영화가 좋다", "ǭ x̂ ñ film", "a\u0301"],
+)
+def test_what_a_tokenizer_composes_is_covered_whole(tokenizer_of, load_task_of, text):
+    # NFC, as of Qwen, Pythia and Cohere, ties a composed character to the first of its parts alone.
+    tokenizer = copy.deepcopy(tokenizer_of("byte_level"))
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    parts = unicodedata.normalize("NFD", text)
+    (prompt,) = PromptEncoder(tokenizer, load_task_of("Text: {text} End"), None).encode([{"text": parts}])
+    words = whitespace_words([parts])
+    places = [(token.field, token.start, token.end) for token in prompt.content]
+    assert len(words_from_tokens(words, places, [1.0] * len(places), "max", "1")) == len(words)
+    for word in words:
+        mine = [token for token in prompt.content if token.start < word.end and token.end > word.start]
+        pieces = tokenizer.decode([prompt.tokens[token.position] for token in mine])
+        assert unicodedata.normalize("NFD", pieces).strip() == parts[word.start : word.end]
+
+
+@pytest.mark.parametrize("words", [("hate", "hate speech"), ("no", "no way")])
+def test_a_verbaliser_that_begins_another_is_refused(tokenizer_of, load_task_of, words):
+    task = load_task_of("Text: {text}", dict(zip("ab", words, strict=True)))
+    with pytest.raises(UserError, match=rf"the verbaliser '{words[0]}' is the beginning of '{words[1]}'.*none begins"):
+        PromptEncoder(tokenizer_of("byte_level"), task, None).encode([{"text": "a film"}])
 
 
 @both_tokenizers

@@ -49,6 +49,18 @@ def test_places_are_right_for_any_text(premise, hypothesis):
     assert len(text) == len("Hm  {} .") + len(premise) + len(hypothesis)
 
 
+@given(st.text("ab \n\t\u00a0", max_size=8), st.text("ab \n\t\u00a0", max_size=8))
+def test_spaces_at_the_ends_of_a_message_are_left_out(premise, hypothesis):
+    # As templates with `| trim` do. The places of all other characters stay those of the fields.
+    task = Task(1, ("p", "h"), (("", "h"), (" and ", "p")), {"a": "x", "b": "y"})
+    text, places = task.message({"p": premise, "h": hypothesis})
+    assert text == f"{hypothesis} and {premise}".strip()
+    for value, (start, end) in zip((premise, hypothesis), places, strict=True):
+        seen = {place - start: text[place] for place in range(max(start, 0), end)}
+        assert seen.items() <= dict(enumerate(value)).items()
+        assert {place for place, character in enumerate(value) if not character.isspace()} <= set(seen)
+
+
 PROMPTS = Path(__file__).parents[2] / "workflow" / "prompts"
 LABELS = {
     "fact_checking": ["SUPPORTS", "REFUTES"],

@@ -5,10 +5,13 @@ Offsets come from the tokenizer, never from guesses about its prefix symbols.
 
 from __future__ import annotations
 
+import itertools
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rationale_eval.errors import UserError
 from rationale_eval.models.asking import asking
 from rationale_eval.models.chat import Chat
 from rationale_eval.models.completion import Completion
@@ -111,10 +114,12 @@ class PromptEncoder:
         while shared and any(row[:shared] != ids[0][:shared] for row in ids):
             shared -= 1
         tokens = tuple(ids[0][:shared])
+        labels = tuple(tuple(row[shared:]) for row in ids)
+        self._check_verbalisers(labels)
         content = []
-        for position, (start, end) in enumerate(offsets[0][:shared]):
+        for position, (start, end) in enumerate(whole_characters(text, offsets[0][:shared])):
             for field, (first, last) in places.items():
-                low, high = max(start, first + len(self._chat.head)), min(end, last + len(self._chat.head))
+                low, high = max(start, max(first, 0) + len(self._chat.head)), min(end, last + len(self._chat.head))
                 if low < high:
                     origin = first + len(self._chat.head)
                     content.append(ContentToken(position, field, low - origin, high - origin))
@@ -122,6 +127,45 @@ class PromptEncoder:
             text=text,
             tokens=tokens,
             content=tuple(content),
-            labels=tuple(tuple(row[shared:]) for row in ids),
+            labels=labels,
             markup=any(tokens[token.position] in self._chat.special for token in content),
         )
+
+    def _check_verbalisers(self, labels: Sequence[Sequence[int]]) -> None:
+        """Raise ``UserError`` where the tokens of one verbaliser begin those of another, which could never win.
+
+        Each further token makes an answer less probable.
+        """
+        words = list(self._task.verbalisers.values())
+        for one, other in itertools.permutations(range(len(labels)), 2):
+            if labels[other][: len(labels[one])] == labels[one]:
+                rest = words[other].removeprefix(words[one]).strip() or words[other]
+                raise UserError(
+                    f"the verbaliser {words[one]!r} is the beginning of {words[other]!r} as this model writes them, so "
+                    f"the longer one could never be predicted; choose words of which none begins another, such as "
+                    f"{words[one]!r} and {rest!r}"
+                )
+
+
+def whole_characters(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """``offsets`` of tokens in ``text``, grown over marks that no token stands for.
+
+    A tokenizer that composes (NFC) makes one character of a letter and its accent, or of the parts of a Hangul
+    syllable, and ties it to the first of them alone.
+    """
+    if text.isascii():
+        return list(offsets)
+    covered = bytearray(len(text))
+    for start, end in offsets:
+        covered[start:end] = b"\1" * (end - start)
+    grown = []
+    for start, end in offsets:
+        while start < end < len(text) and not covered[end] and is_mark(text[end]):
+            end += 1
+        grown.append((start, end))
+    return grown
+
+
+def is_mark(character: str) -> bool:
+    """Whether ``character`` is a part of the one before it: an accent, or the vowel or final consonant of Hangul."""
+    return unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"

@@ -62,7 +62,10 @@ class Task:
         return tuple(self.verbalisers)
 
     def message(self, fields: Mapping[str, str]) -> tuple[str, tuple[tuple[int, int], ...]]:
-        """The user message for these texts, and [start, end) of each field of ``self.fields`` in it."""
+        """The user message for these texts, and [start, end) of each field of ``self.fields`` in it.
+
+        The message has no spaces at its ends. A field that begins with such begins before it: its start is negative.
+        """
         text = ""
         places: dict[str, tuple[int, int]] = {}
         for literal, name in self.classify:
@@ -70,14 +73,13 @@ class Task:
             if name is not None:
                 places[name] = (len(text), len(text) + len(fields[name]))
                 text += fields[name]
-        # A text that is empty (all its words deleted) leaves spaces at an end, which many templates strip.
+        # Many templates strip a message, and no word has the spaces at its ends.
         first, last = len(text) - len(text.lstrip()), len(text.rstrip())
-        if all(start == end or first <= start < end <= last for start, end in places.values()):
-            text = text.strip()
-            places = {
-                name: (start - first, end - first) if start < end else (0, 0) for name, (start, end) in places.items()
-            }
-        return text, tuple(places[name] for name in self.fields)
+        kept = {
+            name: (start - first, min(end, last) - first) if max(start, first) < min(end, last) else (0, 0)
+            for name, (start, end) in places.items()
+        }
+        return text.strip(), tuple(kept[name] for name in self.fields)
 
     def field_fault(self, fields: Iterable[str]) -> str | None:
         """What is wrong where instances have ``fields``, whose order does not matter; None if the prompt shows all.
@@ -127,7 +129,7 @@ class Task:
         values = {name: fields[name] for name in self.fields} | {LABEL: self.verbalisers[label], SIZE: str(k)}
         if foil is not None:
             values[FOIL] = self.verbalisers[foil]
-        return "".join(literal + ("" if name is None else values[name]) for literal, name in pieces)
+        return "".join(literal + ("" if name is None else values[name]) for literal, name in pieces).strip()
 
     def _pieces_of(self, strategy: str, setting: str) -> Pieces:
         found = self.strategies(setting)
