@@ -37,6 +37,7 @@ SPEC = {
     "dtype": "float32",
     "system_prompt": "Answer with one word.",
     "prompt_style": "auto",
+    "template": {},
     "shots": {"count": 0, "seed": 0},
 }
 LONG = {"negative": "dreadful and stale", "positive": "positive"}

@@ -236,6 +236,46 @@ def test_a_verbaliser_that_begins_another_is_refused(tokenizer_of, load_task_of,
         PromptEncoder(tokenizer_of("byte_level"), task, None).encode([{"text": "a film"}])
 
 
+# As that of Qwen3: before the last answer stands a thought, empty where the model is told not to think.
+THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", [None, {"enable_thinking": False}])
+def test_an_answer_stands_behind_the_templates_empty_thought(tokenizer_of, load_task_of, template):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = THINKS
+    encoder = PromptEncoder(tokenizer, load_task_of("Text: {text}"), None, template=template)
+    (prompt,) = encoder.encode([{"text": "a film"}])
+    assert prompt.text == ("<|im_start|>user\nText: a film<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert tokenizer.decode(prompt.tokens) == prompt.text
+    answered = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "Text: a film"}, {"role": "assistant", "content": "positive"}], tokenize=False
+    )
+    assert answered.startswith(prompt.text + "positive")
+
+
+def test_a_thought_that_the_template_opens_has_no_place_for_an_answer(tokenizer_of, load_task_of):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = THINKS.replace("assistant\n{% if enable", "assistant\n<think>\n{% if enable")
+    with pytest.raises(UserError, match="opens a thought that the answer comes behind.*enable_thinking: false"):
+        PromptEncoder(tokenizer, load_task_of("Text: {text}"), None)
+
+
+def test_a_template_that_refuses_the_conversation_is_told_in_a_line(tokenizer_of, load_task_of):
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + THINKS
+    )
+    with pytest.raises(UserError, match=r"refuses the conversation \(System role not supported\); set system_prompt"):
+        PromptEncoder(tokenizer, load_task_of("Text: {text}"), "Be brief.")
+
+
 @both_tokenizers
 @both_styles
 @pytest.mark.parametrize("operator", ["delete", "replace"])

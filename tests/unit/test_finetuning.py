@@ -35,6 +35,7 @@ SPEC = {
     "dtype": "float32",
     "system_prompt": None,
     "prompt_style": "auto",
+    "template": {},
     "task": {"version": 1},
     "shots": {"count": 0, "seed": 0},
 }

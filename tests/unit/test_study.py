@@ -201,6 +201,7 @@ ASKED = {"finetuning", "evidence", "unbound", "guided", *MASKED}
         (["faithfulness", "leave_one_out"], True, {"perturbation"}),
         (["models", MODEL, "system_prompt"], "Be brief.", ASKED),
         (["models", MODEL, "prompt_style"], "completion", ASKED),
+        (["models", MODEL, "template"], {"enable_thinking": False}, ASKED),
         (["models", MODEL, "licence"], "MIT", {"page"}),
         (["models", MODEL, "citation"], "Someone (2025)", {"page"}),
         # A question about words is put without solved examples.

@@ -52,6 +52,9 @@ class Model(Strict):
     prompt_style: Literal["auto", "chat", "completion"] = Field(
         default="auto", description="By the chat template, or as plain text to go on from; auto: chat if there is one."
     )
+    template: dict[str, bool | int | str] = Field(
+        default={}, description="Settings that the chat template takes, such as enable_thinking: false."
+    )
     evidence: list[Literal["gradients", "attention"]] = Field(
         default=["gradients", "attention"],
         description="Evidence that this model can give; leave one out if its architecture cannot.",

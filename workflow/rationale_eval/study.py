@@ -181,7 +181,7 @@ class StudyPlan:
             source = entry.source
             api = {"address": source.api, **source.model_dump(include={"model", "token_limit", "options"})}
             return {"api": api, "system_prompt": entry.system_prompt}
-        return {"asking": entry.model_dump(include={"dtype", "system_prompt", "prompt_style"})}
+        return {"asking": entry.model_dump(include={"dtype", "system_prompt", "prompt_style", "template"})}
 
     def _classifying(self, corpus: str, model: str) -> dict[str, Any]:
         """The part of a slice that says how a model is asked to classify."""

@@ -123,7 +123,8 @@ def main(argv: list[str]) -> None:
     instances = args.shard.share(read_instances(args.test))
     conversations = list(conversations_of(instances, args.predictions, task, spec, args.shots))
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint, gpus=args.gpus)
-    renderer = Renderer(loaded.tokenizer, spec["asking"]["system_prompt"], spec["asking"]["prompt_style"], task.cue)
+    how = spec["asking"]
+    renderer = Renderer(loaded.tokenizer, how["system_prompt"], how["prompt_style"], task.cue, how.get("template"))
     requests = [request for asked in conversations for request in requests_of(asked, spec, renderer, loaded.max_length)]
     say(f"{args.test}: {len(requests)} replies, {dict(Counter(request.row['status'] for request in requests))}")
     batch = (args.batch_tokens, args.batch_rows)

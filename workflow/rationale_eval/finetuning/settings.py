@@ -17,7 +17,7 @@ class Settings:
 
     ``rank``, ``alpha``, ``dropout`` and ``targets`` belong to LoRA (Hu et al. 2021, arXiv 2106.09685) and may be null
     in full fine-tuning. An optimizer step sees ``batch_rows`` x ``accumulation`` rows. ``warmup_steps`` are optimizer
-    steps. ``max_grad_norm`` null does not clip. ``validation_rows`` are held out of the train rows. The last five are
+    steps. ``max_grad_norm`` null does not clip. ``validation_rows`` are held out of the train rows. The last six are
     what prediction has too: how the model is asked, its part of the prompt file, and count and seed of the solved
     examples.
     """
@@ -40,6 +40,7 @@ class Settings:
     dtype: str
     system_prompt: str | None
     prompt_style: str
+    template: Mapping[str, Any]
     task: Mapping[str, Any]
     shots: Mapping[str, int]
 

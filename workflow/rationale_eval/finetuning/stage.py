@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace, settings: Settings) -> Mapping[str, Any]:
     check_instances(instances, task, arguments.train)
     loaded = load(arguments.model, settings.weights_dtype, gpus=arguments.gpus)
     shots = shots_of({"shots": settings.shots}, task, [arguments.train])
-    encoder = PromptEncoder(loaded.tokenizer, task, settings.system_prompt, settings.prompt_style, shots)
+    how = (settings.system_prompt, settings.prompt_style, shots, settings.template)
+    encoder = PromptEncoder(loaded.tokenizer, task, *how)
     rows = without(instances, shots)
     data = prepare(rows, task, encoder, loaded.max_length, settings.validation_rows, settings.balance)
     counts = describe(data, task.labels) | {"solved_examples": len(instances) - len(rows)}

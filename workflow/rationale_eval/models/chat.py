@@ -6,7 +6,8 @@ template that alters the message (strips, escapes or repeats it) is refused, sin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
@@ -37,14 +38,22 @@ class Chat:
     """Renders messages.
 
     ``system_prompt`` is the system message; None sends none, so that a template with a default of its own adds it.
-    ``shots`` are earlier turns, ``(user's message, assistant's answer)`` each. ``head`` and ``tail`` are what stands
-    around the message, earlier turns and the start of the assistant's turn included; ``lead`` is what the template
+    ``shots`` are earlier turns, ``(user's message, assistant's answer)`` each; ``template`` holds settings that the
+    template takes. ``head`` and ``tail`` are what stands around the message, earlier turns and the start of the
+    assistant's turn included, with the empty thought that a template may put before an answer; ``lead`` is what it
     writes between that and the assistant's words: nothing, or a space. ``special`` holds the ids of the special tokens.
     Raises ``UserError`` for a tokenizer without chat template, for a template that does not show the message exactly
     once or alters an earlier turn, and as ``special_tokens`` does.
     """
 
-    def __init__(self, tokenizer: Any, system_prompt: str | None, shots: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        system_prompt: str | None,
+        shots: Sequence[tuple[str, str]] = (),
+        template: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._settings = dict(template or {})
         self.special = special_tokens(tokenizer, shots)
         if not tokenizer.chat_template:
             raise UserError(
@@ -60,7 +69,8 @@ class Chat:
             raise UserError("the model's chat template does not show the user's message exactly once")
         self.head, self.tail = rendered.split(_STAND_IN)
         self._check_shown(shots)
-        self.lead = self._answer_lead(rendered)
+        self._block, self.lead = self._answer_lead(rendered)
+        self.tail += self._block
 
     def messages(self, message: str) -> list[dict[str, str]]:
         """The conversation that ``text`` renders."""
@@ -69,7 +79,7 @@ class Chat:
     def text(self, message: str) -> str:
         """The rendered prompt, up to where the answer begins. Raises ``UserError`` if the template alters it."""
         text = self.head + message + self.tail
-        if self._render(message) != text:
+        if self._render(message) + self._block != text:
             raise UserError(
                 f"the model's chat template alters the message {message[:80]!r}…, so its words cannot be located"
             )
@@ -86,7 +96,7 @@ class Chat:
                     turns,
                     tokenize=False,
                     add_generation_prompt=answer is None,
-                    date_string=PINNED_DATE.strftime("%d %b %Y"),
+                    **{"date_string": PINNED_DATE.strftime("%d %b %Y"), **self._settings},
                 )
             except (TemplateError, TypeError) as error:
                 way_out = (
@@ -105,12 +115,29 @@ class Chat:
                 )
             place = found + len(text)
 
-    def _answer_lead(self, question: str) -> str:
+    def _answer_lead(self, question: str) -> tuple[str, str]:
+        """What the template writes between ``question`` and an answer: a block without a thought, and spaces.
+
+        Raises ``UserError`` where an answer has no place that is known: behind a thought that the template opens.
+        """
         answered = self._render(_STAND_IN, answer=_ANSWER)
-        if not answered.startswith(question) or _ANSWER not in answered:
-            return ""
-        lead = answered[len(question) : answered.index(_ANSWER)]
-        return lead if not lead.strip() else ""
+        lead = ""
+        if answered.startswith(question) and _ANSWER in answered:
+            lead = answered[len(question) : answered.index(_ANSWER)]
+        empty = _EMPTY_THOUGHT.match(lead)
+        block, space = (lead[: empty.end()], lead[empty.end() :]) if empty else ("", lead)
+        if _THOUGHT_OPENED.search(question + block):
+            raise UserError(
+                "the model's chat template opens a thought that the answer comes behind, and answers without one are "
+                "wanted here; pass what turns that off as `template` of the model, such as {enable_thinking: false}, "
+                "or set prompt_style: completion"
+            )
+        return block, space if not space.strip() else ""
+
+
+# A thought with nothing in it, as templates write before the answer of a model that is told not to think.
+_EMPTY_THOUGHT = re.compile(r"\s*<(think|thinking|thought)>\s*</\1>\s*")
+_THOUGHT_OPENED = re.compile(r"<(think|thinking|thought)>\s*$")
 
 
 def turn_end(tokenizer: Any) -> int | None:

@@ -55,7 +55,8 @@ class PromptEncoder:
     """Turns the fields of instances into classification prompts.
 
     ``prompt_style`` is "chat", "completion" or "auto", as in ``asking``. ``shots`` are solved examples,
-    ``(fields, label)`` each, that stand before every question. Raises ``UserError`` as ``asking`` does.
+    ``(fields, label)`` each, that stand before every question; ``template`` holds settings of the chat template. Raises
+    ``UserError`` as ``asking`` does.
     """
 
     def __init__(
@@ -65,9 +66,10 @@ class PromptEncoder:
         system_prompt: str | None,
         prompt_style: str = "auto",
         shots: Sequence[tuple[Mapping[str, str], str]] = (),
+        template: Mapping[str, Any] | None = None,
     ) -> None:
         solved = [(task.message(fields)[0], task.verbalisers[label]) for fields, label in shots]
-        self._chat = asking(tokenizer, system_prompt, prompt_style, task.cue, solved)
+        self._chat = asking(tokenizer, system_prompt, prompt_style, task.cue, solved, template)
         self._task = task
 
     @classmethod

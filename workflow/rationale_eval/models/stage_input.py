@@ -28,9 +28,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def encoder_of(spec: Mapping[str, Any], task: Task, loaded: LoadedModel, shots: Sequence[Shot]) -> PromptEncoder:
-    """The encoder of classification prompts; ``spec["asking"]`` holds system_prompt and prompt_style."""
+    """The encoder of classification prompts; ``spec["asking"]`` holds system_prompt, prompt_style and template."""
     asking = spec["asking"]
-    return PromptEncoder(loaded.tokenizer, task, asking["system_prompt"], asking["prompt_style"], shots)
+    return PromptEncoder(
+        loaded.tokenizer, task, asking["system_prompt"], asking["prompt_style"], shots, asking.get("template")
+    )
 
 
 def own_gpus(shard: Shard, gpus: int) -> None:
