@@ -263,7 +263,7 @@ def test_an_answer_stands_behind_the_templates_empty_thought(tokenizer_of, load_
 def test_a_thought_that_the_template_opens_has_no_place_for_an_answer(tokenizer_of, load_task_of):
     tokenizer = tokenizer_of("byte_level")
     tokenizer.chat_template = THINKS.replace("assistant\n{% if enable", "assistant\n<think>\n{% if enable")
-    with pytest.raises(UserError, match="opens a thought that the answer comes behind.*enable_thinking: false"):
+    with pytest.raises(UserError, match=r"opens a thought that the answer comes behind.*enable_thinking: false"):
         PromptEncoder(tokenizer, load_task_of("Text: {text}"), None)
 
 

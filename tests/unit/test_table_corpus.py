@@ -105,7 +105,7 @@ def test_annotators_are_kept_and_aggregated(rows_of, ending, aggregation, expect
     raters = [[3, 4], [3], [0]]
     spec = spec_of(annotators="raters", aggregation=aggregation)
     # The rationale column is not read where annotators are given.
-    rows = [{"review": TEXT, "verdict": "good", "raters": raters} | ({"why": [2]} if aggregation == "first" else {})]
+    rows = [{"review": TEXT, "verdict": "good", "raters": raters, "why": [2] if aggregation == "first" else None}]
     if aggregation == "majority":
         rows[0]["raters"] = [*raters, [3]]
     (found,) = rows_of(rows, spec, ending)
@@ -233,6 +233,23 @@ def test_a_group_may_be_a_number_but_nothing_else(rows_of):
             rows_of([row([3], paper=value)], spec_of(group="paper"))
     with pytest.raises(UserError, match=r"there is no 'paper'"):
         rows_of([row([3])], spec_of(group="paper"))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_named_column_that_no_test_row_has_is_refused(rows_of, ending):
+    # Misspelt, it would drop all annotators without a word.
+    with pytest.raises(UserError, match="no test row has a column 'rater', which `annotators` names; is it spelt so"):
+        rows_of([row([1], raters=[[1], [2]]), row([2], raters=[])], spec_of(annotators="rater"), ending)
+    rows = [{"review": TEXT, "verdict": "good", "raters": [[1]]}]
+    with pytest.raises(UserError, match="no test row has a column 'why', which `rationale.column` names"):
+        rows_of(rows, spec_of(annotators="raters"), ending)
+
+
+def test_annotators_alone_need_no_column_of_the_rationale(rows_of):
+    spec = spec_of(annotators="raters")
+    spec["rationale"]["column"] = None
+    (found,) = rows_of([row(raters=[[1], [1, 2], [2, 1]])], spec)
+    assert found.rationale == (False, True, True, False, False)
 
 
 @pytest.mark.parametrize(

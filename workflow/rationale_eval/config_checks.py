@@ -47,6 +47,8 @@ def _table_faults(where: str, corpus: TableCorpus) -> Iterable[str]:
     field = corpus.rationale.field
     if field is not None and field not in corpus.fields:
         yield f"{where}.rationale.field: {field!r} is not in `fields`{suggestion(field, corpus.fields)}"
+    if corpus.rationale.column is None and corpus.annotators is None:
+        yield f"{where}.rationale.column: is needed, the column with the rationale, where `annotators` names none"
     if corpus.test_share is None and set(corpus.train) & set(corpus.test):
         yield f"{where}.test_share: is needed where train and test are the same files: the share of texts for tests"
     if corpus.test_share is not None and set(corpus.train) != set(corpus.test):

@@ -215,7 +215,9 @@ class MarkedWords(Strict):
     kind: Literal["word_indices", "mask", "char_spans", "marked_text"] = Field(
         description="Numbers of words from 0; 0 or 1 for each word; [start, end) of characters; text with *asterisks*."
     )
-    column: str = Field(description="The column that holds it.")
+    column: str | None = Field(
+        default=None, description="The column that holds it; null: only annotators' rationales are given."
+    )
     field: Name | None = Field(default=None, description="The field it is about; null where there is only one.")
     words: str | None = Field(default=None, description="Column with the words it counts; null: split at spaces.")
 

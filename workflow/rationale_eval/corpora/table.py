@@ -39,16 +39,20 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
     ``rationale`` (``kind``, ``column``, ``field`` that a rationale without names is about, ``words``: column or None),
     ``annotators`` (column with a list of rationales, which then go through ``aggregation``, or None). Counted in
     ``left_out``: ``no_rationale``, test rows without one, and ``bad_row``, if ``bad_rows`` is "leave_out". Raises
-    ``UserError`` for a file that cannot be read, otherwise for a malformed row, and where no test row has a rationale.
+    ``UserError`` for a file that cannot be read, otherwise for a malformed row, where no test row has a rationale, and
+    for a named column that no test row has.
     """
     fields, field = spec["fields"], spec["rationale"]["field"]
     if field is not None and field not in fields:
         raise UserError(f"rationale.field: {field!r} is not in `fields`, which are {', '.join(fields)}")
     needed = [*fields.values(), spec["label"], *(spec[key] for key in ("id", "group") if spec.get(key))]
     usable = bare = 0
+    unseen = _optional(spec) if side == "test" else {}
     for name, where, stream in open_named_members(source, spec["archive"], spec[side]):
         stem = PurePath(name.removesuffix(".gz")).stem
         for place, row in rows(where, stream, list(dict.fromkeys(needed))):
+            if unseen:
+                unseen = {column: key for column, key in unseen.items() if column not in row}
             try:
                 instance = _instance(row, f"{stem}-{place.rpartition(' ')[2]}", spec)
             except RowError as error:
@@ -65,13 +69,23 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
     if bare and not usable:
         columns = " or ".join(repr(column) for column in (spec["annotators"], spec["rationale"]["column"]) if column)
         raise UserError(f"{source}: none of the {bare} test rows has a rationale in {columns}; is the column right?")
+    if unseen and usable:
+        column, key = next(iter(unseen.items()))
+        raise UserError(f"{source}: no test row has a column {column!r}, which `{key}` names; is it spelt so?")
+
+
+def _optional(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The columns that a row may lack, but not all rows, each with the key that names it."""
+    named = {"annotators": spec["annotators"], "rationale.column": spec["rationale"]["column"]}
+    return {column: key for key, column in named.items() if column}
 
 
 def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> Instance:
     """The instance of one row. Raises ``RowError`` for what is wrong with it, as all that follows here."""
     fields = {name: _text(row[column], column) for name, column in spec["fields"].items()}
     annotators = _annotators(row, spec)
-    rationale = _decoded(row.get(spec["rationale"]["column"]), spec["rationale"]["column"], spec["rationale"]["kind"])
+    column = spec["rationale"]["column"]
+    rationale = None if column is None else _decoded(row.get(column), column, spec["rationale"]["kind"])
     words = _words(row, fields, spec, bool(annotators) or rationale is not None)
     if not any(words.values()):
         raise RowError(f"{spec['rationale']['words']!r} gives no words")
@@ -79,7 +93,7 @@ def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> I
     if masks:
         mask: tuple[bool, ...] | None = aggregate(masks, spec["aggregation"])
     elif rationale is not None:
-        mask = _mask(rationale, spec["rationale"]["column"], fields, words, spec["rationale"])
+        mask = _mask(rationale, column, fields, words, spec["rationale"])
     else:
         mask = None
     return Instance(
