@@ -241,7 +241,7 @@ def test_a_named_column_that_no_test_row_has_is_refused(rows_of, ending):
     with pytest.raises(UserError, match="no test row has a column 'rater', which `annotators` names; is it spelt so"):
         rows_of([row([1], raters=[[1], [2]]), row([2], raters=[])], spec_of(annotators="rater"), ending)
     rows = [{"review": TEXT, "verdict": "good", "raters": [[1]]}]
-    with pytest.raises(UserError, match="no test row has a column 'why', which `rationale.column` names"):
+    with pytest.raises(UserError, match=r"no test row has a column 'why', which `rationale.column` names"):
         rows_of(rows, spec_of(annotators="raters"), ending)
 
 
