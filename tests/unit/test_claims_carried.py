@@ -238,7 +238,7 @@ def verdicts_on(monkeypatch, rows):
 
 
 def test_claims_of_single_cells_are_corrected_with_all_others(monkeypatch):
-    one = numbers(-0.2, -0.3, -0.1, 0.03, p_corrected=0.03, corpus="b", model="m", checkpoint="base")
+    one = numbers(-0.2, -0.3, -0.1, 0.03, p_corrected=0.03, verdict=SUPPORTED, corpus="b", model="m", checkpoint="base")
     higher = numbers(0.2, 0.1, 0.3, 0.02)
     found = verdicts_on(
         monkeypatch,
@@ -264,7 +264,7 @@ def test_a_margin_is_held_against_rises_of_the_same_measure(name, estimate, verd
     found = verdicts_on(monkeypatch, {name: (rise, []), "tuning_prompting_alignment": (fall, [])})
     assert found[name]["verdict"] == SUPPORTED
     assert found["tuning_prompting_alignment"]["verdict"] == verdict
-    told = f"(the smallest change that this study calls a rise: {estimate:+.3f})"
+    told = f"(the smallest change in a supported claim of a rise: {estimate:+.3f})"
     assert (told in found["tuning_prompting_alignment"]["reason"]) == (name == "tuning_attribution_alignment")
 
 
