@@ -19,6 +19,18 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run where groups do not hold: all would pass, but each worker would make what a group shares."""
+    if not getattr(config.option, "loadgroup", False):
+        return
+    for item in items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError(
+                f"{item.nodeid}: pytest-xdist does not group tests with pytest {pytest.__version__}"
+            )
+
+
 def prepare(source: Path, folder: Path) -> Path:
     """What the ``model`` stage does with a model folder: link it beside a card. Returns the card."""
     from rationale_eval.models.prepare import card, link_folder
