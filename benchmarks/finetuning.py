@@ -82,6 +82,7 @@ def settings(args: argparse.Namespace) -> Any:
         dtype="auto",
         system_prompt=None,
         prompt_style="auto",
+        template={},
         task={},  # the rows are encoded below
         shots={"count": 0, "seed": 0},
     )

@@ -96,8 +96,8 @@ def test_attributions_are_those_of_other_libraries() -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "said"),
     [
-        ("generation", (), r"equal in all"),
-        ("finetuning", (), r"curves apart by at most \d\.\de-(0[6-9]|1\d)"),
+        ("generation", ("--rounds", "1", "--prompts", "12", "--new-tokens", "16"), r"equal in all"),
+        ("finetuning", ("--rows", "48", "--repeats", "1"), r"curves apart by at most \d\.\de-(0[6-9]|1\d)"),
         ("memory", ("--tokens", "512"), r"^ +512 +\d+ +\d+ +\d+ +0\.\d\d$"),
         ("api", ("--requests", "40", "--concurrency", "8", "--latency", "0.05"), r"at most 8 of 8 under way at a time"),
     ],
