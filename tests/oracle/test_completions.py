@@ -148,8 +148,12 @@ def test_a_solved_example_with_a_special_token_is_refused(tokenizer_of, prompt_f
 
 def test_a_template_that_alters_an_earlier_turn_is_refused(tokenizer_of, prompt_file):
     task = load_task(prompt_file("Text: {text}", verbalisers=ANSWERS))
-    with pytest.raises(UserError, match=r"does not show the earlier turn 'Text: a film\\n'… as it is"):
-        PromptEncoder(tokenizer_of("sentencepiece"), task, None, shots=[({"text": "a film\n"}, "no")])
+    # Spaces at its end are left out, as templates that strip do.
+    PromptEncoder(tokenizer_of("sentencepiece"), task, None, shots=[({"text": "a film\n"}, "no")])
+    tokenizer = tokenizer_of("byte_level")
+    tokenizer.chat_template = tokenizer.chat_template.replace("message['content']", "message['content'] | escape")
+    with pytest.raises(UserError, match=r"does not show the earlier turn 'Text: 1 < 2'… as it is"):
+        PromptEncoder(tokenizer, task, None, shots=[({"text": "1 < 2"}, "no")])
     tokenizer = tokenizer_of("byte_level")
     tokenizer.chat_template = tokenizer.chat_template.replace(
         "message['content']", "(message['content'] if message['role'] != 'assistant' else 'a secret')"
