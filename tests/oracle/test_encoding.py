@@ -272,7 +272,9 @@ def test_a_template_that_refuses_the_conversation_is_told_in_a_line(tokenizer_of
     tokenizer.chat_template = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + THINKS
     )
-    with pytest.raises(UserError, match=r"refuses the conversation \(System role not supported\); set system_prompt"):
+    with pytest.raises(
+        UserError, match=r"refuses the conversation \(System role not supported\); set the model's system_prompt"
+    ):
         PromptEncoder(tokenizer, load_task_of("Text: {text}"), "Be brief.")
 
 

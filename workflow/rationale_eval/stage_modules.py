@@ -15,7 +15,7 @@ UNTRACKED = frozenset(
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = (
     *("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading"),
-    *("models/placement", "models/task"),
+    *("models/placement", "models/task", "thoughts"),
 )
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
@@ -121,6 +121,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/matching",
         "rationales/replies",
         "rationales/reply_syntax",
+        "thoughts",
         "rationales/schema",
         "rationales/scored_replies",
         "rationales/voting",

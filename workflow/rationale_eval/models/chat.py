@@ -6,7 +6,6 @@ template that alters the message (strips, escapes or repeats it) is refused, sin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ from jinja2 import TemplateError
 from transformers.utils import chat_template_utils
 
 from rationale_eval.errors import UserError
+from rationale_eval.thoughts import is_open, leading_empty
 
 # Templates that print a date would give a different prompt each day.
 PINNED_DATE = datetime(2024, 7, 26)
@@ -89,21 +89,7 @@ class Chat:
         turns = self.messages(message)
         if answer is not None:
             turns.append({"role": "assistant", "content": answer})
-        # transformers passes only data on to templates: its own `strftime_now` can only be given another clock.
-        with patch.object(chat_template_utils, "datetime", _PinnedClock):
-            try:
-                text: str = self.tokenizer.apply_chat_template(
-                    turns,
-                    tokenize=False,
-                    add_generation_prompt=answer is None,
-                    **{"date_string": PINNED_DATE.strftime("%d %b %Y"), **self._settings},
-                )
-            except (TemplateError, TypeError) as error:
-                way_out = (
-                    "set system_prompt of the model to null" if turns[0]["role"] == "system" else "see the template"
-                )
-                raise UserError(f"the model's chat template refuses the conversation ({error}); {way_out}") from None
-        return text
+        return _rendered(self.tokenizer, turns, self._settings)
 
     def _check_shown(self, shots: Sequence[tuple[str, str]]) -> None:
         place = 0
@@ -124,20 +110,31 @@ class Chat:
         lead = ""
         if answered.startswith(question) and _ANSWER in answered:
             lead = answered[len(question) : answered.index(_ANSWER)]
-        empty = _EMPTY_THOUGHT.match(lead)
-        block, space = (lead[: empty.end()], lead[empty.end() :]) if empty else ("", lead)
-        if _THOUGHT_OPENED.search(question + block):
+        block = leading_empty(lead)
+        if is_open(question + block):
             raise UserError(
                 "the model's chat template opens a thought that the answer comes behind, and answers without one are "
                 "wanted here; pass what turns that off as `template` of the model, such as {enable_thinking: false}, "
                 "or set prompt_style: completion"
             )
-        return block, space if not space.strip() else ""
+        return block, "" if lead.strip() else lead
 
 
-# A thought with nothing in it, as templates write before the answer of a model that is told not to think.
-_EMPTY_THOUGHT = re.compile(r"\s*<(think|thinking|thought)>\s*</\1>\s*")
-_THOUGHT_OPENED = re.compile(r"<(think|thinking|thought)>\s*$")
+def _rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], settings: Mapping[str, Any]) -> str:
+    """The conversation as the chat template shows it, with the start of an answer unless it ends with one."""
+    # transformers passes only data on to templates: its own `strftime_now` can only be given another clock.
+    with patch.object(chat_template_utils, "datetime", _PinnedClock):
+        try:
+            text: str = tokenizer.apply_chat_template(
+                turns,
+                tokenize=False,
+                add_generation_prompt=turns[-1]["role"] != "assistant",
+                **{"date_string": PINNED_DATE.strftime("%d %b %Y"), **settings},
+            )
+        except (TemplateError, TypeError) as error:
+            mend = "set the model's system_prompt to null" if turns[0]["role"] == "system" else "see the template"
+            raise UserError(f"the model's chat template refuses the conversation ({error}); {mend}") from None
+    return text
 
 
 def turn_end(tokenizer: Any) -> int | None:
@@ -148,12 +145,12 @@ def turn_end(tokenizer: Any) -> int | None:
     if not tokenizer.chat_template:
         return None
     turns = [{"role": "user", "content": _STAND_IN}, {"role": "assistant", "content": _ANSWER}]
-    with patch.object(chat_template_utils, "datetime", _PinnedClock):
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    _, found, behind = text.rpartition(_ANSWER)
+    try:
+        _, found, behind = _rendered(tokenizer, turns, {}).rpartition(_ANSWER)
+    except UserError:  # a model that is asked by completion needs no template
+        return None
     ids = tokenizer(behind, add_special_tokens=False)["input_ids"] if found else []
-    added = tokenizer.added_tokens_decoder
-    return next((index for index in ids if index in added), None)
+    return next((index for index in ids if index in tokenizer.added_tokens_decoder), None)
 
 
 def special_tokens(tokenizer: Any, shots: Sequence[tuple[str, str]]) -> set[int]:

@@ -33,13 +33,13 @@ from rationale_eval.rationales.matching import Selection, Words, letters, normal
 from rationale_eval.rationales.reply_syntax import (
     EDGES,
     HARD_SEPARATOR,
-    answer,
     bullets,
     cleaned,
     json_strings,
     leading_quotations,
     quotations,
 )
+from rationale_eval.thoughts import answer
 
 OK, PARTLY, NOTHING, REFUSAL, EMPTY, TRUNCATED = (
     "ok",

@@ -56,19 +56,6 @@ _BETWEEN = re.compile(r"[ \t,;&/]*(?:and[ \t]+)?")
 HARD_SEPARATOR = re.compile(r",(?!\d)|(?<!\d),|[;，、；|•]")
 # What may surround an item without being part of it.
 EDGES = " \n.,;:!?…\"'“”‘’`*_()[]{}<>«»-–—•"
-_THOUGHTS = "think|thinking|thought|reasoning"
-_THOUGHT = re.compile(rf"<(?:{_THOUGHTS})>|\[THINK\]", re.IGNORECASE)
-_THOUGHT_END = re.compile(rf"</(?:{_THOUGHTS})>|\[/THINK\]", re.IGNORECASE)
-
-
-def answer(reply: str) -> str | None:
-    """What ``reply`` says behind its thoughts; None where it ends within one.
-
-    The first mark may be missing: many templates open the thought before the model goes on.
-    """
-    ends = list(_THOUGHT_END.finditer(reply))
-    behind = reply[ends[-1].end() :] if ends else reply
-    return None if _THOUGHT.search(behind) else behind
 
 
 def cleaned(reply: str) -> str:

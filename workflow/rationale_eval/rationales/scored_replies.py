@@ -22,7 +22,8 @@ from rationale_eval.corpora.instances import Instance
 from rationale_eval.rationales.echoes import NO_LABELS, Echo, Labels
 from rationale_eval.rationales.matching import Selection, Words, with_all_fields
 from rationale_eval.rationales.replies import EMPTY, TRUNCATED, Item, Parsed, outcome_of, select
-from rationale_eval.rationales.reply_syntax import EDGES, answer, bullets, cleaned
+from rationale_eval.rationales.reply_syntax import EDGES, bullets, cleaned
+from rationale_eval.thoughts import answer
 
 Pair = tuple[str, float]
 
