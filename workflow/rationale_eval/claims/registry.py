@@ -26,9 +26,8 @@ UNITS = {
     BEYOND: "share of predictions that flip, minus that under equally many random words",
 }
 HIGHER, LOWER, NEITHER = 1, -1, 0
-# Cells of a base model that is not shown to beat always giving the most frequent label.
-# Half the way from always giving the most frequent gold label to no error, which the whole interval must lie below:
-# that an accuracy is not shown to be good does not make it poor.
+# The cells of a base model that a claim is about. That an accuracy is not shown to be good does not make it poor: its
+# whole interval must lie below half the way from always giving the most frequent gold label to no error.
 POOR_ACCURACY = "poor accuracy (by its whole interval nearer to always giving the most frequent label than to no error)"
 BASE, TUNED = "base", "tuned"  # the model as it is; after the last epoch of fine-tuning in the study
 # Sizes of the sets: scored methods cut to the size of each prompted method's reply in the same instance; or each family

@@ -144,8 +144,8 @@ def _accuracies(rows: Sequence[Row], cells: Mapping[Cell, Measured], level: floa
     found = []
     for row in rows:
         correct = cells[Cell(*(row[name] for name in CELL))].correct
-        low, high = proportion_interval(int(correct.sum()), len(correct), level)
-        right = percent_with_interval(float(correct.mean()), low or 0.0, high or 0.0, len(correct))
+        ends = proportion_interval(int(correct.sum()), len(correct), level)
+        right = percent_with_interval(float(correct.mean()), *ends, len(correct))
         found.append(f"{row['corpus']}, {row['model']} is right on {right}")
     return "; ".join(found)
 

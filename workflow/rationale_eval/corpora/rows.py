@@ -28,6 +28,8 @@ TEXT_ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jso
 DAMAGE = (OSError, EOFError, zlib.error)  # what a damaged .gz raises; archives name their own damage
 # Valid in JSON and in Parquet, yet no text: NUL, and halves of surrogate pairs, which UTF-8 cannot hold.
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
+# A cell quoted as in CSV: marks around it, and all marks inside doubled, at least once.
+QUOTED = re.compile(r'"(?:[^"]*"")+[^"]*"')
 
 
 class RowError(Exception):
@@ -72,16 +74,12 @@ def tsv_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator
     """
     for place, row in _delimited(where, stream, needed, "\t", csv.QUOTE_NONE):
         for name, cell in row.items():
-            if _QUOTED.fullmatch(cell):
+            if QUOTED.fullmatch(cell):
                 raise UserError(
                     f"{place}: the cell of {name!r} is quoted as in CSV ({cell[:40]}…), but a .tsv has no quoting; "
                     "save the file as .csv with commas, or without quoting"
                 )
         yield place, row
-
-
-# Marks around a cell, and all marks inside doubled, at least once.
-_QUOTED = re.compile(r'"(?:[^"]*"")+[^"]*"')
 
 
 def _delimited(
@@ -111,7 +109,7 @@ def _delimited(
         except StopIteration:
             break
         except csv.Error as error:
-            raise UserError(f"{row_at()}: {error}; {_mend(str(error), quoting)}") from None
+            raise UserError(f"{row_at()}: {_with_advice(error)}") from None
         if not cells:  # an empty line
             continue
         if header is None:
@@ -126,13 +124,11 @@ def _delimited(
         raise UserError(f"{where}: the file is empty; a header with {', '.join(needed)} is expected")
 
 
-def _mend(error: str, quoting: int) -> str:
-    """What to do about an error of the module ``csv``."""
-    if "new-line character" in error:
-        return "a carriage return stands within a line; save the file with line feeds (Unix) or both (Windows)"
-    return (
-        "are its quotation marks closed and, inside a cell, doubled?" if quoting == csv.QUOTE_MINIMAL else "see there"
-    )
+def _with_advice(error: csv.Error) -> str:
+    """An error of the module ``csv`` with what to do about it."""
+    if "new-line character" in str(error):
+        return f"{error}; a carriage return stands within a line: save the file with line feeds at the ends of lines"
+    return f"{error}; are its quotation marks closed and, inside a cell, doubled?"
 
 
 def jsonl_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -28,6 +28,9 @@ from rationale_eval.corpora.rows import RowError, rows
 from rationale_eval.errors import UserError
 
 BAD_ROW, NO_RATIONALE = "bad_row", "no_rationale"
+# Given words that are looked at to see whether they go on within one word of the text.
+_AHEAD = 20
+_LETTERS = re.compile(r"\w\w")
 
 
 def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str]) -> Iterator[Instance]:
@@ -217,10 +220,6 @@ def _located(given: Any, field: int, text: str, column: str) -> list[Word]:
     return words
 
 
-# Given words that are looked at to see whether they go on within one word of the text.
-_AHEAD = 20
-
-
 def _find(words: Sequence[str], text: str, start: int) -> int | None:
     """Where the first of ``words`` stands in ``text`` from ``start`` on, the end of the word before.
 
@@ -248,10 +247,8 @@ def _goes_on(words: Sequence[str], text: str, place: int) -> bool:
 
 def _within(text: str, place: int) -> bool:
     """Whether ``place`` is inside a run of letters and digits, of a script that has spaces between words."""
-    return bool(_RUN.match(text[max(0, place - 1) : place + 1])) and not UNSPACED.search(text[place - 1 : place + 1])
-
-
-_RUN = re.compile(r"\w\w")
+    pair = text[place - 1 : place + 1] if place else ""
+    return bool(_LETTERS.match(pair)) and not UNSPACED.search(pair)
 
 
 def _mask(

@@ -75,7 +75,7 @@ def share_of(label: str | None, share: float, n: int) -> str:
     return MISSING if label is None or pd.isna(share) else f"{label}, {percent(share, n)}"
 
 
-def percent_with_interval(value: float, low: float, high: float, n: int) -> str:
+def percent_with_interval(value: float, low: float | None, high: float | None, n: int) -> str:
     """For example ``31 % [22, 40]``."""
     if pd.isna(value):
         return MISSING
