@@ -9,7 +9,7 @@ from planted import METHODS
 from planted_study import BY_NAME, STUDY
 from rationale_eval.claims.contrasts import Contrast, contrasts, resolve
 from rationale_eval.claims.estimates import bounds_of, cell_row, pooled_row
-from rationale_eval.claims.ranking import ranked_methods
+from rationale_eval.claims.ranking import ranked_methods, rankings
 from rationale_eval.evidence.attribution_schema import INTEGRATED
 from rationale_eval.report.cell_flags import read_flags
 from rationale_eval.report.flags import INCOMPLETE
@@ -114,6 +114,20 @@ def test_a_method_that_is_flagged_in_one_cell_is_not_ranked():
         for cell, flags in ((BASE, {}), (TUNED, {"b": INCOMPLETE}))
     }
     assert ranked_methods(BY_NAME["ranking_without_errors"], cells, spec) == ["a", "c", "d"]
+
+
+def test_a_ranking_needs_correct_texts_whose_words_could_differ():
+    # 45 of 60 texts are classified correctly, and the words of 20 of these could have been others.
+    ids = [str(place) for place in range(60)]
+    keys = pd.MultiIndex.from_product([list("abc"), ["top_var"], ids], names=["method", "budget", "id"])
+    flips = pd.Series(np.random.default_rng(0).uniform(size=180), index=keys)
+    place = keys.get_level_values("id").astype(int)
+    correct = pd.Series([1.0] * 45 + [0.0] * 15, index=ids)
+    some = {"flip_beyond_random": pd.Series((place < 20) | (place >= 45), index=keys)}
+    here = Measured(correct, {"flip_beyond_random": flips}, 0.6, informative=some)
+    spec = STUDY | {"methods": {name: {"kind": "attention"} for name in "abc"}}
+    _, (row,), _ = rankings(BY_NAME["ranking_without_errors"], {BASE: here}, spec)
+    assert row["reason"] == "too few instances: 20 of at least 30 (of 45: in the others the words could not differ)"
 
 
 def test_what_reads_a_cell_is_told_which_attributions_do_not_add_up(tmp_path):

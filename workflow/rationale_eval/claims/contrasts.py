@@ -160,7 +160,7 @@ def _sides(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run]) ->
     return first, 0.0 * first if second is None else second
 
 
-def _informative(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run], ids: pd.Index) -> pd.Series:
+def some_can_differ(terms: Sequence[Weighted], measure: str, runs_here: Sequence[Run], ids: pd.Index) -> pd.Series:
     """By id whether the words of some term could have been others in some run."""
     found = pd.Series(False, index=ids)
     for here in runs_here:
@@ -243,7 +243,7 @@ def _contrast(
     )
     mine = list(dict.fromkeys(cell for run in used for cell in run.values()))
     known = max(len(cells[cell].correct) + cells[cell].unpredicted for cell in mine)
-    informative = _informative(terms, claim.measure, here, ids)
+    informative = some_can_differ(terms, claim.measure, here, ids)
     found = Contrast(
         *names,
         firsts.loc[ids] - seconds.loc[ids],

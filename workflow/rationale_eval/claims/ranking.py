@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rationale_eval.claims.contrasts import NotTestedError, collapse, scope, too_few
+from rationale_eval.claims.contrasts import NotTestedError, Weighted, collapse, scope, some_can_differ, too_few
 from rationale_eval.claims.estimates import VALUES
 from rationale_eval.claims.registry import Claim
 from rationale_eval.claims.verdicts import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Row
@@ -188,7 +188,9 @@ def rankings(claim: Claim, cells: Mapping[Cell, Measured], spec: Mapping[str, An
         flips = pd.concat(parts, axis=1, join="inner")
         correct = here.correct.reindex(flips.index) == 1.0
         right = int(correct.sum())
-        why = collapse([cell], cells, spec) or too_few(right, right, spec)
+        terms = [Weighted(1.0, name, spec["main_budget"], cell.checkpoint) for name in methods]
+        informative = some_can_differ(terms, claim.measure, [{cell.checkpoint: here}], flips.index)
+        why = collapse([cell], cells, spec) or too_few(right, int((informative & correct).sum()), spec)
         if not why and correct.all():
             why = "no instance is misclassified"
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
