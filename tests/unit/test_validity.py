@@ -158,7 +158,8 @@ def test_the_page_marks_it_in_words(report):
     box = re.search(r"Collapsed, so inconclusive\.</strong> (.*?)</p>", html, re.S)[1].replace(
         "\N{NO-BREAK SPACE}", " "
     )
-    assert box.startswith("The model answers “yes” on 100 % of 3 texts. The highest flip rate at the budget top_var: ")
+    assert box.startswith("The model answers “yes” on 100 % of 3 texts. The ")
+    assert " at the budget top_var: masking the words of " in box
     assert "flips 50 % [9, 91] (n = 2)" in box
     for figure in ("alignment", "faithfulness", "matched", "trajectory", "collapse"):
         drawn = (report / f"figures/{figure}.svg").read_text(encoding="utf-8")
@@ -176,6 +177,7 @@ def test_what_a_collapsed_model_flipped_is_printed():
         "masking the words of attention flips 70 % [56, 81] (n = 48), masking as many random words 40 % (n = 47)"
         in text
     )
+    assert "The most flips beyond random words at the budget top_var" in text
     assert text.endswith("not which words decided.")
     assert "hardly" not in text
     assert collapse_note(accuracy | {"collapsed": False}, rows, "top_var") == ""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.flags import FLAGS, INCOMPLETE, has_flag, signed
-from rationale_eval.report.layout import REFERENCE_KINDS, Cell
+from rationale_eval.report.layout import BEYOND, REFERENCE_KINDS, Cell
 from rationale_eval.report.marked import Marked
 from rationale_eval.report.wording import (
     count_text,
@@ -73,13 +73,16 @@ def collapse_note(accuracy: Row, rows: pd.DataFrame, budget: str) -> str:
         f"The model answers “{accuracy['majority_predicted']}” on "
         f"{percent(accuracy['majority_predicted_share'], n)} of {n} texts."
     ]
-    best, names, _ = _contest(candidates(rows, budget), "flip_rate")
+    tried = candidates(rows, budget)
+    drawn = _has_random(tried)
+    best, names, _ = _contest(tried, BEYOND if drawn else "flip_rate")
     if best is not None:
         measured = f"masking the words of {names} flips {_rate(best)} ({n_text(best['n'])})"
         if best["n_random"]:
             random = percent(best["flip_random"], best["n_random"])
             measured += f", masking as many random words {random} ({n_text(best['n_random'])})"
-        parts.append(f"The highest flip rate at the budget {budget}: {measured}.")
+        most = "The most flips beyond random words" if drawn else "The highest flip rate"
+        parts.append(f"{most} at the budget {budget}: {measured}.")
     parts.append(
         "A model that gives nearly every text one label decides little by the text: what flips it, or does not, shows "
         "how it takes masked text, not which words decided."
@@ -113,6 +116,11 @@ def _contest(tried: Sequence[Row], value: str) -> tuple[Row | None, str, str]:
     else:
         told = f"The intervals do not set it apart from {len(close)} of {others} others: {', '.join(close)}."
     return best, names, f"{told}{left_out}".strip()
+
+
+def _has_random(tried: Sequence[Row]) -> bool:
+    """Whether flips beyond random words are known, and so compared: replies can be smaller than the budget."""
+    return any(pd.notna(row[BEYOND]) for row in tried)
 
 
 def accuracy_finding(row: Row) -> str:
@@ -152,16 +160,15 @@ def alignment_finding(rows: pd.DataFrame, budget: str, marked: Marked) -> str:
 
 def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float, marked: Marked) -> str:
     """Which method's words flip most predictions at ``budget``, beside the reference rows."""
-    # Replies can name fewer words than the budget asks for, so sizes differ: flips beyond random words are compared.
     tried = candidates(rows, budget)
-    drawn = any(pd.notna(row["flip_beyond_random"]) for row in tried)
-    best, names, others = _contest(tried, "flip_beyond_random" if drawn else "flip_rate")
+    drawn = _has_random(tried)
+    best, names, others = _contest(tried, BEYOND if drawn else "flip_rate")
     if best is None:
         return f"No method has a flip rate at the budget {budget} that can be told.{others}"
     rate = f"{_rate(best)}, {n_text(count_text(best))}"
     if not drawn:
         most = f"masking the words of {names} flips most predictions: {rate}."
-    elif best["flip_beyond_random"] > 0:
+    elif best[BEYOND] > 0:
         most = f"masking the words of {names} flips most predictions beyond those that random words flip: {rate}."
     else:
         most = (
@@ -170,7 +177,7 @@ def faithfulness_finding(rows: pd.DataFrame, budget: str, alpha: float, marked: 
         )
     parts = [f"{_inconclusive(best)}At the budget {budget}, {most}"]
     # Methods that are equal in the mean differ in their intervals: each has its own.
-    equal = [row for row in tried if drawn and row["flip_beyond_random"] == best["flip_beyond_random"]]
+    equal = [row for row in tried if drawn and row[BEYOND] == best[BEYOND]]
     parts += [_beside_random(row, alpha, named=len(equal) > 1) for row in equal if not has_flag(row["flag"])]
     for kind, text in (("human", f"Masking {marked.words} flips"), ("all_words", "Masking every word flips")):
         reference = _reference(rows, kind, AS_GIVEN)
@@ -188,7 +195,7 @@ def _beside_random(row: Row, alpha: float, named: bool) -> str:
     told = row["beyond_random_p_corrected"] < alpha
     verdict = "more" if told and low > 0 else "fewer" if told and high < 0 else "not told apart"
     random = percent(row["flip_random"], row["n_random"])
-    beyond = points_with_interval(row["flip_beyond_random"], low, high, row["n_random"])
+    beyond = points_with_interval(row[BEYOND], low, high, row["n_random"])
     whose = f" as {row['method']} chooses" if named else ""
     return (
         f"As many random words{whose} flip {random} of the same texts (difference {beyond}, {n_text(row['n_random'])}, "
