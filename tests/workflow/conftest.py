@@ -47,9 +47,13 @@ class Workspace:
         return done.stdout
 
     def try_snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake, output and errors in one text, whatever comes of it."""
+        """Run Snakemake, output and errors in one text, whatever comes of it.
+
+        On one core unless ``arguments`` say otherwise: the workers of pytest share the machine, and model jobs with
+        more threads than there are cores get in each other's way.
+        """
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", *self.config, *arguments],
+            [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", *self.config, *arguments],
             cwd=self.folder,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,

@@ -16,22 +16,22 @@ from rationale_eval.stage_modules import MEMO, READERS, STAGES
 PACKAGE = Path(__file__).parent
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    def _strip(self, node: ast.AST) -> ast.AST:
-        self.generic_visit(node)
-        body = node.body  # type: ignore[attr-defined]
-        first = body[0].value if body and isinstance(body[0], ast.Expr) else None
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            node.body = body[1:]  # type: ignore[attr-defined]
-        return node
-
-    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _strip  # noqa: N815
+def strip_docstrings(body: list[ast.stmt]) -> None:
+    """Take the docstring out of the body of a module, class or function, and out of those defined directly in it."""
+    first = body[0].value if body and isinstance(body[0], ast.Expr) else None
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        del body[0]
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            strip_docstrings(node.body)
 
 
 @cache
 def _module(name: str) -> str:
     source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
-    return ast.dump(_WithoutDocstrings().visit(ast.parse(source)))
+    tree = ast.parse(source)
+    strip_docstrings(tree.body)
+    return ast.dump(tree)
 
 
 def _digest(modules: tuple[str, ...]) -> str:

@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from rationale_eval.code_digest import _WithoutDocstrings
+from rationale_eval.code_digest import strip_docstrings
 from rationale_eval.corpora.instances import Instance, Word, check
 from rationale_eval.errors import UserError
 
@@ -175,7 +175,8 @@ def digest(path: Path) -> str:
 
     Raises ``UserError`` naming the file if it is missing or no Python.
     """
-    tree = _WithoutDocstrings().visit(_compiled(path, ast.PyCF_ONLY_AST))
+    tree = _compiled(path, ast.PyCF_ONLY_AST)
+    strip_docstrings(tree.body)
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
