@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rationale_eval import __main__ as cli
 from rationale_eval import code_digest
-from rationale_eval.code_digest import memo_code, stage_code
+from rationale_eval.code_digest import code_of, memo_code, stage_code
 from rationale_eval.corpora import stage as corpus_stage
 from rationale_eval.stage_modules import MEMO, READERS, STAGES, UNTRACKED
 
@@ -99,6 +99,23 @@ def test_an_edit_changes_the_stages_that_use_the_module_and_no_others(package, m
     before = digests()
     edit(package / f"{module}.py", old, new)
     assert changed(before) == expected
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "if True:\n    {}",
+        "try:\n    pass\nexcept OSError:\n    {}",
+        "match 0:\n    case _:\n        {}",
+        "class C:\n    {}",
+        "async def g():\n    {}",
+    ],
+)
+def test_a_docstring_is_none_wherever_its_function_stands(around):
+    docstring, text = ("def f(): {!r}; return 0".format(words) for words in ("some words", "other words"))
+    assert code_of(ast.parse(around.format(docstring))) == code_of(ast.parse(around.format(text)))
+    value, other = (f"x = {words!r}" for words in ("some words", "other words"))
+    assert code_of(ast.parse(around.format(value))) != code_of(ast.parse(around.format(other)))
 
 
 def test_a_text_that_is_not_a_docstring_is_code(package):

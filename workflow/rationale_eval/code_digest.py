@@ -16,22 +16,26 @@ from rationale_eval.stage_modules import MEMO, READERS, STAGES
 PACKAGE = Path(__file__).parent
 
 
-def strip_docstrings(body: list[ast.stmt]) -> None:
-    """Take the docstring out of the body of a module, class or function, and out of those defined directly in it."""
-    first = body[0].value if body and isinstance(body[0], ast.Expr) else None
-    if isinstance(first, ast.Constant) and isinstance(first.value, str):
-        del body[0]
-    for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            strip_docstrings(node.body)
+def code_of(tree: ast.Module) -> str:
+    """The syntax tree as text, without docstrings, which are taken out of ``tree``."""
+    _strip_docstrings(tree)
+    return ast.dump(tree)
+
+
+def _strip_docstrings(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        first = node.body[0].value if node.body and isinstance(node.body[0], ast.Expr) else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            del node.body[0]
+    for child in ast.iter_child_nodes(node):
+        # Expressions, most of a tree, define nothing that has a docstring.
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            _strip_docstrings(child)
 
 
 @cache
 def _module(name: str) -> str:
-    source = (PACKAGE / f"{name}.py").read_text(encoding="utf-8")
-    tree = ast.parse(source)
-    strip_docstrings(tree.body)
-    return ast.dump(tree)
+    return code_of(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8")))
 
 
 def _digest(modules: tuple[str, ...]) -> str:

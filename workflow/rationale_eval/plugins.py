@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from rationale_eval.code_digest import strip_docstrings
+from rationale_eval.code_digest import code_of
 from rationale_eval.corpora.instances import Instance, Word, check
 from rationale_eval.errors import UserError
 
@@ -175,9 +175,7 @@ def digest(path: Path) -> str:
 
     Raises ``UserError`` naming the file if it is missing or no Python.
     """
-    tree = _compiled(path, ast.PyCF_ONLY_AST)
-    strip_docstrings(tree.body)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return hashlib.sha256(code_of(_compiled(path, ast.PyCF_ONLY_AST)).encode()).hexdigest()[:16]
 
 
 def _compiled(path: Path, flags: int = 0) -> Any:
