@@ -112,7 +112,7 @@ def test_an_edit_changes_the_stages_that_use_the_module_and_no_others(package, m
     ],
 )
 def test_a_docstring_is_none_wherever_its_function_stands(around):
-    docstring, text = ("def f(): {!r}; return 0".format(words) for words in ("some words", "other words"))
+    docstring, text = (f"def f(): {words!r}; return 0" for words in ("some words", "other words"))
     assert code_of(ast.parse(around.format(docstring))) == code_of(ast.parse(around.format(text)))
     value, other = (f"x = {words!r}" for words in ("some words", "other words"))
     assert code_of(ast.parse(around.format(value))) != code_of(ast.parse(around.format(other)))
