@@ -17,6 +17,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "configs", "profiles", "slurm", "envs", "workflow")
 CELL = "results-smoke/smoke_sentences/tiny-llama/base"
+# Of a run unless it says otherwise, and so the threads of its model jobs. The workers of pytest share the machine, and
+# model jobs with more threads than there are cores get in each other's way.
+CORES = "1"
 
 # Every Python process of the run writes down at its end which modules it has imported.
 RECORDER = """
@@ -47,13 +50,9 @@ class Workspace:
         return done.stdout
 
     def try_snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake, output and errors in one text, whatever comes of it.
-
-        On one core unless ``arguments`` say otherwise: the workers of pytest share the machine, and model jobs with
-        more threads than there are cores get in each other's way.
-        """
+        """Run Snakemake, output and errors in one text, whatever comes of it."""
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", *self.config, *arguments],
+            [sys.executable, "-m", "snakemake", "--cores", CORES, "--configfile", *self.config, *arguments],
             cwd=self.folder,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,

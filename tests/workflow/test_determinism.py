@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from same_tables import differences, without_time
 
-from .conftest import CELL, Workspace
+from .conftest import CELL, CORES, Workspace
 
 pytestmark = pytest.mark.xdist_group("finished")
 
@@ -19,7 +19,6 @@ TABLES = {
     "evidence": ("predictions.parquet", "evidence/gradients.parquet", "evidence/attention.parquet"),
     "perturb": ("perturbations.parquet",),
 }
-THREADS = "2"  # of the jobs of the finished study, which ran on two cores
 
 
 def test_a_job_gives_the_same_bytes_again_and_equal_numbers_on_another_number_of_threads(
@@ -34,7 +33,7 @@ def test_a_job_gives_the_same_bytes_again_and_equal_numbers_on_another_number_of
     for stage, names in TABLES.items():
         command = re.search(rf"Shell command: (python -m rationale_eval {stage} .*)", printed)
         assert command
-        for threads in (THREADS, "1"):
+        for threads in (CORES, "2"):
             alone = command[1].replace("--memo memo ", f"--memo memo-{stage}-{threads} ")
             assert alone != command[1]
             subprocess.run(
@@ -46,5 +45,5 @@ def test_a_job_gives_the_same_bytes_again_and_equal_numbers_on_another_number_of
             for name in names:
                 found, expected = study.folder / CELL / name, finished.folder / CELL / name
                 assert differences(found, expected) == []
-                if threads == THREADS:
+                if threads == CORES:
                     assert without_time(found) == without_time(expected)

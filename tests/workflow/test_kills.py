@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from rationale_eval.tables import read_provenance
 
-from .conftest import CELL, Workspace
+from .conftest import CELL, CORES, Workspace
 
 pytestmark = pytest.mark.xdist_group("finished")
 
@@ -28,7 +28,7 @@ def killed_after(workspace: Workspace, seconds: float, *arguments: str) -> bool:
     """Start Snakemake and kill it with all its jobs after ``seconds``; False if it was done by then, and well."""
     with (workspace.folder / "run.txt").open("ab") as stream:
         run = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", *workspace.config, *arguments],
+            [sys.executable, "-m", "snakemake", "--cores", CORES, "--configfile", *workspace.config, *arguments],
             cwd=workspace.folder,
             stdout=stream,
             stderr=subprocess.STDOUT,
