@@ -31,6 +31,31 @@ CARE = {"nurse": "nurse", "surgeon": "surgeon", "psych": "psychologist", "phys":
         ("ｐｏｓｉｔｉｖｅ", ("ok", "pos")),
         ("I'm sorry, I can't judge this text.", ("refusal", None)),
         ("I can't see anything but a positive text.", ("ok", "pos")),
+        ("positive, not negative", ("ok", "pos")),
+        ("positive and not negative", ("ok", "pos")),
+        ("No, it is positive.", ("ok", "pos")),
+        ("Not a bad film: positive", ("ok", "pos")),
+        ('{"label": "positive"}', ("ok", "pos")),
+        ('"The sentiment is positive."', ("ok", "pos")),
+        ("Sentiment? Positive.", ("ok", "pos")),
+        ("The text can't be called positive.", ("unparsed", None)),
+        ("This cannot really be described as positive.", ("unparsed", None)),
+        ("It is far from positive", ("unparsed", None)),
+        ("It's anything but positive.", ("unparsed", None)),
+        ("There is no positive word in it.", ("unparsed", None)),
+        ("Nothing about it is positive", ("unparsed", None)),
+        ("It ends without a positive note.", ("unparsed", None)),
+        ("Mixed rather than positive", ("unparsed", None)),
+        ("Positive is not the word.", ("unparsed", None)),
+        ("Positive would be wrong", ("unparsed", None)),
+        ("non-positive", ("unparsed", None)),
+        ("Nicht positive", ("unparsed", None)),
+        ("Is it positive?", ("unparsed", None)),
+        ("Is it positive? I am not certain.\nNegative", ("unparsed", None)),
+        ("positive or mixed", ("unparsed", None)),
+        ("mixed/positive", ("unparsed", None)),
+        ('The phrase "a positive surprise" decides.', ("unparsed", None)),
+        ("You asked for ‘positive or negative’.", ("unparsed", None)),
     ],
 )
 def test_the_label_that_a_reply_names(reply, expected):
@@ -42,6 +67,12 @@ def test_a_longer_verbaliser_hides_a_shorter_one_within_it():
     assert label_of("It is not relevant.", pair) == ("ok", "no")
     assert label_of("relevant", pair) == ("ok", "yes")
     assert label_of("- 4/5 stars", {"4": "4/5", "5": "5/5"}) == ("ok", "4")
+
+
+def test_a_verbaliser_is_no_negation_of_another():
+    assert label_of("No.", {"a": "yes", "b": "no"}) == ("ok", "b")
+    assert label_of("no hate", {"a": "hate", "b": "no hate"}) == ("ok", "b")
+    assert label_of("It is without merit", {"a": "with merit", "b": "without merit"}) == ("ok", "b")
 
 
 def tokens(*steps):
@@ -99,3 +130,14 @@ def test_a_single_letter_may_begin_any_word():
     steps = [("I", {"I": 0.7, "irony": 0.2, "praise": 0.1}), ("think", {"think": 1.0})]
     assert probabilities(steps, {"a": "irony", "b": "praise"}) == [0.2, 0.1]
     assert probabilities([("A", {"A": 0.7, "B": 0.3})], {"a": "A", "b": "B"}) == [0.7, 0.3]
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, 1000.0, 0.01])
+def test_a_number_that_is_no_log_probability_gives_no_scores(odd):
+    assert label_scores([["positive", -0.1, [["positive", odd], ["negative", -2.0]]]], SENTIMENT) is None
+    assert label_scores([["positive", odd, [["positive", -0.1], ["negative", -2.0]]]], SENTIMENT) is None
+
+
+def test_what_a_grammar_forbids_has_a_finite_score():
+    steps = [["positive", -0.1, [["positive", -0.1], ["negative", -3.0], ["The", -math.inf]]]]
+    assert label_scores(steps, {**SENTIMENT, "mix": "mixed"}) == [pytest.approx(v) for v in (-3.0, -0.1, -3.0)]

@@ -22,7 +22,7 @@ _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
-    *("apis/asking", "apis/classification", "apis/client", "apis/labels", "apis/ledger", "apis/request"),
+    *("apis/asking", "apis/classification", "apis/client", "apis/labels", "apis/ledger", "apis/naming", "apis/request"),
     *("memo", "models/shots", "models/task"),
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")

@@ -8,44 +8,34 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rationale_eval.apis.naming import names
+
 OK, UNPARSED, REFUSAL = "ok", "unparsed", "refusal"
 
 _REFUSING = re.compile(
     r"\bi(?:['’]m| am) sorry\b|\bas an ai\b|\bi (?:cannot|can['’]?t|can not|won['’]?t|will not)\b"
     r"|\b(?:unable|not able) to\b"
 )
-_NEGATED = re.compile(r"(?:\b(?:not|never|neither|nor|hardly)|n['’]t)\s+(?:an?\s+|the\s+)?[\"'“‘*_]*$")
+# Above 0 by rounding alone.
+_ROUNDING = 1e-4
 
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def _named(text: str, verbalisers: Mapping[str, str]) -> list[str]:
-    """The labels whose verbaliser stands in ``text`` as whole words, not negated; a longer hides a shorter."""
-    found = []
-    for label, words in sorted(verbalisers.items(), key=lambda pair: -len(pair[1])):
-        pattern = re.compile(rf"(?<!\w){re.escape(_plain(words))}(?!\w)")
-        places = list(pattern.finditer(text))
-        if any(not _NEGATED.search(text[: place.start()]) for place in places):
-            found.append(label)
-        # Blanked, so that "not positive" as a verbaliser is not found as "positive" too.
-        text = pattern.sub(lambda place: " " * len(place[0]), text)
-    return found
-
-
 def label_of(reply: str, verbalisers: Mapping[str, str]) -> tuple[str, str | None]:
     """The label that a reply names, ``(status, label)``.
 
     Case, punctuation, quotes, markup and words around it ("Answer: positive") do not count. The first line that names a
-    label decides, if it names exactly one; ``unparsed`` otherwise, and ``refusal`` for a reply that names none and
-    declines.
+    label decides, if it names exactly one and leaves no doubt that it is meant (see ``names``); ``unparsed`` otherwise,
+    and ``refusal`` for a reply that names none and declines.
     """
-    text = _plain(reply)
+    text, plain = _plain(reply), {label: _plain(words) for label, words in verbalisers.items()}
     for line in text.splitlines():
-        named = _named(line, verbalisers)
+        named, unsure = names(line, plain)
         if named:
-            return (OK, named[0]) if len(named) == 1 else (UNPARSED, None)
+            return (OK, named[0]) if len(named) == 1 and not unsure else (UNPARSED, None)
     return (REFUSAL if _REFUSING.search(text) else UNPARSED), None
 
 
@@ -61,6 +51,8 @@ def _begun(text: str, verbalisers: Mapping[str, str]) -> list[str]:
 def label_scores(tokens: Sequence[Any], verbalisers: Mapping[str, str]) -> list[float] | None:
     """The score of each label: the log-probability that the answer begins with its verbaliser; None if all lack it.
 
+    None too where a number is no log-probability (not a number, or above 0).
+
     ``tokens`` are those of the answer, ``[token, log-probability, [[alternative, log-probability], …]]``. At the first
     one, the probabilities of all alternatives that are the unambiguous beginning of one verbaliser (ignoring case,
     spaces and quotes before it) are added up for its label. Where the token that was taken is ambiguous (the beginning
@@ -69,6 +61,9 @@ def label_scores(tokens: Sequence[Any], verbalisers: Mapping[str, str]) -> list[
     added. A label without any probability gets the lowest log-probability among the alternatives of the first token:
     what is not listed there has no more.
     """
+    listed = [value for _, logprob, others in tokens for value in (logprob, *(value for _, value in others or ()))]
+    if any(math.isnan(value) or value > _ROUNDING for value in listed):
+        return None
     found: dict[str, float] = {}
     before, path = "", 0.0
     for token, logprob, alternatives in tokens:
@@ -86,7 +81,8 @@ def label_scores(tokens: Sequence[Any], verbalisers: Mapping[str, str]) -> list[
         before, path = before + token, path + logprob
     if not found:
         return None
-    floor = min((value for _, value in tokens[0][2]), default=tokens[0][1])
+    # Minus infinity is what servers write for what a grammar forbids; a score has to be finite.
+    floor = min((value for _, value in tokens[0][2] if value > -math.inf), default=tokens[0][1])
     known = {label: math.log(value) if value > 0 else floor for label, value in found.items()}
     # No label that was seen falls below one that was not.
     floor = min(floor, *known.values())
