@@ -81,6 +81,17 @@ def smollm2_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return card
 
 
+@pytest.fixture(scope="session")
+def smollm2_loaded(smollm2_card: Path) -> Any:
+    """That model as the evidence stage uses it, attention recordable."""
+    from rationale_eval.evidence import attention
+    from rationale_eval.models.loading import load
+
+    found = load(smollm2_card, "float32")
+    attention.install(found.model)
+    return found
+
+
 def _stage(stage: str, *arguments: str | Path, offline: str = "") -> None:
     """Run a stage. If it fails the tests fail, or with ``offline`` are skipped with the last line of its message."""
     done = subprocess.run(

@@ -12,7 +12,7 @@ from scipy import stats
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 STUDY = SPEC | {"methods": METHODS, "budgets": BUDGETS, "main_budget": "top_var"}
 BASE_A = Cell("a", "m", "base")
-SIMULATIONS = 1000
+SIMULATIONS = 400
 
 
 def at_most(rate):

@@ -100,9 +100,8 @@ def test_alone_in_a_batch_and_behind_a_prefix_all_methods_are_their_definitions(
 
 
 @pytest.mark.xdist_group("smollm2")
-def test_on_smollm2_all_methods_are_their_definitions(smollm2_card, questions_for, assert_close):
-    loaded = load(smollm2_card, "float32")
-    attention.install(loaded.model)
+def test_on_smollm2_all_methods_are_their_definitions(smollm2_card, smollm2_loaded, questions_for, assert_close):
+    loaded = smollm2_loaded
     folder = smollm2_card.parent / "snapshot"
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     questions = questions_for(loaded, {"no": "negative", "yes": "positive indeed"}, runner_up=True)[:2]

@@ -170,13 +170,15 @@ def test_what_the_predicted_label_is_held_against(tiny_loaded, prompts_for, cont
 
 @pytest.mark.xdist_group("smollm2")
 @pytest.mark.parametrize(
-    ("contrast", "of"),
-    [(None, "log_odds"), (None, "log_probability"), ((0, 1), "log_probability")],
+    ("contrast", "of", "together"),
+    [(None, "log_odds", 2), (None, "log_probability", 1), ((0, 1), "log_probability", 1)],
     ids=["log odds", "label", "contrast"],
 )
-def test_statistics_equal_captums_attributions_on_smollm2(smollm2_card, prompts_for, assert_close, contrast, of):
-    loaded = load(smollm2_card, "float32")
-    prompts = prompts_for(loaded, VERBALISERS["single"])[:2]
+def test_statistics_equal_captums_attributions_on_smollm2(
+    smollm2_loaded, prompts_for, assert_close, contrast, of, together
+):
+    loaded = smollm2_loaded
+    prompts = prompts_for(loaded, VERBALISERS["single"])[:together]
     predicted = [predicted_label(loaded.model, prompt) for prompt in prompts]
     against = [None if contrast is None else 1 - label for label in predicted]
     compare_with_captum(loaded, [Question(prompt, contrast) for prompt in prompts], against, assert_close, of)

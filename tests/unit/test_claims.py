@@ -32,7 +32,7 @@ def counts_of(name, what, n=100, simulations=SIMULATIONS):
     return Counter(row["verdict"] for (row,) in found)
 
 
-# Planted effects, 1,000 simulations each
+# Planted effects, ``SIMULATIONS`` of each
 
 
 @pytest.mark.parametrize(

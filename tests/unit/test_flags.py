@@ -135,7 +135,7 @@ def test_agreement_with_a_method_that_says_nothing_is_marked(tmp_path):
 
 def test_a_report_marks_a_method_whose_replies_name_no_word(tmp_path):
     write_cell(tmp_path, "c", "yes", "some words", {}, named=False)
-    report = run(tmp_path, [("c", "base")])
+    report = run(tmp_path, [("c", "base")], drawn=False)
     for name in ("alignment", "faithfulness", "splits"):
         table = pd.read_parquet(report / f"tables/{name}.parquet")
         flags = table.groupby("kind")["flag"].unique().map(list).to_dict()

@@ -47,7 +47,7 @@ def test_the_report_shows_it_and_warns_of_the_cells_where_it_is_low(tmp_path):
     mass = {"0": 0.01, "1": 0.02, "2": 0.5}
     low = [row | {"scores": np.log([mass[row["id"]] / 2] * 2) if row["id"] in mass else None} for row in rows]
     write_table(path, low, PREDICTIONS, {})
-    report = run(tmp_path, [("one", "base"), ("two", "base")])
+    report = run(tmp_path, [("one", "base"), ("two", "base")], drawn=False)
     table = pd.read_csv(report / "tables/accuracy.csv").set_index("corpus")
     assert table.loc["two", list(LABEL_MASS)].tolist() == pytest.approx([0.012, 0.02, 0.404], rel=1e-5)
     assert table.loc["one", "label_mass_q50"] == pytest.approx(np.exp(-2) + np.exp(-1))
@@ -63,7 +63,7 @@ def test_a_model_without_scores_has_none_and_no_warning(tmp_path):
     write_cell(tmp_path, "one", "yes", "some words", {})
     path = tmp_path / "one/m/base/predictions.parquet"
     write_table(path, [row | {"scores": None} for row in read_table(path, PREDICTIONS)], PREDICTIONS, {})
-    report = run(tmp_path, [("one", "base")])
+    report = run(tmp_path, [("one", "base")], drawn=False)
     table = pd.read_parquet(report / "tables/accuracy.parquet")
     assert table[list(LABEL_MASS)].isna().all(axis=None)
     assert "None" not in accuracy_table(table, "t")

@@ -13,6 +13,9 @@ from rationale_eval.report.record import Record
 from rationale_eval.tables import write_json
 from report_trees import BIDI, HOSTILE, IMAGE, SCRIPT, Elements, run, write_cell
 
+# One worker makes the report that the tests share.
+pytestmark = pytest.mark.xdist_group("report_cards")
+
 KNOWN = {
     "rows": 60,
     "fewest": 3,
@@ -238,7 +241,8 @@ def parsed(tmp_path_factory):
         card |= {"sources": [{"path": f"/{IMAGE}", "sha256": SCRIPT}], "left_out": {"train": {SCRIPT: 2}}}
         card |= {"annotators": KNOWN if corpus == "marked" else None}
         write_json(results / "corpora" / corpus / "card.json", card)
-    html = (run(results, [("marked", "base"), ("proxy", "base")]) / "index.html").read_text(encoding="utf-8")
+    report = run(results, [("marked", "base"), ("proxy", "base")], drawn=False)
+    html = (report / "index.html").read_text(encoding="utf-8")
     elements = Elements()
     elements.feed(html)
     assert elements.open == []

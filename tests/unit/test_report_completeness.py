@@ -84,7 +84,7 @@ def test_a_study_with_integrated_gradients_shows_them(tmp_path):
     write_cell(tmp_path, "one", "yes", "some words", {})
     write_table(tmp_path / "one/m/base/evidence/attributions/grad.parquet", ROWS, INTEGRATED, {})
     # The tree's method `grad` is said to be integrated gradients; its rationales are what they are.
-    report = run(tmp_path, [("one", "base")], METHODS | {"grad": METHOD | {"statistic": "ig_dot"}})
+    report = run(tmp_path, [("one", "base")], METHODS | {"grad": METHOD | {"statistic": "ig_dot"}}, drawn=False)
     (row,) = pd.read_csv(report / "tables/completeness.csv").to_dict("records")
     assert (row["method"], row["n"], row["error_max"], row["incomplete"]) == ("grad", 2, pytest.approx(0.5), True)
     assert row["collapsed"]
@@ -101,7 +101,7 @@ def test_a_study_with_integrated_gradients_shows_them(tmp_path):
 
 def test_a_study_without_them_has_an_empty_table_and_no_section(tmp_path):
     write_cell(tmp_path, "one", "yes", "some words", {})
-    report = run(tmp_path, [("one", "base")])
+    report = run(tmp_path, [("one", "base")], drawn=False)
     table = pd.read_csv(report / "tables/completeness.csv")
     assert table.empty
     assert table.columns.tolist() == list(COLUMNS["completeness"])

@@ -18,6 +18,9 @@ from rationale_eval.report.page import beside
 from rationale_eval.study import StudyPlan
 from report_trees import BUDGETS, METHODS, Elements, estimate, run, write_cell
 
+# One worker makes the report that the tests share.
+pytestmark = pytest.mark.xdist_group("report_marked")
+
 AS_GIVEN = {"budget": "as_given", "kind": "human"}
 
 

@@ -29,6 +29,9 @@ from rationale_eval.report.sensitivity import contrasts, levels, ranking
 from rationale_eval.report.wording import operator_text
 from report_trees import ASKED, HOSTILE, IMAGE, INTERVAL, OTHER, SCRIPT, Elements, run, write_cell
 
+# One worker makes the report that the tests share.
+pytestmark = pytest.mark.xdist_group("report_measures")
+
 N = 40
 
 
@@ -239,7 +242,7 @@ def test_collapsed_cells_are_not_in_the_sentence():
 def report(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     write_cell(results, "one", HOSTILE, f"{SCRIPT} {IMAGE}", {"torch": "1"})
-    return run(results, [("one", "base")])
+    return run(results, [("one", "base")], drawn=False)
 
 
 def test_the_tables_hold_both_operators_and_only_methods_with_an_order(report):
@@ -258,7 +261,7 @@ def test_the_tables_hold_both_operators_and_only_methods_with_an_order(report):
 
 def test_the_sensitivity_says_who_marked_the_words(tmp_path):
     write_cell(tmp_path, "one", "yes", "plain words", {}, marked_by="proxy")
-    html = (run(tmp_path, [("one", "base")]) / "index.html").read_text(encoding="utf-8")
+    html = (run(tmp_path, [("one", "base")], drawn=False) / "index.html").read_text(encoding="utf-8")
     part = html[html.index("sensitivity-0") :]
     assert "human, proxy" in part[: part.index("</table>")]
 
@@ -278,7 +281,7 @@ def test_the_page_shows_them_without_markup_from_data(report):
 
 def test_without_another_operator_nothing_is_said_of_one(tmp_path):
     write_cell(tmp_path, "one", "yes", "plain words", {"torch": "1"})
-    report = run(tmp_path, [("one", "base")], operators={})
+    report = run(tmp_path, [("one", "base")], operators={}, drawn=False)
     assert "Another way to mask" not in (report / "index.html").read_text(encoding="utf-8")
     assert not (report / "tables/sensitivity.csv").exists()
     assert page.MEASURE_TABLES[-1] == "sensitivity"

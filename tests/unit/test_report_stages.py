@@ -30,6 +30,9 @@ from report_trees import (
     write_cell,
 )
 
+# One worker makes the report that the tests share.
+pytestmark = pytest.mark.xdist_group("report_stages")
+
 TABLES = ("accuracy", "alignment", "faithfulness", "prompting", "completeness", "positions", "trajectory")
 FIGURES = ("alignment", "faithfulness", "matched", "trajectory", "collapse")
 

@@ -16,6 +16,9 @@ from rationale_eval.report.validity import groups, is_collapsed, random_flips, r
 from report_trees import INTERVAL, METHODS, VALIDITY, estimate, run, write_cell
 from scipy import stats
 
+# One worker makes the report that the tests share.
+pytestmark = pytest.mark.xdist_group("validity")
+
 ASKED = {"kind": "prompt", "strategy": "unbound"}
 SPEC = {
     "methods": {
