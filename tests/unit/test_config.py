@@ -189,7 +189,17 @@ MISTAKES: list[tuple[str, Any, str]] = [
         {**TABLE, "test_share": 0.5},
         "{}.test_share: is for train and test in the same files; here these differ",
     ),
-    ("corpora", {**TABLE, "train": []}, "{}.train: list should have at least 1 item"),
+    ("corpora", {**TABLE, "test": []}, "{}.test: list should have at least 1 item"),
+    (
+        "corpora",
+        {**TABLE, "rationale": {"kind": "mask", "column": "marks", "offsets": "utf16"}},
+        "{}.rationale: `offsets` and `span_texts` are about char_spans; kind is mask",
+    ),
+    (
+        "corpora",
+        {**TABLE, "rationale": {"kind": "char_spans", "span_texts": "said"}, "annotators": "raters"},
+        "{}.rationale: `span_texts` are those of the spans in `column`, which is not given",
+    ),
     ("corpora", {**MINE, "optons": {}}, "{}.optons: unknown key; did you mean 'options'?"),
     (
         "corpora",
@@ -373,3 +383,24 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(address: str, raw:
     said = faults_of(raw, ["corpora", "mine"], {**TABLE, "source": {"url": address}})
     assert "corpora.mine.source.url: must be an address http://… or https://… without spaces, user name" in said
     assert "secret" not in said
+
+
+def test_a_corpus_without_train_rows_is_refused_where_they_are_needed(raw: dict[str, Any]) -> None:
+    mine = {**TABLE, "train": [], "train_rows": None}
+    raw |= {"corpora": raw["corpora"] | {"mine": mine}}
+    raw["tasks"] = raw["tasks"] | {TABLE["task"]: raw["tasks"][TABLE["task"]] | {"shots": 0}}
+    study = raw["study"] | {"corpora": ["mine"], "checkpoints": ["base"], "methods": ["random", "prompt_unbound"]}
+    study["budgets"] = [study["main_budget"]]
+    assert parse(raw | {"study": study}).corpora["mine"].train == []
+    epochs, examples = study | {"checkpoints": ["base", 2]}, study | {"methods": ["random", "prompt_few_shot"]}
+    shown = raw["tasks"] | {TABLE["task"]: raw["tasks"][TABLE["task"]] | {"shots": 2}}
+    many = raw["corpora"] | {"mine": mine | {"train_rows": 7}}
+    for change, fault in (
+        ({"study": epochs}, "study.checkpoints has epoch 2 of model 'smollm2-135m-instruct', which is trained on them"),
+        ({"study": examples}, "methods.prompt_few_shot.shots asks for solved examples from them"),
+        ({"study": study, "tasks": shown}, f"tasks.{TABLE['task']}.shots asks for solved examples from them"),
+        ({"study": study, "corpora": many}, "train_rows is 7; set it to null"),
+    ):
+        with pytest.raises(UserError) as caught:
+            parse(raw | change)
+        assert str(caught.value).splitlines()[1:] == [f"  corpora.mine.train: is empty, but {fault}"]

@@ -174,9 +174,98 @@ def test_an_id_that_two_rows_have_is_named_and_no_table_is_left(publisher, tmp_p
 
 
 def test_a_side_without_rows_is_an_error_and_leaves_no_table(publisher, tmp_path):
-    with pytest.raises(UserError, match="no usable row for this side"):
+    with pytest.raises(UserError, match="has no usable row for the train side"):
         publisher("train", ([TRAIN[6]], TEST))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def bare(name, text, label="yes"):
+    return replace(row(name, text, label), rationale=None)
+
+
+def test_test_rows_without_a_rationale_are_counted_and_apart_where_all_of_a_label_are(publisher):
+    tests = [*TEST, bare("c1", "other text", "no"), bare("c2", "a text", "odd"), bare("c3", "the text", "odd")]
+    table = publisher("test", (TRAIN, tests), format="table")
+    assert len(ids(table)) == 10
+    assert read_provenance(table)["left_out"] == {
+        "bad_row": 2,
+        "repeated_text": 1,
+        "no_rationale": 1,
+        "no_rationale (all that are labelled 'odd')": 2,
+    }
+    # A plugin's rows are as it means them, and train rows need no rationale.
+    assert len(ids(publisher("test", (TRAIN, tests)))) == 13
+    assert "c1" in ids(publisher("train", ([*TRAIN, tests[-3]], TEST), format="table"))
+
+
+def test_where_a_hash_parts_the_rows_each_side_counts_its_own(publisher, tmp_path):
+    rows = [row(f"r{k}", f"text {k}") for k in range(40)] + [bare(f"n{k}", f"bare text {k}") for k in range(60)]
+    made = {side: publisher(side, (rows, rows), format="table", test_share=0.5) for side in ("train", "test")}
+    record = {side: read_provenance(table) for side, table in made.items()}
+    assert all(one["left_out_before_split"] == {"bad_row": 2} for one in record.values())
+    assert record["train"]["left_out"] == {}
+    left = record["test"]["left_out"]
+    assert set(left) == {"no_rationale"}
+    assert left["no_rationale"] + len(ids(made["test"])) + len(ids(made["train"])) == 100
+    assert 10 < left["no_rationale"] < 50
+    command = [*(part for side, table in made.items() for part in (f"--{side}", str(table)))]
+    card_stage.main(["--spec", "{}", *command, "--card", str(tmp_path / "card.json")])
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["left_out"] == {"before_split": {"bad_row": 2}, "train": {}, "test": left}
+
+
+def test_notes_on_rows_that_are_taken_are_counted(publisher, tmp_path, capsys):
+    tests = [replace(one, notes=("odd",) if place % 3 else ("odd", "even")) for place, one in enumerate(TEST)]
+    table = publisher("test", (TRAIN, tests))
+    assert read_provenance(table)["notes"] == {"odd": 10, "even": 4}
+    assert "noted {'odd': 10, 'even': 4}" in capsys.readouterr().err
+    command = ["--train", str(publisher("train")), "--test", str(table), "--card", str(tmp_path / "card.json")]
+    card_stage.main(["--spec", "{}", *command])
+    assert json.loads((tmp_path / "card.json").read_text())["notes"] == {"train": {}, "test": {"odd": 10, "even": 4}}
+
+
+def test_a_corpus_may_have_no_train_rows(publisher):
+    assert ids(publisher("train", ((), TEST), train=[], test=["test.txt"], archive=[])) == []
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "shared"),
+    [
+        (["train.txt"], ["*.txt"], "train.txt"),
+        (["*.txt"], ["test.txt"], "test.txt"),
+        (["./train.txt"], ["train.txt"], "train.txt"),
+        (["train.txt"], ["test.*"], None),
+    ],
+)
+def test_a_file_of_both_sides_is_refused(tmp_path, monkeypatch, train, test, shared):
+    for name in ("train.txt", "test.txt"):
+        (tmp_path / name).write_text(name)
+    rows = {"train": TRAIN, "test": TEST}
+    monkeypatch.setattr(stage, "reader_of", lambda name, plugins: lambda source, spec, side, left_out: iter(rows[side]))
+    spec = SPEC | {"archive": [], "train": train, "test": test, "test_share": None}
+    if shared is None:
+        assert len(ids(run(tmp_path, tmp_path / "out", "train", spec))) == 20
+        return
+    with pytest.raises(UserError, match=f"corpora.mine: '{shared}' is matched by both `train` and `test`"):
+        run(tmp_path, tmp_path / "out", "train", spec)
+
+
+COPIES = [
+    "the CAF\u00c9 was good",  # case
+    "the cafe\u0301 was  good",  # the accent as a character of its own
+    "the ca\u200bf\u00e9 was good\ufeff",  # without width
+    "the\u00a0ca\u00adf\u00e9 was good",
+    "the \uff43af\u00e9 was good",  # full width
+]
+
+
+def test_copies_that_read_the_same_are_one_text(publisher):
+    train = [row(f"t{k}", text) for k, text in enumerate(COPIES)] + [row("other", "the cafes were good")]
+    tests = [row("b", "the caf\u00e9 was good")]
+    table = publisher("train", (train, tests))
+    assert ids(table) == ["other"]
+    assert read_provenance(table)["left_out"]["text_in_test"] == len(COPIES)
+    assert read_provenance(publisher("test", ((), [*tests, *train])))["left_out"]["repeated_text"] == len(COPIES)
 
 
 @pytest.mark.parametrize(("rows", "most"), [(100, 105), (None, 5)])

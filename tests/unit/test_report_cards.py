@@ -73,6 +73,18 @@ def test_terms_that_the_configuration_leaves_empty_are_not_there():
         ("Left out", {}, "no row"),
         (
             "Left out",
+            {"left_out": {"before_split": {"bad_row": 2}, "train": {}, "test": {"no_rationale": 3}}},
+            "before the split: bad row 2; test: no rationale 3",
+        ),
+        ("To be checked", {}, None),
+        (
+            "To be checked",
+            {"notes": {"train": {"odd_thing": 9}, "test": {"annotators_tied": 7, "odd_thing": 1}}},
+            "7 of 60 test rows: as many annotators marked some word as did not; the majority leaves it unmarked; "
+            "1 of 60 test rows: odd thing",
+        ),
+        (
+            "Left out",
             {"left_out": {"train": {"no_label": 1, "bad_row": 2}, "test": {"no_annotation": 3}}},
             "train: bad row 2, no label 1; test: no annotation 3",
         ),

@@ -9,7 +9,15 @@ from pydantic import ValidationError
 
 from rationale_eval.config import Config
 from rationale_eval.config_apis import ApiModel
-from rationale_eval.config_corpora import FORMATS, Corpus, Eraser, MedicalBios, PluginCorpus, TableCorpus
+from rationale_eval.config_corpora import (
+    FORMATS,
+    Corpus,
+    Eraser,
+    MedicalBios,
+    PluginCorpus,
+    SplitFiles,
+    TableCorpus,
+)
 from rationale_eval.config_messages import lines, suggestion
 from rationale_eval.config_methods import (
     ABLATION_SCORES,
@@ -142,11 +150,34 @@ def _cannot_run(config: Config) -> Iterable[str]:
                     f"models.{name}.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned "
                     "ones; training works in bfloat16, float32 or auto"
                 )
+    yield from _without_train_rows(config)
     for name in study.methods:
         method = config.methods.get(name)
         limited = method.budgets if isinstance(method, RandomMethod) else None
         if limited is not None and not set(limited) & set(study.budgets):
             yield f"methods.{name}.budgets: none of these is in study.budgets, {study.budgets}"
+
+
+def _without_train_rows(config: Config) -> Iterable[str]:
+    """What of the study needs train rows of a corpus that says it has none."""
+    study = config.study
+    epochs = [checkpoint for checkpoint in study.checkpoints if isinstance(checkpoint, int)]
+    trained = [name for name in study.models if isinstance(config.models.get(name), Model)]
+    for name in study.corpora:
+        corpus = config.corpora.get(name)
+        if not isinstance(corpus, SplitFiles) or corpus.train:
+            continue
+        none = f"corpora.{name}.train: is empty, but"
+        if corpus.train_rows is not None:
+            yield f"{none} train_rows is {corpus.train_rows}; set it to null"
+        if epochs and trained:
+            yield f"{none} study.checkpoints has epoch {epochs[0]} of model {trained[0]!r}, which is trained on them"
+        if corpus.task in config.tasks and config.tasks[corpus.task].shots:
+            yield f"{none} tasks.{corpus.task}.shots asks for solved examples from them"
+        for method in study.methods:
+            entry = config.methods.get(method)
+            if isinstance(entry, PromptMethod) and entry.shots:
+                yield f"{none} methods.{method}.shots asks for solved examples from them"
 
 
 def _may_have_foils(corpus: Corpus) -> bool:

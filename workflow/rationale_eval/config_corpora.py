@@ -158,7 +158,10 @@ class SplitFiles(CorpusEntry):
     """A corpus whose publisher says which rows are for training and which for tests."""
 
     archive: list[str] = Field(default=[], description="Archives to go through inside the source, outermost first.")
-    train: list[str] = Field(min_length=1, description="Files with the train rows (names or glob patterns).")
+    train: list[str] = Field(
+        description="Files with the train rows (names or glob patterns); []: none, where nothing is trained or "
+        "shown as an example."
+    )
     test: list[str] = Field(min_length=1, description="Files with the test rows (names or glob patterns).")
     bad_rows: Literal["error", "leave_out"] = Field(
         default="error", description="A malformed row stops the reading, or is left out and counted."
@@ -220,6 +223,22 @@ class MarkedWords(Strict):
     )
     field: Name | None = Field(default=None, description="The field it is about; null where there is only one.")
     words: str | None = Field(default=None, description="Column with the words it counts; null: split at spaces.")
+    offsets: Literal["characters", "utf16", "bytes"] = Field(
+        default="characters",
+        description="What `char_spans` counts: characters (Python), UTF-16 units (JavaScript, Java), bytes of UTF-8.",
+    )
+    span_texts: str | None = Field(
+        default=None,
+        description="Column with a list of the spans' texts, by which `column` is checked; null: it is not checked.",
+    )
+
+    @model_validator(mode="after")
+    def _of_spans(self) -> MarkedWords:
+        if self.kind != "char_spans" and (self.offsets != "characters" or self.span_texts):
+            raise ValueError(f"`offsets` and `span_texts` are about char_spans; kind is {self.kind}")
+        if self.span_texts and self.column is None:
+            raise ValueError("`span_texts` are those of the spans in `column`, which is not given")
+        return self
 
 
 class TableCorpus(SplitFiles):

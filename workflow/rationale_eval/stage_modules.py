@@ -53,7 +53,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "fetch": ("fetch",),
     "fetch_url": ("sources/url",),
     "fetch_hub": (),
-    "corpus": ("corpora/stage", *_INSTANCES),  # and what the format needs: READERS
+    # And what the format needs: READERS.
+    "corpus": ("corpora/archive", "corpora/containers", "corpora/stage", *_INSTANCES),
     "corpus_card": ("corpora/aggregate", "corpora/agreement", "corpora/card", *_INSTANCES),
     "model": ("models/gguf_file", "models/prepare", "tables"),
     "finetune": (
@@ -351,14 +352,14 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_FILES = ("corpora/aggregate", "corpora/archive", "corpora/containers", "corpora/rows")
+_FILES = ("corpora/aggregate", "corpora/rows")
 # What the stage ``corpus`` uses besides, by the format of the corpus.
 READERS: dict[str, tuple[str, ...]] = {
-    "rated_snippets": ("corpora/archive", "corpora/containers", "corpora/rated_snippets"),
+    "rated_snippets": ("corpora/rated_snippets",),
     "planted": ("corpora/planted",),
     "esnli": ("corpora/esnli", *_FILES),
-    "eraser": ("corpora/archive", "corpora/containers", "corpora/eraser", "corpora/rows", "corpora/treebank"),
-    "medical_bios": ("corpora/archive", "corpora/containers", "corpora/medical_bios", "corpora/rows"),
+    "eraser": ("corpora/eraser", "corpora/rows", "corpora/treebank"),
+    "medical_bios": ("corpora/medical_bios", "corpora/rows"),
     "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 

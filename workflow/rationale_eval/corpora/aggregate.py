@@ -25,3 +25,8 @@ def aggregate(masks: Sequence[Sequence[bool]], how: Aggregation) -> tuple[bool, 
     if how == "first":
         return tuple(masks[0])
     raise ValueError(f"unknown aggregation {how!r}")
+
+
+def tied(masks: Sequence[Sequence[bool]]) -> bool:
+    """Whether as many annotators marked some word as did not: ``majority`` leaves it out, though half would keep it."""
+    return any(sum(column) and 2 * sum(column) == len(masks) for column in zip(*masks, strict=True))

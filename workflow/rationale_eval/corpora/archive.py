@@ -68,6 +68,12 @@ def read_member(source: Path, inner: Sequence[str], member: str) -> bytes:
         return stream.read()
 
 
+def shared_members(source: Path, inner: Sequence[str], one: Sequence[str], other: Sequence[str]) -> list[str]:
+    """The paths that patterns of both lists match; same errors as ``open_members``."""
+    with _opened(source, inner) as (place, entries):
+        return sorted(set(_matching(entries, one, place)) & set(_matching(entries, other, place)))
+
+
 def matches(name: str, pattern: str) -> bool:
     """Whether the file ``name``, a path inside a source, is one that ``pattern`` of ``open_members`` is about."""
     pattern = pattern.removeprefix("./")

@@ -100,6 +100,17 @@ def sources(tables: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [entry for place, entry in enumerate(inputs) if entry not in inputs[:place]]
 
 
+def left_out(made: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """By side the rows that were left out, by reason; under ``before_split`` those of files that a hash parts later.
+
+    ``made`` holds the provenance of the table of each side.
+    """
+    found = {side: dict(record.get("left_out", {})) for side, record in made.items()}
+    # Both sides were read from the same files.
+    before = made["test"].get("left_out_before_split")
+    return found if before is None else {"before_split": dict(before), **found}
+
+
 def main(argv: list[str]) -> None:
     """Command line of the stage. Raises ``UserError`` for tables that are damaged, or a test table without rows."""
     parser = argparse.ArgumentParser(prog="rationale_eval corpus_card", description=__doc__)
@@ -123,7 +134,8 @@ def main(argv: list[str]) -> None:
         **of_test(test),
         **of_groups(groups, test),
         "sources": sources(made.values()),
-        "left_out": {side: record.get("left_out", {}) for side, record in made.items()},
+        "left_out": left_out(made),
+        "notes": {side: record.get("notes", {}) for side, record in made.items()},
     }
     write_json(args.card, card)
     say(f"{args.card}: {card['train_rows']} train and {card['test_rows']} test rows")

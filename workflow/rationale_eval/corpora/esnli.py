@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.corpora.aggregate import aggregate
+from rationale_eval.corpora.aggregate import aggregate, tied
 from rationale_eval.corpora.archive import open_members
-from rationale_eval.corpora.instances import Instance, Word, whitespace_words
+from rationale_eval.corpora.instances import TIED, Instance, Word, whitespace_words
 from rationale_eval.corpora.rows import RowError, csv_rows
 from rationale_eval.errors import UserError
 
@@ -126,7 +126,9 @@ def _instance(row: Mapping[str, str], annotators: list[int], how: Any) -> Instan
             raise RowError(f"the {name} ({column}) is empty")
     masks = [mask for number in annotators if (mask := _mask(row, number, words)) is not None]
     rationale = aggregate(masks, how) if masks else None
-    return Instance(row["pairID"], label, fields, words, rationale, tuple(masks) or None, group=_group(row["pairID"]))
+    notes = (TIED,) if how == "majority" and tied(masks) else ()
+    group = _group(row["pairID"])
+    return Instance(row["pairID"], label, fields, words, rationale, tuple(masks) or None, group=group, notes=notes)
 
 
 def _group(pair: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,9 @@ UNSPACED = re.compile(
     r"\U00020000-\U0003ffff]"
 )
 
+# Notes on a row: a marked span begins or ends inside a word; as many annotators marked a word as did not.
+SPAN_IN_WORD, TIED = "span_in_word", "annotators_tied"
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -60,7 +64,8 @@ class Instance:
     is None where a row has no annotation (train rows). ``annotators`` holds one such mask per annotator, or None where
     the source has only the aggregate. ``foil`` is the other label in a contrastive corpus: people marked why the label
     rather than the foil. ``group`` names what the row is from and others may be from too, such as an article, a review
-    or a photograph; None where the source does not say.
+    or a photograph; None where the source does not say. ``notes`` are names of what its reader noticed in the row, such
+    as ``SPAN_IN_WORD``; they are counted in the corpus's card and not stored.
     """
 
     id: str
@@ -71,6 +76,7 @@ class Instance:
     annotators: tuple[tuple[bool, ...], ...] | None = None
     foil: str | None = None
     group: str | None = None
+    notes: tuple[str, ...] = ()
 
     def text(self, word: Word) -> str:
         """The characters of ``word``."""
@@ -87,8 +93,20 @@ def whitespace_words(texts: Iterable[str]) -> tuple[Word, ...]:
 
 
 def plain_texts(texts: Iterable[str]) -> list[str]:
-    """``texts`` without case, each run of spaces as one: texts that are equal so count as one text everywhere."""
-    return [" ".join(text.casefold().split()) for text in texts]
+    """``texts`` as they are compared: texts that are equal so count as one text everywhere.
+
+    Case does not count, nor how many spaces there are, nor whether an accent is a character of its own, a letter has
+    another width (NFKC), or signs without a width stand between letters, as web pages have them.
+    """
+    return [" ".join(_compared(text).split()) for text in texts]
+
+
+def _compared(text: str) -> str:
+    if text.isascii():
+        return text.casefold()
+    # Casefolding can part what was composed.
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(character for character in folded if unicodedata.category(character) != "Cf")
 
 
 def check(instance: Instance, where: str) -> None:

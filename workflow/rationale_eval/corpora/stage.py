@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rationale_eval.corpora.archive import shared_members
 from rationale_eval.corpora.instances import Instance, plain_texts, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
@@ -28,7 +29,7 @@ from rationale_eval.sources.card import locate
 Reader = Callable[[Path, Mapping[str, Any], str, Counter[str]], Iterator[Instance]]
 # The modules of the formats, imported when they are needed: an edit of one re-reads no corpus of another.
 READERS = ("rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table")
-REPEATED, IN_TEST = "repeated_text", "text_in_test"
+REPEATED, IN_TEST, NO_RATIONALE = "repeated_text", "text_in_test", "no_rationale"
 
 
 def reader_of(name: str, plugins: Sequence[Path]) -> Reader:
@@ -76,6 +77,30 @@ def on_side(instances: Iterable[Instance], side: str, seed: int, test_share: flo
             yield instance
 
 
+def annotated(instances: Iterable[Instance], left_out: Counter[str]) -> Iterator[Instance]:
+    """The instances that have a rationale; the others are counted, and apart where all of a label are without."""
+    kept, bare = Counter[str](), Counter[str]()
+    for instance in instances:
+        if instance.rationale is None:
+            bare[instance.label] += 1
+        else:
+            kept[instance.label] += 1
+            yield instance
+    for label, count in bare.items():
+        left_out[NO_RATIONALE if kept[label] else f"{NO_RATIONALE} (all that are labelled {label!r})"] += count
+
+
+def check_apart(source: Path, spec: Mapping[str, Any]) -> None:
+    """Raise ``UserError`` where a file is read for train and for test rows, and no hash parts these."""
+    if not spec.get("train") or spec.get("test_share") is not None:
+        return
+    if shared := shared_members(source, spec["archive"], spec["train"], spec["test"]):
+        raise UserError(
+            f"corpora.{spec['name']}: {shared[0]!r} is matched by both `train` and `test`, so its rows would be on "
+            "both sides; name other files, or the same in both with `test_share`, or `train: []` to train on none"
+        )
+
+
 def once(instances: Iterable[Instance], elsewhere: set[str], left_out: Counter[str]) -> Iterator[Instance]:
     """The first instance of each text, without the texts whose hash is in ``elsewhere``; the others are counted."""
     # A part of each digest is plenty to tell texts apart, and half a million of them stay small.
@@ -120,33 +145,50 @@ def main(argv: list[str]) -> None:
     spec = json.loads(args.spec)
     source, read = locate(args.source), reader_of(spec["format"], args.plugins)
     left_out: Counter[str] = Counter()
+    # What a reader leaves out of files that a hash parts later is of both sides.
+    shared = spec.get("test_share")
+    in_files: Counter[str] = left_out if shared is None else Counter()
 
-    def rows(side: str, counts: Counter[str]) -> Iterator[Instance]:
-        found = read(source, spec, side, counts)
-        shared = spec.get("test_share")
-        return found if shared is None else on_side(found, side, spec["seed"], shared)
+    def rows(side: str, counts: Counter[str], reading: Counter[str]) -> Iterator[Instance]:
+        found: Iterable[Instance] = read(source, spec, side, reading)
+        found = found if shared is None else on_side(found, side, spec["seed"], shared)
+        # What a plugin yields is what it means: a row without marks is one on which nobody marked a word.
+        return annotated(found, counts) if side == "test" and spec["format"] in READERS else iter(found)
 
+    if args.side == "train":
+        check_apart(source, spec)
     # A publisher may have the same text on both sides, and so may documents that a hash has parted.
-    tests = {text_hash(row) for row in rows("test", Counter())} if args.side == "train" else set()
-    chosen: Iterable[Instance] = once(rows(args.side, left_out), tests, left_out)
+    tests = {text_hash(row) for row in rows("test", Counter(), Counter())} if args.side == "train" else set()
+    chosen: Iterable[Instance] = once(rows(args.side, left_out, in_files), tests, left_out)
     if spec["rows"] is not None:
         chosen = take(chosen, spec["seed"], spec["rows"])
         if len(chosen) < spec["rows"]:
+            gone = left_out if shared is None else left_out + in_files
             raise UserError(
                 f"corpora.{spec['name']}.{args.side}_rows: {spec['rows']} rows were asked for, but {args.source} has "
-                f"only {len(chosen)} usable ones for this side (left out: {dict(left_out)}); ask for fewer, or for "
-                "all with null"
+                f"only {len(chosen)} usable ones for this side (left out: {dict(gone)}); ask for fewer, or for all "
+                "with null"
             )
-    labels: Counter[str] = Counter()
-    made = provenance("corpus", spec, {}, left_out=left_out)
+    labels, notes = Counter[str](), Counter[str]()
+    made = provenance("corpus", spec, {}, left_out=left_out, notes=notes)
+    if shared is not None:
+        made["left_out_before_split"] = in_files
     made["inputs"] = {"source": checksum(args.source, args.files)}
-    count = write_instances(args.output, _counted(chosen, labels), made)
-    say(f"{args.side}: {count} rows; labels {dict(labels)}; left out {dict(left_out)}")
+    # `train: []` says that there are none.
+    counted = _counted(chosen, labels, notes, args.side, source, spec.get(args.side) != [])
+    count = write_instances(args.output, counted, made)
+    before = f"; before the split {dict(in_files)}" if shared is not None else ""
+    noted = f"; noted {dict(notes)}" if notes else ""
+    say(f"{args.side}: {count} rows; labels {dict(labels)}; left out {dict(left_out)}{before}{noted}")
 
 
-def _counted(instances: Iterable[Instance], labels: Counter[str]) -> Iterator[Instance]:
+def _counted(
+    instances: Iterable[Instance], labels: Counter[str], notes: Counter[str], side: str, source: Path, wanted: bool
+) -> Iterator[Instance]:
+    """``instances``, counted; raises ``UserError`` where there is none though some are ``wanted``."""
     for instance in instances:
         labels[instance.label] += 1
+        notes.update(instance.notes)
         yield instance
-    if not labels:  # raised while the table is being written, so that there is none
-        raise UserError("the source has no usable row for this side")
+    if not labels and wanted:  # raised while the table is being written, so that there is none
+        raise UserError(f"{source}: has no usable row for the {side} side")

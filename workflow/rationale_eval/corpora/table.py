@@ -4,7 +4,8 @@ A cell that holds a list or an object may also be its JSON text, as in CSV it mu
 
 ``word_indices``  numbers of words, from 0: ``[3, 4]``;
 ``mask``          0 or 1 for each word: ``[0, 0, 0, 1, 1]``;
-``char_spans``    characters [start, end) of the field's text, which mark the words that they touch: ``[[12, 24]]``;
+``char_spans``    characters [start, end) of the field's text, which mark the words that they touch: ``[[12, 24]]``; or
+                  UTF-16 units or bytes, as ``offsets`` says, and checked by the texts of the spans, if they are given;
 ``marked_text``   the field's text again with asterisks around what is marked: ``a film with *great acting*``.
 
 It is about one field, or an object ``{field: rationale}``. In a field that has none, no word is marked. The words are
@@ -14,23 +15,30 @@ those that a column gives, found in the text one after another, or else what sta
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from rationale_eval.corpora.aggregate import aggregate
+from rationale_eval.corpora.aggregate import aggregate, tied
 from rationale_eval.corpora.archive import open_named_members
-from rationale_eval.corpora.instances import UNSPACED, Instance, Word, whitespace_words
-from rationale_eval.corpora.marks import KINDS, shown
+from rationale_eval.corpora.instances import SPAN_IN_WORD, TIED, Instance, Word, whitespace_words
+from rationale_eval.corpora.marks import (
+    KINDS,
+    check_numbers,
+    check_texts,
+    cuts_word,
+    in_characters,
+    shown,
+    within_letters,
+)
 from rationale_eval.corpora.rows import RowError, rows
 from rationale_eval.errors import UserError
 
-BAD_ROW, NO_RATIONALE = "bad_row", "no_rationale"
+BAD_ROW = "bad_row"
 # Given words that are looked at to see whether they go on within one word of the text.
 _AHEAD = 20
-_LETTERS = re.compile(r"\w\w")
 
 
 def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str]) -> Iterator[Instance]:
@@ -40,14 +48,14 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
     text, by field name), ``label``, ``id`` and ``group`` (columns; without ``id`` it is the file's name and the row's
     number, without ``group`` none is known), ``labels`` (names of labels by what stands in the file, or None),
     ``rationale`` (``kind``, ``column``, ``field`` that a rationale without names is about, ``words``: column or None),
-    ``annotators`` (column with a list of rationales, which then go through ``aggregation``, or None). Counted in
-    ``left_out``: ``no_rationale``, test rows without one, and ``bad_row``, if ``bad_rows`` is "leave_out". Raises
-    ``UserError`` for a file that cannot be read, otherwise for a malformed row, where no test row has a rationale, and
-    for a named column that no test row has.
+    ``offsets`` and ``span_texts``), ``annotators`` (column with a list of rationales, which then go through
+    ``aggregation``, or None). Test rows without a rationale are yielded too. Counted in ``left_out``: ``bad_row``, if
+    ``bad_rows`` is "leave_out". Raises ``UserError`` for a file that cannot be read, otherwise for a malformed row,
+    where no test row has a rationale, and for a named column that no test row has.
     """
-    fields, field = spec["fields"], spec["rationale"]["field"]
-    if field is not None and field not in fields:
-        raise UserError(f"rationale.field: {field!r} is not in `fields`, which are {', '.join(fields)}")
+    fields, about = spec["fields"], spec["rationale"]["field"]
+    if about is not None and about not in fields:
+        raise UserError(f"rationale.field: {about!r} is not in `fields`, which are {', '.join(fields)}")
     needed = [*fields.values(), spec["label"], *(spec[key] for key in ("id", "group") if spec.get(key))]
     usable = bare = 0
     unseen = _optional(spec) if side == "test" else {}
@@ -63,13 +71,9 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
                     left_out[BAD_ROW] += 1
                     continue
                 raise UserError(f"{place}: {error}") from None
-            if side == "test" and instance.rationale is None:
-                left_out[NO_RATIONALE] += 1
-                bare += 1
-                continue
-            usable += 1
+            bare, usable = bare + (instance.rationale is None), usable + (instance.rationale is not None)
             yield instance
-    if bare and not usable:
+    if side == "test" and bare and not usable:
         columns = " or ".join(repr(column) for column in (spec["annotators"], spec["rationale"]["column"]) if column)
         raise UserError(f"{source}: none of the {bare} test rows has a rationale in {columns}; is the column right?")
     if unseen and usable:
@@ -80,6 +84,7 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
 def _optional(spec: Mapping[str, Any]) -> dict[str, str]:
     """The columns that a row may lack, but not all rows, each with the key that names it."""
     named = {"annotators": spec["annotators"], "rationale.column": spec["rationale"]["column"]}
+    named["rationale.span_texts"] = spec["rationale"].get("span_texts")
     return {column: key for key, column in named.items() if column}
 
 
@@ -89,16 +94,18 @@ def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> I
     annotators = _annotators(row, spec)
     column = spec["rationale"]["column"]
     rationale = None if column is None else _decoded(row.get(column), column, spec["rationale"]["kind"])
-    words = _words(row, fields, spec, bool(annotators) or rationale is not None)
+    words, given = _words(row, fields, spec, bool(annotators) or rationale is not None)
     if not any(words.values()):
         raise RowError(f"{spec['rationale']['words']!r} gives no words")
-    masks = [_mask(value, spec["annotators"], fields, words, spec["rationale"]) for value in annotators]
+    texts = _Texts(fields, words, given)
+    masks = [_mask(value, spec["annotators"], texts, spec["rationale"]) for value in annotators]
+    mask: tuple[bool, ...] | None = None
+    if rationale is not None:
+        mask = _mask(rationale, column, texts, spec["rationale"], row)
     if masks:
-        mask: tuple[bool, ...] | None = aggregate(masks, spec["aggregation"])
-    elif rationale is not None:
-        mask = _mask(rationale, column, fields, words, spec["rationale"])
-    else:
-        mask = None
+        mask = aggregate(masks, spec["aggregation"])
+        if spec["aggregation"] == "majority" and tied(masks):
+            texts.notes.add(TIED)
     return Instance(
         id=_id(row[spec["id"]], spec["id"]) if spec["id"] else number,
         label=_label(row[spec["label"]], spec["label"], spec["labels"]),
@@ -107,6 +114,7 @@ def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> I
         rationale=mask,
         annotators=tuple(masks) or None,
         group=_group(row[spec["group"]], spec["group"]) if spec.get("group") else None,
+        notes=tuple(sorted(texts.notes)),
     )
 
 
@@ -187,20 +195,21 @@ def _by_field(value: Any, column: str, fields: Mapping[str, str], field: str | N
 
 def _words(
     row: Mapping[str, Any], fields: Mapping[str, str], spec: Mapping[str, Any], annotated: bool
-) -> dict[str, list[Word]]:
-    """The words of each field."""
+) -> tuple[dict[str, list[Word]], set[str]]:
+    """The words of each field, and the fields whose words the row gives."""
     column = spec["rationale"]["words"]
     value = None if column is None else _decoded(row.get(column), column)
     if column is not None and value is None and annotated:
         raise RowError(f"there are no words in {column!r}, so it is not known what the rationale counts")
     given = {} if value is None else _by_field(value, column, fields, spec["rationale"]["field"])
     spaced = whitespace_words(fields.values())
-    return {
+    found = {
         name: _located(given[name], index, text, column)
         if name in given
         else [word for word in spaced if word.field == index]
         for index, (name, text) in enumerate(fields.items())
     }
+    return found, set(given)
 
 
 def _located(given: Any, field: int, text: str, column: str) -> list[Word]:
@@ -228,7 +237,7 @@ def _find(words: Sequence[str], text: str, start: int) -> int | None:
     """
     place = text.find(words[0], start)
     while place >= 0:
-        if (place == start or not _within(text, place)) and _goes_on(words, text, place):
+        if (place == start or not within_letters(text, place)) and _goes_on(words, text, place):
             return place
         place = text.find(words[0], place + 1)
     return None
@@ -240,28 +249,42 @@ def _goes_on(words: Sequence[str], text: str, place: int) -> bool:
         if not text.startswith(word, place):
             return False
         place += len(word)
-        if not _within(text, place):
+        if not within_letters(text, place):
             return True
     return len(words) == _AHEAD
 
 
-def _within(text: str, place: int) -> bool:
-    """Whether ``place`` is inside a run of letters and digits, of a script that has spaces between words."""
-    pair = text[place - 1 : place + 1] if place else ""
-    return bool(_LETTERS.match(pair)) and not UNSPACED.search(pair)
+@dataclass
+class _Texts:
+    """The fields of a row, their words, the fields whose words it ``gives``, and ``notes`` on its rationales."""
+
+    fields: Mapping[str, str]
+    words: Mapping[str, list[Word]]
+    gives: set[str]
+    notes: set[str] = field(default_factory=set)
 
 
 def _mask(
-    value: Any, column: str, fields: Mapping[str, str], words: Mapping[str, list[Word]], rationale: Mapping[str, Any]
+    value: Any, column: str, row: _Texts, rationale: Mapping[str, Any], cells: Mapping[str, Any] | None = None
 ) -> tuple[bool, ...]:
-    """The mask over the words of all fields that one rationale stands for."""
-    parts = _by_field(value, column, fields, rationale["field"])
+    """The mask over the words of all fields that one rationale stands for; ``cells`` may hold its spans' texts."""
+    parts = _by_field(value, column, row.fields, rationale["field"])
+    kind, offsets = rationale["kind"], rationale.get("offsets", "characters")
+    texts_column = rationale.get("span_texts")
+    if cells is not None and texts_column and (found := _decoded(cells.get(texts_column), texts_column)) is not None:
+        for name, given in _by_field(found, texts_column, row.fields, rationale["field"]).items():
+            check_texts(parts.get(name, []), given, row.fields[name], offsets, repr(column))
     mask: list[bool] = []
-    for name, text in fields.items():
-        what = f"{column!r}, field {name!r}" if len(fields) > 1 else repr(column)
-        mask += (
-            KINDS[rationale["kind"]](parts[name], words[name], text, what)
-            if name in parts
-            else [False] * len(words[name])
-        )
+    for name, text in row.fields.items():
+        words, what = row.words[name], f"{column!r}, field {name!r}" if len(row.fields) > 1 else repr(column)
+        if name not in parts:
+            mask += [False] * len(words)
+            continue
+        part = in_characters(parts[name], text, offsets, what) if kind == "char_spans" else parts[name]
+        mine = KINDS[kind](part, words, text, what)
+        if kind == "char_spans" and cuts_word(part, words, text):
+            row.notes.add(SPAN_IN_WORD)
+        if kind in ("word_indices", "mask") and name not in row.gives:
+            check_numbers(mine, words, text, len(mine) if kind == "mask" else None, what)
+        mask += mine
     return tuple(mask)

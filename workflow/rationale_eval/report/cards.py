@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rationale_eval.corpora.instances import SPAN_IN_WORD, TIED
 from rationale_eval.models.task import Task
 from rationale_eval.report.layout import read_card
 from rationale_eval.report.marked import MARKED
@@ -14,6 +15,13 @@ from rationale_eval.report.record import Record
 from rationale_eval.report.wording import MISSING, n_text, number, percent, terms
 
 Card = Mapping[str, Any]
+
+# What a note on a row says (see ``Instance.notes``).
+NOTES = {
+    SPAN_IN_WORD: "a marked span begins or ends inside a word. Where these are many, offsets may have been counted in "
+    "other units (see `rationale.offsets`)",
+    TIED: "as many annotators marked some word as did not; the majority leaves it unmarked",
+}
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def corpus_card(name: str, results: Path, task: Task, made: Iterable[Record]) ->
     return CorpusCard(
         name=name,
         marked_by=card["marked_by"],
-        left_out=_reasons(card["left_out"].get("test", {})) or "none",
+        left_out=_never_tests(card["left_out"]),
         facts=facts(card),
         models=list(answers),
         labels=label_rows(card, task.verbalisers, answers),
@@ -113,6 +121,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
         (MARKED[card["marked_by"]].rationale, card.get("annotation") or unknown),
         ("Rows", _rows(card)),
         ("Left out", _left_out(card)),
+        ("To be checked", _notes(card)),
         ("Documents", sharing(card)),
         ("Words", _words(card)),
         ("Marked", _marked(card)),
@@ -155,8 +164,28 @@ def _sharing_caveat(card: Card) -> list[str]:
 
 
 def _left_out(card: Card) -> str:
-    sides = [f"{side}: {_reasons(reasons)}" for side, reasons in card["left_out"].items() if reasons]
+    sides = [
+        f"{side.replace('_', ' the ')}: {_reasons(reasons)}" for side, reasons in card["left_out"].items() if reasons
+    ]
     return "; ".join(sides) or "no row"
+
+
+def _never_tests(left_out: Mapping[str, Mapping[str, int]]) -> str:
+    """The rows that were left out of the test side, in words, and those of files that were split afterwards."""
+    parts = [_reasons(left_out.get("test", {}))]
+    if before := _reasons(left_out.get("before_split", {})):
+        parts.append(f"before the split into train and test: {before}")
+    return "; ".join(filter(None, parts)) or "none"
+
+
+def _notes(card: Card) -> str | None:
+    """What the reader noticed in test rows, in how many of them; notes of plugins by their names."""
+    noted = card.get("notes", {}).get("test", {})
+    found = []
+    for name, count in sorted(noted.items()):
+        rows = f"{count} of {card['test_rows']} test rows"
+        found.append(f"{rows}: {NOTES.get(name, name.replace('_', ' '))}")
+    return "; ".join(found) or None
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
