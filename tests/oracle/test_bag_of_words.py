@@ -61,7 +61,7 @@ def loaded():
 def prompt_of(tokens):
     """A prompt whose first token is no content, and whose answers are single tokens."""
     content = tuple(ContentToken(place, 0, place - 1, place) for place in range(1, len(tokens)))
-    return Prompt("", tuple(tokens), content, ((NEGATIVE,), (POSITIVE,)), False)
+    return Prompt("", tuple(tokens), content, ((NEGATIVE,), (POSITIVE,)))
 
 
 PROMPTS = (prompt_of([3, 7, 12, 9, 12]), prompt_of([3, 15, 4]), prompt_of([3, 8, 8, 19, 11, 5, 6]))

@@ -14,10 +14,10 @@ from rationale_eval.corpora.instances import whitespace_words
 from rationale_eval.errors import UserError
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.models.chat import PINNED_DATE
-from rationale_eval.models.encoding import PromptEncoder
+from rationale_eval.models.encoding import ALTERED, MARKUP, TOO_LONG, PromptEncoder
 from rationale_eval.models.task import load_task
 from rationale_eval.rationales.aggregation import words_from_tokens
-from tokenizers import normalizers
+from tokenizers import Regex, normalizers
 
 TOKENIZERS = ("byte_level", "sentencepiece")
 both_tokenizers = pytest.mark.parametrize("kind", TOKENIZERS)
@@ -60,7 +60,7 @@ def test_a_worked_prompt_has_the_offsets_that_one_reads_off_it(encoder_of, token
 def test_offsets_point_back_at_the_text(encoder_of, tokenizer_of, kind, style, text):
     prompt = check_offsets(encoder_of(kind, style=style), tokenizer_of(kind), {"text": text})
     assert covered(prompt, 0) >= {place for place, character in enumerate(text) if not character.isspace()}
-    assert not prompt.markup
+    assert prompt.fault is None
 
 
 @both_tokenizers
@@ -78,7 +78,7 @@ def test_offsets_point_back_at_any_text(encoder_of, tokenizer_of, kind, style, t
     places = [(token.field, token.start, token.end) for token in prompt.content]
     scores = words_from_tokens(words, places, [1.0] * len(places), "max", "it")
     assert scores == [1.0] * len(words)
-    if not prompt.markup:
+    if prompt.fault is None:
         whole = tokenizer_of(kind)(prompt.text, add_special_tokens=False)["input_ids"]
         assert list(prompt.tokens) == whole[: len(prompt.tokens)]
 
@@ -137,8 +137,7 @@ def test_template_text_is_never_content(encoder_of, tokenizer_of, kind):
 )
 def test_special_tokens_in_content_are_flagged(encoder_of, kind, text):
     plain, marked = encoder_of(kind).encode([{"text": "a good film"}, {"text": text}])
-    assert not plain.markup
-    assert marked.markup
+    assert (plain.fault, marked.fault) == (None, MARKUP)
 
 
 def test_there_is_one_bos_where_the_template_writes_one_and_none_where_it_does_not(encoder_of, tokenizer_of):
@@ -190,13 +189,13 @@ def test_a_template_that_repeats_the_message_is_refused(tokenizer_of, prompt_fil
         PromptEncoder(tokenizer, load_task(prompt_file()), None)
 
 
-def test_a_template_that_escapes_is_refused_for_the_text_that_it_alters(tokenizer_of, prompt_file):
+def test_a_template_that_escapes_cannot_ask_about_the_text_that_it_alters(tokenizer_of, prompt_file):
     tokenizer = tokenizer_of("byte_level")
     tokenizer.chat_template = tokenizer.chat_template.replace("message['content']", "message['content'] | escape")
     encoder = PromptEncoder(tokenizer, load_task(prompt_file()), None)
-    assert encoder.encode([{"text": "harmless"}])
-    with pytest.raises(UserError, match="alters the message 'Text: 1 < 2"):
-        encoder.encode([{"text": "harmless"}, {"text": "1 < 2"}])
+    harmless, altered = encoder.encode([{"text": "harmless"}, {"text": "1 < 2"}])
+    assert (harmless.status(100), altered.status(100), altered.status(1)) == (None, ALTERED, ALTERED)
+    assert harmless.status(1) == TOO_LONG
 
 
 @both_styles
@@ -227,6 +226,18 @@ def test_what_a_tokenizer_composes_is_covered_whole(tokenizer_of, load_task_of, 
         mine = [token for token in prompt.content if token.start < word.end and token.end > word.start]
         pieces = tokenizer.decode([prompt.tokens[token.position] for token in mine])
         assert unicodedata.normalize("NFD", pieces).strip() == parts[word.start : word.end]
+
+
+@pytest.mark.parametrize(
+    "text", ["good\u200b film", "\u200bgood film", "a \u200b\ufeff film", "so\x01 \x02good \x03", "\u200e"]
+)
+def test_what_a_tokenizer_drops_goes_to_the_token_beside_it(tokenizer_of, load_task_of, text):
+    tokenizer = copy.deepcopy(tokenizer_of("byte_level"))
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace(Regex(r"[\p{Cf}\x01-\x08]"), "")
+    (prompt,) = PromptEncoder(tokenizer, load_task_of("Text: {text} End"), None).encode([{"text": text}])
+    assert covered(prompt, 0) >= {place for place, character in enumerate(text) if not character.isspace()}
+    # Each character has one token that is not the neighbour's too, unless it is a part of a larger one.
+    assert sum(token.end - token.start for token in prompt.content) <= len(text) + 1
 
 
 @pytest.mark.parametrize("words", [("hate", "hate speech"), ("no", "no way")])

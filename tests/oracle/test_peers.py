@@ -51,7 +51,7 @@ def whole_prompts(loaded):
         answers = [tuple(loaded.tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in ANSWERS]
         assert {len(ids) for ids in answers} == {1}
         content = tuple(ContentToken(place, 0, place, place + 1) for place in range(len(tokens)))
-        prompts.append(Prompt(text, tokens, content, tuple(answers), False))
+        prompts.append(Prompt(text, tokens, content, tuple(answers)))
     return prompts
 
 

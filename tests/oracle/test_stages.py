@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +12,12 @@ import torch
 from model_cells import RATIONALE, TEXTS, Naive, instance, naive, scored, shown
 from rationale_eval.errors import UserError
 from rationale_eval.faithfulness.schema import ALL, LEFT_OUT, RANDOM, WHOLE
+from rationale_eval.models.prepare import card as card_of
 from rationale_eval.provenance import sha256_file
 from rationale_eval.rationales.budgets import top
 from rationale_eval.rationales.reference import random_scores
 from rationale_eval.rationales.schema import rationale_row
-from rationale_eval.tables import read_provenance
+from rationale_eval.tables import read_provenance, write_json
 
 STATUS = {"warm": "ok", "grim": "ok", "markup": "chat_markup", "long": "too_long", "short": "ok"}
 
@@ -207,3 +210,37 @@ def test_all_words_can_be_deleted_under_a_template_that_strips(cell_of):
     everything = [rationale_row("warm", selected=[True] * 5)]
     rows = cell.perturb("p", {"all_words": everything}, operator="delete", mask="")
     assert {(row["operation"], row["status"]) for row in rows} == {("mask", "ok"), ("keep", "ok")}
+
+
+@pytest.fixture
+def escaping(cell_of, tmp_path):
+    """A cell whose model has a chat template that escapes the user's message as HTML."""
+    cell, folder = cell_of(), tmp_path / "escaping"
+    shutil.copytree(cell.card.parent, folder)
+    template = folder / "snapshot/chat_template.jinja"
+    plain = template.read_text()
+    template.write_text(plain.replace("message['content']", "message['content'] | replace('<', '&lt;')"))
+    assert template.read_text() != plain
+    spec = json.loads(cell.card.read_text())
+    write_json(folder / "card.json", card_of({"name": spec["name"], "source": spec["source"]}, folder / "snapshot"))
+    return replace(cell, card=folder / "card.json")
+
+
+def test_a_text_that_the_template_alters_has_a_status_and_the_others_their_numbers(escaping, assert_close):
+    texts = {"plain": "A warm concert.", "sign": "A warm concert, 3 < 4.", "other": "Bleak story"}
+    tables = escaping.evidence("a", texts=texts)
+    assert {row["id"]: row["status"] for row in tables["predictions"].values()} == {
+        "plain": "ok",
+        "sign": "text_altered",
+        "other": "ok",
+    }
+    assert tables["predictions"]["sign"]["scores"] is tables["gradients"]["sign"]["gxi_dot"] is None
+    assert_close(tables["predictions"]["plain"]["scores"], naive(escaping.card, texts["plain"]))
+    with pytest.raises(UserError, match="alters all 2 texts, so their words cannot be located in it"):
+        escaping.evidence("b", texts={"a": "1 < 2", "b": "0 < 1"})
+
+
+def test_a_mask_that_the_template_alters_is_told_row_by_row(escaping):
+    for mask, status in (("___", "ok"), ("<mask>", "text_altered")):
+        table = escaping.perturb(status, {"descending": [scored("short", [1.0, 2.0])]}, mask=mask)
+        assert {row["status"] for row in table if row["id"] == "short"} == {status}

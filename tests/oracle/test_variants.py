@@ -129,7 +129,7 @@ def test_each_token_in_its_context_is_computed_once(tiny_loaded, encoder_for, mo
     st.integers(1, 12),
 )
 def test_rows_hold_every_prompt_once_within_the_limit_and_repeat_from_any_of_their_starts(texts, limit, row_tokens):
-    prompts = [Prompt("", (7, *tokens), (), ((1, 2), (3,)), False) for tokens in texts]
+    prompts = [Prompt("", (7, *tokens), (), ((1, 2), (3,))) for tokens in texts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "ROW_TOKENS", row_tokens)
         rows = rows_of_prompts(prompts, 1, limit)

@@ -127,6 +127,21 @@ def test_a_methods_entry_says_whether_punctuation_counts(how, expected):
     assert found["scores"] == expected
 
 
+def test_a_row_with_a_word_that_the_tokenizer_drops_has_a_status_and_stops_no_other():
+    rows = [
+        {"id": name, "status": "ok", "token_field": [0], "token_start": [0], "token_end": [end], "last": [5.0]}
+        for name, end in (("a", 1), ("b", 4), ("c", 4))
+    ]
+    words = (Word(0, 0, 1), Word(0, 2, 4))
+    instances = [Instance(row["id"], "yes", {"text": "a bc"}, words, None) for row in rows]
+    found = list(from_evidence(instances, rows, {"statistic": "last", "aggregation": "max"}))
+    assert [(row["status"], row["scores"]) for row in found] == [
+        ("not_covered", None),
+        ("ok", [5.0, 5.0]),
+        ("ok", [5.0, 5.0]),
+    ]
+
+
 def test_a_word_that_nothing_covers_is_an_error_with_texts_too():
     with pytest.raises(UserError, match="instance 'it'"):
         words_from_tokens((Word(0, 0, 2),), [(0, 1, 2)], [1.0], "max", "it", texts=["a."])

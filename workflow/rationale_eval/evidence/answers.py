@@ -57,4 +57,4 @@ def _prompt(
     except TurnAlteredError:
         return None
     (prompt,) = PromptEncoder.of(chat, task).encode([fields])
-    return prompt if prompt.fits(loaded.max_length) else None
+    return None if prompt.status(loaded.max_length) else prompt

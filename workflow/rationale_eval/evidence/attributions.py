@@ -34,8 +34,8 @@ from rationale_eval.evidence.attribution_schema import (
 from rationale_eval.evidence.gradient_x_attention import measure_gradient_x_attention
 from rationale_eval.evidence.integrated import baseline_embedding, integrate_within
 from rationale_eval.evidence.measure import measure
-from rationale_eval.evidence.questions import prompt_status, question_key, question_of
-from rationale_eval.evidence.schema import EVIDENCE, GRADIENT_STATISTICS, GRADIENTS, OK, TOO_LONG
+from rationale_eval.evidence.questions import question_key, question_of, statuses
+from rationale_eval.evidence.schema import EVIDENCE, GRADIENT_STATISTICS, GRADIENTS, OK
 from rationale_eval.evidence.targets import LOGIT, Question, target_values
 from rationale_eval.faithfulness.masking import mask_words
 from rationale_eval.memo import Memo
@@ -157,10 +157,10 @@ def ablation_rows(
     for instance, question, state, mine in zip(instances, questions, status, prompts, strict=True):
         given = [next(scores) for _ in mine]
         # A mask of several tokens can make a text longer than it was.
-        fitting = [found for found in given if found is not None]
-        fits = state if len(fitting) == len(given) else TOO_LONG
-        found = word_scores(question, fitting, spec["of"]) if fits == OK else None
-        rows.append({"id": instance.id, "status": fits, "words": found})
+        faults = [prompt.status(loaded.max_length) for prompt, found in zip(mine, given, strict=True) if found is None]
+        scored = [found for found in given if found is not None]
+        found = word_scores(question, scored, spec["of"]) if state == OK and not faults else None
+        rows.append({"id": instance.id, "status": next(iter(faults), state), "words": found})
     return rows
 
 
@@ -197,7 +197,7 @@ def main(argv: list[str]) -> None:
     loaded = load(args.model, spec["asking"]["dtype"], *args.checkpoint, gpus=args.gpus)
     encoder = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots))
     prompts = encoder.encode([row.fields for row in instances])
-    status = [prompt_status(prompt, loaded) for prompt in prompts]
+    status = statuses(prompts, loaded)
     questions = [question_of(row, prompt, task, spec["target"]) for row, prompt in zip(instances, prompts, strict=True)]
     if spec["kind"] == ABLATION:
         rows = ablation_rows(instances, questions, status, loaded, encoder, args, spec)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rationale_eval.corpora.instances import Instance
 from rationale_eval.errors import UserError
-from rationale_eval.evidence.schema import MARKUP, OK, TOO_LONG
+from rationale_eval.evidence.schema import OK
 from rationale_eval.evidence.targets import AUTO, FOIL, GOLD, RUNNER_UP, Question
 from rationale_eval.memo import digest
-from rationale_eval.models.encoding import Prompt
+from rationale_eval.models.encoding import ALTERED, Prompt
 from rationale_eval.models.loading import LoadedModel
 from rationale_eval.models.task import Task
 
@@ -29,8 +31,15 @@ def question_of(instance: Instance, prompt: Prompt, task: Task, target: str = AU
     return Question(prompt, gold=label if target == GOLD else None, runner_up=target == RUNNER_UP)
 
 
-def prompt_status(prompt: Prompt, loaded: LoadedModel) -> str:
-    """Whether the prompt can be put to the model."""
-    if prompt.markup:
-        return MARKUP
-    return OK if prompt.fits(loaded.max_length) else TOO_LONG
+def statuses(prompts: Sequence[Prompt], loaded: LoadedModel) -> list[str]:
+    """Of each prompt, whether it can be put to the model: ``OK`` or why not.
+
+    Raises ``UserError`` where the chat template alters all of several texts: the fault is not theirs.
+    """
+    found = [prompt.status(loaded.max_length) or OK for prompt in prompts]
+    if len(found) > 1 and set(found) == {ALTERED}:
+        raise UserError(
+            f"the model's chat template alters all {len(found)} texts, so their words cannot be located in it; with "
+            "prompt_style: completion the model is asked by plain text"
+        )
+    return found

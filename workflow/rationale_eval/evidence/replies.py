@@ -13,14 +13,17 @@ from typing import Any
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import read_instances
+from rationale_eval.errors import UserError
 from rationale_eval.evidence.answers import answers
 from rationale_eval.evidence.asked import conversations_of
 from rationale_eval.evidence.conversations import Conversation, follow_up
 from rationale_eval.evidence.list_end import list_ended
-from rationale_eval.evidence.reply_schema import OK, REPLIES, TOO_LONG
+from rationale_eval.evidence.reply_schema import OK, REPLIES
 from rationale_eval.memo import Memo, digest
 from rationale_eval.models.asking import Renderer
 from rationale_eval.models.batching import plan, run_batches
+from rationale_eval.models.chat import AlteredError
+from rationale_eval.models.encoding import ALTERED, TOO_LONG
 from rationale_eval.models.generation import generate
 from rationale_eval.models.loading import LoadedModel, load
 from rationale_eval.models.sampling import Sampling
@@ -55,10 +58,15 @@ def requests_of(asked: Conversation, spec: Mapping[str, Any], renderer: Renderer
     """The conversation as this model sees it, once for each sample."""
     row, tokens = asked.row, ()
     if asked.message is not None:
-        chat = renderer.of(asked.turns)
-        tokens = tuple(chat.tokenizer(chat.text(asked.message), add_special_tokens=False)["input_ids"])
-        request = json.dumps(chat.messages(asked.message), ensure_ascii=False)
-        row = row | {"request": request, "prompt_tokens": len(tokens)}
+        try:
+            chat = renderer.of(asked.turns)
+            text = chat.text(asked.message)
+        except AlteredError:
+            row = row | {"status": ALTERED}
+        else:
+            tokens = tuple(chat.tokenizer(text, add_special_tokens=False)["input_ids"])
+            request = json.dumps(chat.messages(asked.message), ensure_ascii=False)
+            row = row | {"request": request, "prompt_tokens": len(tokens)}
     if len(tokens) + spec["max_new_tokens"] > max_length:
         row, tokens = row | {"status": TOO_LONG}, ()
     sampled = spec["temperature"] is not None
@@ -126,6 +134,9 @@ def main(argv: list[str]) -> None:
     how = spec["asking"]
     renderer = Renderer(loaded.tokenizer, how["system_prompt"], how["prompt_style"], task.cue, how.get("template"))
     requests = [request for asked in conversations for request in requests_of(asked, spec, renderer, loaded.max_length)]
+    asked_for = [request.row["status"] for request in requests if request.asked.message is not None]
+    if len(asked_for) > 1 and set(asked_for) == {ALTERED}:
+        raise UserError(f"{args.model}: the chat template alters all {len(asked_for)} questions; see prompt_style")
     say(f"{args.test}: {len(requests)} replies, {dict(Counter(request.row['status'] for request in requests))}")
     batch = (args.batch_tokens, args.batch_rows)
     context = {"max_new_tokens": spec["max_new_tokens"], "code": memo_code("replies"), **loaded.context()}

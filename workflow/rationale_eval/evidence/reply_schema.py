@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from rationale_eval.tables import TableSchema
 
-OK, NO_GOLD, TOO_LONG = "ok", "no_gold", "too_long"
+OK, NO_GOLD = "ok", "no_gold"
 
 # `request` is the conversation as JSON; `label` the predicted label it names (null before a label is asked for);
 # `asked` the number of words it asks for (null where it asks for none), `capped` whether that is fewer than people

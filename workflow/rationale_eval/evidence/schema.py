@@ -12,8 +12,8 @@ GRADIENT_STATISTICS = ("grad_l1", "grad_l2", "grad_sum", "gxi_l1", "gxi_l2", "gx
 # Attention from the last prompt position, averaged over heads: of the last layer, of all layers, rolled out.
 ATTENTION_STATISTICS = ("last", "mean", "rollout")
 
-# chat_markup: the text holds one of the model's special tokens; not_available: the model cannot give this evidence.
-OK, TOO_LONG, MARKUP, NOT_AVAILABLE = "ok", "too_long", "chat_markup", "not_available"
+# not_available: the model cannot give this evidence. Others are those of ``models.encoding.Prompt.status``.
+OK, NOT_AVAILABLE = "ok", "not_available"
 
 PREDICTIONS = TableSchema(
     name="predictions",

@@ -18,7 +18,7 @@ from rationale_eval.code_digest import memo_code
 from rationale_eval.corpora.instances import Instance, read_instances
 from rationale_eval.evidence import attention
 from rationale_eval.evidence.measure import measure
-from rationale_eval.evidence.questions import prompt_status, question_key, question_of
+from rationale_eval.evidence.questions import question_key, question_of, statuses
 from rationale_eval.evidence.schema import (
     ATTENTION_STATISTICS,
     EVIDENCE,
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> None:
     if "attention" in spec["evidence"]:
         attention.install(loaded.model)
     prompts = encoder_of(spec, task, loaded, shots_of(spec, task, args.shots)).encode([row.fields for row in instances])
-    status = [prompt_status(prompt, loaded) for prompt in prompts]
+    status = statuses(prompts, loaded)
     say(f"{args.test}: {len(instances)} instances, {dict(Counter(status))}")
 
     questions = [question_of(row, prompt, task) for row, prompt in zip(instances, prompts, strict=True)]

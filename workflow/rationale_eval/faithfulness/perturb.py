@@ -62,14 +62,14 @@ def main(argv: list[str]) -> None:
     )
     prompts = dict(zip(inputs, encoded, strict=True))
     asked = [prompts[row["id"], masked] for row, masked in wanted if masked is not None]
-    scores = iter(score_variants("perturb", asked, loaded, args))
+    scores = zip(asked, score_variants("perturb", asked, loaded, args), strict=True)
     rows = []
     for row, masked in wanted:
         if masked is not None:
-            found = next(scores)
+            prompt, found = next(scores)
             # A mask of several tokens can make a text longer than it was.
             if found is None:
-                row |= {"status": "too_long"}
+                row |= {"status": prompt.status(loaded.max_length)}
             else:
                 row |= {"scores": found, "predicted": task.labels[int(np.argmax(found))]}
         rows.append(row)

@@ -107,8 +107,8 @@ def prepare(
 ) -> TrainingData:
     """Split, balance and encode. Raises ``UserError`` when no row is left to train on.
 
-    Validation rows are as they come: balance is for training alone. Rows that prediction refuses (chat markup in the
-    text, longer than the model's ``max_length`` positions) are left out and counted.
+    Validation rows are as they come: balance is for training alone. Rows that prediction refuses (see
+    ``Prompt.status``) are left out and counted.
     """
     parts = list(split(instances, validation_rows))
     if balance == "equal":
@@ -119,10 +119,8 @@ def prepare(
         prompts = encoder.encode([row.fields for row in rows])
         encoded.append([])
         for row, prompt in zip(rows, prompts, strict=True):
-            if prompt.markup:
-                skipped["chat_markup"] += 1
-            elif not prompt.fits(max_length):
-                skipped["too_long"] += 1
+            if fault := prompt.status(max_length):
+                skipped[fault] += 1
             else:
                 encoded[-1].append(Example(row.id, prompt, task.labels.index(row.label)))
     if not encoded[0]:

@@ -30,8 +30,16 @@ class _PinnedClock(datetime):
 _STAND_IN, _ANSWER = "qzxjkvQZXJKV", "jqKVzx"
 
 
-class TurnAlteredError(UserError):
-    """The chat template does not show an earlier turn as it is."""
+class AlteredError(UserError):
+    """The chat template does not show what is said as it is."""
+
+
+class TurnAlteredError(AlteredError):
+    """It alters an earlier turn."""
+
+
+class TextAlteredError(AlteredError):
+    """It alters the message."""
 
 
 class Chat:
@@ -77,10 +85,10 @@ class Chat:
         return [*self._before, {"role": "user", "content": message}]
 
     def text(self, message: str) -> str:
-        """The rendered prompt, up to where the answer begins. Raises ``UserError`` if the template alters it."""
+        """The rendered prompt, up to where the answer begins. Raises ``TextAlteredError`` if the template alters it."""
         text = self.head + message + self.tail
         if self._render(message) + self._block != text:
-            raise UserError(
+            raise TextAlteredError(
                 f"the model's chat template alters the message {message[:80]!r}…, so its words cannot be located"
             )
         return text

@@ -6,6 +6,7 @@ Offsets come from the tokenizer, never from guesses about its prefix symbols.
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,14 @@ from typing import Any
 
 from rationale_eval.errors import UserError
 from rationale_eval.models.asking import asking
-from rationale_eval.models.chat import Chat
+from rationale_eval.models.chat import Chat, TextAlteredError
 from rationale_eval.models.completion import Completion
 from rationale_eval.models.task import Task
+
+# Why a prompt is not put to a model. They are statuses of rows, so that no single text ends a study.
+MARKUP, ALTERED, TOO_LONG = "chat_markup", "text_altered", "too_long"
+# What no tokenizer drops or composes: printed ASCII and its spaces.
+_ODD = re.compile(r"[^\t\n\r -~]")
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,24 @@ class Prompt:
     """A prompt ready for the model.
 
     ``tokens`` ends where the answer begins; ``labels`` holds the tokens of each verbaliser as they continue it.
-    ``markup`` is true when the content itself holds one of the model's special tokens, which would be obeyed, not read.
+    ``fault`` says why it must not be put to the model, as a status: ``MARKUP``, the content itself holds one of the
+    model's special tokens, which would be obeyed, not read; or ``ALTERED``, the chat template would not show the
+    message as it is. None if it may be.
     """
 
     text: str
     tokens: tuple[int, ...]
     content: tuple[ContentToken, ...]
     labels: tuple[tuple[int, ...], ...]
-    markup: bool
+    fault: str | None = None
 
     def fits(self, max_length: int) -> bool:
         """Whether the prompt and its longest verbaliser are within ``max_length`` positions."""
         return len(self.tokens) + max(map(len, self.labels)) <= max_length
+
+    def status(self, max_length: int) -> str | None:
+        """Why the prompt cannot be put to a model with ``max_length`` positions; None if it can."""
+        return self.fault or (None if self.fits(max_length) else TOO_LONG)
 
 
 class PromptEncoder:
@@ -80,12 +92,13 @@ class PromptEncoder:
         return encoder
 
     def encode(self, instances: Sequence[Mapping[str, str]]) -> list[Prompt]:
-        """One prompt per mapping of field names to texts. Raises ``UserError`` if the template alters a message."""
+        """One prompt per mapping of field names to texts."""
         if not instances:
             return []
         messages = [self._task.message(fields) for fields in instances]
         numbers = [[list(fields).index(name) for name in self._task.fields] for fields in instances]
-        texts = [self._chat.text(message) for message, _ in messages]
+        texts = [self._chat.head + message + self._chat.tail for message, _ in messages]
+        altered = [self._alters(message) for message, _ in messages]
         endings = [self._chat.lead + verbaliser for verbaliser in self._task.verbalisers.values()]
         encoded = self._chat.tokenizer(
             [text + ending for text in texts for ending in endings],
@@ -99,9 +112,17 @@ class PromptEncoder:
                 dict(zip(numbers[index], places, strict=True)),
                 encoded["input_ids"][index * count : (index + 1) * count],
                 encoded["offset_mapping"][index * count : (index + 1) * count],
+                altered[index],
             )
             for index, (text, (_, places)) in enumerate(zip(texts, messages, strict=True))
         ]
+
+    def _alters(self, message: str) -> bool:
+        try:
+            self._chat.text(message)
+        except TextAlteredError:
+            return True
+        return False
 
     def _assemble(
         self,
@@ -109,6 +130,7 @@ class PromptEncoder:
         places: Mapping[int, tuple[int, int]],
         ids: Sequence[Sequence[int]],
         offsets: Sequence[Sequence[tuple[int, int]]],
+        altered: bool,
     ) -> Prompt:
         # The prompt is what all labels' token sequences share, at most up to the last token that ends before the
         # answer: a tokenizer may merge the prompt's end with the answer's start, and differently for each label.
@@ -125,13 +147,9 @@ class PromptEncoder:
                 if low < high:
                     origin = first + len(self._chat.head)
                     content.append(ContentToken(position, field, low - origin, high - origin))
-        return Prompt(
-            text=text,
-            tokens=tokens,
-            content=tuple(content),
-            labels=labels,
-            markup=any(tokens[token.position] in self._chat.special for token in content),
-        )
+        markup = any(tokens[token.position] in self._chat.special for token in content)
+        fault = MARKUP if markup else ALTERED if altered else None
+        return Prompt(text=text, tokens=tokens, content=tuple(content), labels=labels, fault=fault)
 
     def _check_verbalisers(self, labels: Sequence[Sequence[int]]) -> None:
         """Raise ``UserError`` where the tokens of one verbaliser begin those of another, which could never win.
@@ -150,22 +168,31 @@ class PromptEncoder:
 
 
 def whole_characters(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """``offsets`` of tokens in ``text``, grown over marks that no token stands for.
+    """``offsets`` of tokens in ``text``, grown over marks and invisible characters that no token stands for.
 
     A tokenizer that composes (NFC) makes one character of a letter and its accent, or of the parts of a Hangul
-    syllable, and ties it to the first of them alone.
+    syllable, and ties it to the first of them alone. Others drop control characters and signs without width.
     """
-    if text.isascii():
+    if not _ODD.search(text):
         return list(offsets)
     covered = bytearray(len(text))
     for start, end in offsets:
         covered[start:end] = b"\1" * (end - start)
     grown = []
     for start, end in offsets:
-        while start < end < len(text) and not covered[end] and is_mark(text[end]):
+        while start < end < len(text) and not covered[end] and (is_mark(text[end]) or is_invisible(text[end])):
+            covered[end] = 1
             end += 1
+        while start < end and start and not covered[start - 1] and is_invisible(text[start - 1]):
+            start -= 1
+            covered[start] = 1
         grown.append((start, end))
     return grown
+
+
+def is_invisible(character: str) -> bool:
+    """Whether ``character`` is one that tokenizers drop: a control, format or private one, or none at all."""
+    return unicodedata.category(character).startswith("C")
 
 
 def is_mark(character: str) -> bool:

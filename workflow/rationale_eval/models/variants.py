@@ -140,7 +140,7 @@ def score_trees(loaded: LoadedModel, prefix: Prefix, prompts: Sequence[Prompt], 
 def score_variants(
     what: str, prompts: Sequence[Prompt], loaded: LoadedModel, args: argparse.Namespace, logits: bool = False
 ) -> list[np.ndarray | None]:
-    """Label scores (labels,) of each of ``prompts``, None where it is too long for the model.
+    """Label scores (labels,) of each of ``prompts``, None where it cannot be put to the model.
 
     With ``logits`` label scores and sums of the verbalisers' logits, (2, labels).
 
@@ -148,7 +148,7 @@ def score_variants(
     were scored. ``args`` are those of ``add_model_arguments``.
     """
     keys = [digest([prompt.tokens, prompt.labels]) for prompt in prompts]
-    unique = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if prompt.fits(loaded.max_length)}
+    unique = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if not prompt.status(loaded.max_length)}
     shared = shared_prefix(list(unique.values()), before_content=False)
     prefix = Prefix(loaded, shared)
     context: dict[str, Any] = {"code": memo_code("perturb"), **loaded.context()}

@@ -21,6 +21,10 @@ from rationale_eval.errors import UserError
 AGGREGATIONS = ("max", "mean", "sum")
 
 
+class NotCoveredError(UserError):
+    """A word has no token, or not for all of its characters."""
+
+
 def words_from_tokens(
     words: Sequence[Word],
     places: Sequence[tuple[int, int, int]],
@@ -34,7 +38,7 @@ def words_from_tokens(
     Where the ``texts`` of the fields are given, tokens that are punctuation alone inside a word (``is_punctuation``) do
     not count for it if it has others: neither for the maximum nor for the mean, and under sum their share is lost.
 
-    Raises ``UserError`` naming the instance where a word is not covered by tokens from its first to its last
+    Raises ``NotCoveredError`` naming the instance where a word is not covered by tokens from its first to its last
     non-space character (a truncated prompt, or a tokenizer that drops characters).
     """
     # Characters of words alone: the space that many tokens begin with takes no share of their score.
@@ -69,7 +73,7 @@ def words_from_tokens(
                 break
             reached = max(reached, end)
         if reached < word.end:
-            raise UserError(
+            raise NotCoveredError(
                 f"instance {identifier!r}: characters {word.start} to {word.end} of field {word.field} are not "
                 f"covered by the model's tokens, so the word there has no score"
             )

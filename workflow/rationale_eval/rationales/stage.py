@@ -16,10 +16,10 @@ from rationale_eval.evidence.schema import EVIDENCE
 from rationale_eval.plugins import METHOD, Plugin, load, run_method
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
-from rationale_eval.rationales.aggregation import words_from_tokens
+from rationale_eval.rationales.aggregation import NotCoveredError, words_from_tokens
 from rationale_eval.rationales.external import read_external
 from rationale_eval.rationales.reference import first_words_scores, last_words_scores, random_scores
-from rationale_eval.rationales.schema import NO_GOLD, NOT_AVAILABLE, OK, RATIONALES, rationale_row
+from rationale_eval.rationales.schema import NO_GOLD, NOT_AVAILABLE, NOT_COVERED, OK, RATIONALES, rationale_row
 from rationale_eval.tables import read_table, write_table
 
 REFERENCES = ("random", "first_words", "last_words", "all_words", "human")
@@ -43,10 +43,13 @@ def from_evidence(
         places = list(zip(row["token_field"], row["token_start"], row["token_end"], strict=True))
         texts = list(instance.fields.values()) if method.get("punctuation") == "drop" else None
         statistic = row[method["statistic"]]
-        yield rationale_row(
-            instance.id,
-            scores=words_from_tokens(instance.words, places, statistic, method["aggregation"], instance.id, texts),
-        )
+        try:
+            scores = words_from_tokens(instance.words, places, statistic, method["aggregation"], instance.id, texts)
+        except NotCoveredError as error:
+            say(str(error))
+            yield rationale_row(instance.id, status=NOT_COVERED)
+            continue
+        yield rationale_row(instance.id, scores=scores)
 
 
 def from_words(instances: list[Instance], evidence: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -38,6 +38,8 @@ STATUSES = {
     "no_gold": "no word of this text is marked",
     "too_long": "the text is too long for the model",
     "chat_markup": "the text holds one of the model’s special tokens",
+    "text_altered": "the model’s chat template does not show the text as it is",
+    "not_covered": "the model’s tokenizer drops a word of the text",
     "not_available": "the model cannot give what this method needs",
     "refusal": "the model refused",
     "filtered": "the API’s filter held the answer back",
