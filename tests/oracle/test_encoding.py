@@ -17,7 +17,7 @@ from rationale_eval.models.chat import PINNED_DATE
 from rationale_eval.models.encoding import ALTERED, MARKUP, TOO_LONG, PromptEncoder
 from rationale_eval.models.task import load_task
 from rationale_eval.rationales.aggregation import words_from_tokens
-from tokenizers import Regex, normalizers
+from tokenizers import AddedToken, Regex, normalizers
 
 TOKENIZERS = ("byte_level", "sentencepiece")
 both_tokenizers = pytest.mark.parametrize("kind", TOKENIZERS)
@@ -138,6 +138,18 @@ def test_template_text_is_never_content(encoder_of, tokenizer_of, kind):
 def test_special_tokens_in_content_are_flagged(encoder_of, kind, text):
     plain, marked = encoder_of(kind).encode([{"text": "a good film"}, {"text": text}])
     assert (plain.fault, marked.fault) == (None, MARKUP)
+
+
+def test_tokens_of_the_templates_turns_are_flagged_though_they_are_not_special(tokenizer_of, load_task_of):
+    tokenizer = tokenizer_of("byte_level_base")
+    tokenizer.add_tokens([AddedToken(sign, special=False) for sign in ("<|user|>", "<|end|>", "<h1>", "\n\n")])
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n\n{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    texts = ["a good film", "a <|end|> film", "<|user|>", "<h1> is a heading", "two\n\nparagraphs"]
+    prompts = PromptEncoder(tokenizer, load_task_of("Text: {text}"), None).encode([{"text": text} for text in texts])
+    assert [prompt.fault for prompt in prompts] == [None, MARKUP, MARKUP, None, None]
 
 
 def test_there_is_one_bos_where_the_template_writes_one_and_none_where_it_does_not(encoder_of, tokenizer_of):

@@ -139,6 +139,17 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         "float16",
         "models.smollm2-135m-instruct.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned",
     ),
+    (["results_dir"], "res{y}", "results_dir: must be a path without braces, which Snakemake takes for wildcards (it"),
+    (
+        ["tasks", "sentiment", "verbalisers"],
+        {True: "good", "no": "bad"},
+        "tasks.sentiment.verbalisers: a key is true, which is what YAML reads yes and on as; put the word in quotes",
+    ),
+    (
+        ["tasks", "sentiment", "verbalisers"],
+        {"positive": "good", "negative": False},
+        "tasks.sentiment.verbalisers.negative: is false, which is what YAML reads no and off as; put the word in quote",
+    ),
     (["finetuning", "rank"], 0, "finetuning.rank: input should be greater than or equal to 1 (it is 0)"),
     (["compute", "batch_rows"], 0, "compute.batch_rows: input should be greater than or equal to 1 (it is 0)"),
     (["perturbation", "mask"], "", "perturbation.mask: string should have at least 1 character"),
@@ -205,6 +216,11 @@ MISTAKES: list[tuple[str, Any, str]] = [
         "corpora",
         {**MINE, "minutes": 1},
         "{}.minutes: unknown key; what 'mine' of a plugin is told stands under `options`",
+    ),
+    (
+        "methods",
+        {"kind": "external", "path": "my/{corpus}/{seed}.csv"},
+        "{}.path: must be a path whose only braces are {corpus}, {model} and {checkpoint} (it is 'my/",
     ),
     # names of formats and of kinds of method
     ("corpora", {**TABLE, "format": "tabel"}, "{}.format: 'tabel' is not known; did you mean 'table'?"),

@@ -127,7 +127,7 @@ def test_a_plugins_corpus_is_read(own: Workspace) -> None:
         ("my/plugin.py", "float(any(", "2.0 * float(any(", {"rationale": 2, **JUDGING}),
         ("my/plugins.yaml", "power: 2", "power: 3", {"rationale": 1, **JUDGING}),
         ("my/plugins.yaml", "min_words: 2", "min_words: 3", {}),
-        ("my/scores.jsonl", "0.9", "0.7", {"rationale": 1, **JUDGING}),
+        ("my/scores/my_reviews.jsonl", "0.9", "0.7", {"rationale": 1, **JUDGING}),
         ("my/study.yaml", "metrics: [hit]", "metrics: []", {"alignment": 1, **REPORT}),
     ],
     ids=["comment", "docstring", "code", "option", "option of a corpus outside the study", "scores", "metric"],

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from rationale_eval.config_corpora import Corpus, Name, Seed, Strict
+from rationale_eval.config_corpora import Corpus, Name, PathText, Seed, Strict
 from rationale_eval.config_methods import Budget, Method
 from rationale_eval.config_models import AnyModel
 
@@ -18,7 +18,7 @@ from rationale_eval.config_models import AnyModel
 class Task(Strict):
     """What a model is asked about the instances of a corpus."""
 
-    prompts: str = Field(description="Prompt file: classification prompt and verbalisers of the labels.")
+    prompts: PathText = Field(description="Prompt file: classification prompt and verbalisers of the labels.")
     verbalisers: dict[str, str] | None = Field(
         default=None, description="How answers begin, by label, instead of the file's own; null: the file's."
     )
@@ -182,13 +182,13 @@ class Study(Strict):
 class Config(Strict):
     """The whole configuration: registries of what there is, and `study`, which picks from them what is run."""
 
-    results_dir: str = Field(default="results", min_length=1, description="Where results go.")
-    cache_dir: str = Field(default="cache", min_length=1, description="Where downloads are kept.")
-    memo_dir: str = Field(default="memo", min_length=1, description="Where computed results are kept for re-use.")
-    data_root: str | None = Field(
+    results_dir: PathText = Field(default="results", min_length=1, description="Where results go.")
+    cache_dir: PathText = Field(default="cache", min_length=1, description="Where downloads are kept.")
+    memo_dir: PathText = Field(default="memo", min_length=1, description="Where computed results are kept for re-use.")
+    data_root: PathText | None = Field(
         default=None, description="A folder of files that are here already; `local` of corpora and models lies in it."
     )
-    plugins: list[str] = Field(default=[], description="Python files that register corpora, methods and metrics.")
+    plugins: list[PathText] = Field(default=[], description="Python files that register corpora, methods and metrics.")
     corpora: dict[Name, Corpus] = Field(description="Corpora by name.")
     models: dict[Name, AnyModel] = Field(description="Models by name.")
     tasks: dict[Name, Task] = Field(description="Tasks by name.")

@@ -20,10 +20,13 @@ SHA256 = r"^[0-9a-f]{64}$"
 FILE_NAME = r"^[A-Za-z0-9_][\w.+-]*$"
 ADDRESS = r"^https?://[^/@\s]+(/[^\s]*)?$"
 HUB_NAME = r"^[\w.-]+/[\w.-]+$"
+# Snakemake takes what stands in braces in a path for a wildcard, and has no way of writing braces themselves.
+PATH = r"^[^{}]*$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
 FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
+PathText = Annotated[str, StringConstraints(pattern=PATH)]
 Rows = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 
@@ -52,7 +55,7 @@ class GgufInPackage(PackageFile):
 class LocalPath(Strict):
     """A file or folder on this machine."""
 
-    path: str = Field(description="Path, relative to the folder that Snakemake runs in.", min_length=1)
+    path: PathText = Field(description="Path, relative to the folder that Snakemake runs in.", min_length=1)
 
 
 class Url(Strict):
@@ -104,7 +107,7 @@ class CorpusEntry(Strict):
     """What every corpus has."""
 
     source: CorpusSource = Field(description="Where the files are: a local path, a package, a URL or a hub data set.")
-    local: str | None = Field(
+    local: PathText | None = Field(
         default=None, description="Path below `data_root`; where it exists, it is read instead of the source."
     )
     task: Name = Field(description="The task, whose prompt file is named in `tasks`.")

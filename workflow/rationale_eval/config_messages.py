@@ -32,6 +32,7 @@ from rationale_eval.config_corpora import (
     FORMATS,
     HUB_NAME,
     NAME,
+    PATH,
     SHA256,
     SOURCES,
     GgufInPackage,
@@ -43,7 +44,7 @@ from rationale_eval.config_corpora import (
     Strict,
     Url,
 )
-from rationale_eval.config_methods import METHODS, Matched, PluginMethod, TopK, TopRatio, TopVar
+from rationale_eval.config_methods import CELL_PATH, METHODS, Matched, PluginMethod, TopK, TopRatio, TopVar
 from rationale_eval.config_models import HubModel, LocalModel, Model
 
 PATTERNS = {
@@ -52,6 +53,8 @@ PATTERNS = {
     SHA256: "a SHA-256: 64 hexadecimal digits in lower case",
     ADDRESS: "an address http://… or https://… without spaces, user name and password",
     HUB_NAME: "owner/name as on the hub",
+    PATH: "a path without braces, which Snakemake takes for wildcards",
+    CELL_PATH: "a path whose only braces are {corpus}, {model} and {checkpoint}",
     API_ADDRESS: "an address http://… or https://… without spaces, user name, password and query",
     VARIABLE: "the name of an environment variable in capitals, not what it holds",
 }
@@ -106,6 +109,10 @@ def _line(fault: ErrorDetails, raw: Mapping[str, Any]) -> str:
         return f"{path}: must be a section with keys of its own (it is {value!r})"
     if kind.startswith("union_tag"):
         return _unknown_kind(loc, value)
+    if kind == "string_type" and isinstance(value, bool):
+        what = f"{_path(loc[:-2])}: a key" if loc[-1] == "[key]" else f"{path}:"
+        meant = "yes and on" if value else "no and off"
+        return f"{what} is {str(value).lower()}, which is what YAML reads {meant} as; put the word in quotes"
     if kind == "value_error":
         return f"{path}: {context['error']}"
     if kind == "string_pattern_mismatch":

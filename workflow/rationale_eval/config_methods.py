@@ -9,6 +9,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from rationale_eval.config_corpora import Name, Seed, Strict
 from rationale_eval.models.task import RANKED, SCORED
 
+# A path in which the names of a cell may stand.
+CELL_PATH = r"^([^{}]|\{(corpus|model|checkpoint)\})*$"
 Target = Annotated[
     Literal["auto", "predicted", "gold", "runner_up", "foil"],
     Field(
@@ -202,7 +204,9 @@ class ExternalMethod(Strict):
 
     kind: Literal["external"] = Field(description="Rationales made elsewhere.")
     path: str = Field(
-        min_length=1, description="Parquet, JSON Lines or CSV; may hold {corpus}, {model} and {checkpoint}."
+        min_length=1,
+        pattern=CELL_PATH,
+        description="Parquet, JSON Lines or CSV; may hold {corpus}, {model} and {checkpoint}.",
     )
     gives: Literal["scores", "selected"] = Field(
         default="scores", description="The column: a score for each word, or the words themselves as a set."

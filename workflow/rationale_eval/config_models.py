@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from rationale_eval.config_apis import ApiModel, model_kind
-from rationale_eval.config_corpora import GgufInPackage, HubData, LocalPath, Strict, source_kind
+from rationale_eval.config_corpora import GgufInPackage, HubData, LocalPath, PathText, Strict, source_kind
 
 
 class LocalModel(LocalPath):
     """A folder with safetensors, config and tokenizer, or a GGUF file, on this machine."""
 
-    gguf: str | None = Field(default=None, description="Name of the GGUF file in the folder; null: safetensors.")
+    gguf: PathText | None = Field(default=None, description="Name of the GGUF file in the folder; null: safetensors.")
 
 
 class HubModel(HubData):
@@ -34,7 +34,7 @@ class Model(Strict):
     """A causal language model."""
 
     source: ModelSource = Field(description="A GGUF file in a package, a local folder or GGUF file, or a hub model.")
-    local: str | None = Field(
+    local: PathText | None = Field(
         default=None, description="Path below `data_root`; where it exists, it is read instead of the source."
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(

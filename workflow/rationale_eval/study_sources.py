@@ -15,6 +15,7 @@ from rationale_eval.config_sources import files_of, pins
 from rationale_eval.corpora.archive import matches, only_archive
 from rationale_eval.corpora.containers import folder_entries
 from rationale_eval.corpora.eraser import documents_pattern
+from rationale_eval.errors import UserError
 from rationale_eval.models.prepare import model_files
 from rationale_eval.sources.card import HUB_CARD
 
@@ -108,6 +109,12 @@ class Sources:
         # What cannot be read, and a folder in which nothing is to be read, are left to the reader's message.
         names = [name for name, file in folder_entries(Path(path)).items() if file.fault is None]
         return [str(Path(path, name)) for name in _read_of(names, entry, side)] or [path]
+
+    def check_names(self, entries: Iterable[Any]) -> None:
+        """Raise ``UserError`` for a file with braces in its name, which Snakemake takes for wildcards."""
+        for path in (path for entry in entries for path in self.inputs(entry)):
+            if "{" in path or "}" in path:
+                raise UserError(f"{path}: the file's name has braces, which Snakemake takes for wildcards; rename it")
 
     def described(self, entry: Model) -> dict[str, Any]:
         """The source of a model for its card; ``gguf`` names the GGUF file in it, if it is one."""

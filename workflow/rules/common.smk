@@ -20,6 +20,7 @@ prepare(WORKFLOW)
 try:
     plan = StudyPlan(config_checks.parse(config))
     plan.prompts.check()
+    plan.sources.check_names(plan.entries)
 except UserError as error:
     sys.exit(f"error: {error}")
 

@@ -24,7 +24,7 @@ rule cost:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.report.cost(),
+        spec=lambda wildcards: plan.report.cost(),
         code=stage_code("cost"),
         results=lambda wildcards: RESULTS,
     shell:

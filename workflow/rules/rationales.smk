@@ -66,7 +66,7 @@ rule alignment:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.alignment(),
+        spec=lambda wildcards: plan.alignment(),
         plugins=files_of(plan.metric_plugins),
         code=code("alignment", plan.metric_plugins),
     shell:

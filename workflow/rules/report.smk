@@ -111,7 +111,7 @@ rule report_tables:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.report.tables(),
+        spec=lambda wildcards: plan.report.tables(),
         code=stage_code("tables"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -147,7 +147,7 @@ rule report_calibration:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.report.calibration(),
+        spec=lambda wildcards: plan.report.calibration(),
         code=stage_code("calibration"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -178,7 +178,7 @@ rule claims:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.report.claims(),
+        spec=lambda wildcards: plan.report.claims(),
         code=stage_code("claims"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -240,7 +240,7 @@ rule report_figures:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=plan.report.figures(),
+        spec=lambda wildcards: plan.report.figures(),
         code=stage_code("figures"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -288,7 +288,7 @@ rule report_page:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.page(),  # prompts have braces, which Snakemake would take for wildcards
+        spec=lambda wildcards: plan.report.page(),
         code=stage_code("page"),
         results=lambda wildcards: RESULTS,
     shell:

@@ -6,7 +6,7 @@ template that alters the message (strips, escapes or repeats it) is refused, sin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from unittest.mock import patch
@@ -62,7 +62,7 @@ class Chat:
         template: Mapping[str, Any] | None = None,
     ) -> None:
         self._settings = dict(template or {})
-        self.special = special_tokens(tokenizer, shots)
+        self.special = special_tokens(tokenizer, shots, turn_tokens(tokenizer, self._settings))
         if not tokenizer.chat_template:
             raise UserError(
                 "the model's tokenizer has no chat template; with prompt_style auto or completion the model is asked "
@@ -161,17 +161,35 @@ def turn_end(tokenizer: Any) -> int | None:
     return next((index for index in ids if index in tokenizer.added_tokens_decoder), None)
 
 
-def special_tokens(tokenizer: Any, shots: Sequence[tuple[str, str]]) -> set[int]:
-    """The ids of the tokenizer's special tokens.
+def turn_tokens(tokenizer: Any, settings: Mapping[str, Any]) -> set[int]:
+    """The ids of added tokens that the chat template writes around what is said, spaces aside.
+
+    Some models have their ``<|user|>`` as a token that is not marked as special; it is obeyed all the same.
+    """
+    if not tokenizer.chat_template:
+        return set()
+    turns = [{"role": "user", "content": _STAND_IN}, {"role": "assistant", "content": _ANSWER}]
+    try:
+        text = _rendered(tokenizer, turns[:1], settings) + _rendered(tokenizer, turns, settings)
+    except UserError:  # said where the model is asked
+        return set()
+    added = {index: token.content for index, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+    return set(added) & set(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def special_tokens(tokenizer: Any, shots: Sequence[tuple[str, str]], more: Collection[int] = ()) -> set[int]:
+    """The ids of the tokenizer's special tokens, and of ``more`` that must not be in a text.
 
     Raises ``UserError`` for a tokenizer without character offsets, and for an example of ``shots`` that holds a special
     token, which the model would obey, not read.
     """
     if not tokenizer.is_fast:
         raise UserError("the model's tokenizer gives no character offsets (it is not a fast tokenizer)")
-    special = set(tokenizer.all_special_ids) | {
-        index for index, token in tokenizer.added_tokens_decoder.items() if token.special
-    }
+    special = (
+        set(tokenizer.all_special_ids)
+        | set(more)
+        | {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    )
     for message, _ in shots:
         if special & set(tokenizer(message, add_special_tokens=False)["input_ids"]):
             raise UserError(
