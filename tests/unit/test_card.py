@@ -69,6 +69,7 @@ def test_a_card_by_hand(card_of):
     found = card_of()
     assert {key: found[key] for key in SPEC} == SPEC
     assert (found["train_rows"], found["train_annotated"], found["train_labels"]) == (3, 1, {"no": 2, "yes": 1})
+    assert found["train_marked"] == {"no": 1, "yes": 0}
     assert (found["test_rows"], found["test_labels"]) == (5, {"maybe": 1, "no": 2, "yes": 2})
     # Words: 4, 2, 3, 3, 8; marked: 1, 2, 0, 1, 8.
     assert (found["words_per_row"], found["words_median"], found["words_most"]) == (4, 3, 8)
@@ -123,7 +124,7 @@ def test_train_rows_are_counted_without_being_held():
     def rows(count):
         return (instance(str(number), "yes", "x" + "." * 99) for number in range(count))
 
-    assert card.of_train(rows(0)) == {"train_rows": 0, "train_annotated": 0, "train_labels": {}}
+    assert card.of_train(rows(0)) == {"train_rows": 0, "train_annotated": 0, "train_labels": {}, "train_marked": {}}
     peaks = Counter()
     for count in (50, 1000):
         tracemalloc.start()

@@ -116,6 +116,17 @@ def test_solved_examples_stand_before_the_question_and_stay_in_the_follow_up():
     assert follow_up(asked, "- warm", row(), TASK).turns[:-1] == examples
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_labels_of_which_no_row_is_marked_give_no_examples(count):
+    # As "not toxic" of toxic spans: there is nothing to mark.
+    train = [row(str(k), f"cold soup {k}", (True, False, False), "n") for k in range(4)]
+    train += [row(f"p{k}", f"warm days {k}", (False,) * 3) for k in range(4)]
+    turns = solved_turns(train, TASK, SPEC | {"shots": {"count": count, "seed": 0}}, Path("train"))
+    assert len(turns) == count
+    assert {answer for _, answer in turns} == {"- cold"}
+    assert all(question.startswith("unbound bad?") for question, _ in turns)
+
+
 def test_a_corpus_without_marked_train_rows_is_named_with_the_key():
     with pytest.raises(UserError, match=r"corpus 'bios' has marked words, which `shots: 2` of a prompted method"):
         solved_turns(TRAIN[2:], TASK, SPEC | {"shots": {"count": 2, "seed": 0}}, Path("corpora/bios/train.parquet"))

@@ -76,6 +76,13 @@ def test_terms_that_the_configuration_leaves_empty_are_not_there():
             {"left_out": {"before_split": {"bad_row": 2}, "train": {}, "test": {"no_rationale": 3}}},
             "before the split: bad row 2; test: no rationale 3",
         ),
+        ("Solved examples", {"train_marked": {"no": 25, "yes": 75}}, None),
+        ("Solved examples", {"train_marked": {"no": 0, "yes": 0}}, None),
+        (
+            "Solved examples",
+            {"train_marked": {"civil": 0, "toxic": 3}},
+            "of explanations, where a prompt shows any: none is of “civil”, of which no train row has a marked word",
+        ),
         ("To be checked", {}, None),
         (
             "To be checked",

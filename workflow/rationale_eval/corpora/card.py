@@ -26,13 +26,22 @@ def labels(counted: Counter[str]) -> dict[str, int]:
 
 
 def of_train(rows: Iterable[Instance]) -> dict[str, Any]:
-    """Number of rows, of those that have marks, and of those of each label; ``rows`` may be too many to hold."""
-    counted: Counter[str] = Counter()
+    """Number of rows, of those that have a rationale, and by label of all and of those in which a word is marked.
+
+    ``rows`` may be too many to hold.
+    """
+    counted, marked = Counter[str](), Counter[str]()
     annotated = 0
     for row in rows:
         counted[row.label] += 1
+        marked[row.label] += any(row.rationale or ())
         annotated += row.rationale is not None
-    return {"train_rows": counted.total(), "train_annotated": annotated, "train_labels": labels(counted)}
+    return {
+        "train_rows": counted.total(),
+        "train_annotated": annotated,
+        "train_labels": labels(counted),
+        "train_marked": labels(marked),
+    }
 
 
 def of_test(rows: Sequence[Instance]) -> dict[str, Any]:

@@ -41,6 +41,8 @@ def _from_indices(value: Any, words: Sequence[Word], text: str, what: str) -> li
 def _from_mask(value: Any, words: Sequence[Word], text: str, what: str) -> list[bool]:
     if not isinstance(value, list) or not all(isinstance(mark, int) and mark in (0, 1) for mark in value):
         raise RowError(f"{what} is {shown(value)}, not a list of 0 and 1")
+    if not value:  # nothing is marked, as in the other kinds
+        return [False] * len(words)
     if len(value) != len(words):
         raise RowError(
             f"{what} is a mask of {len(value)} for {len(words)} words; it must have one 0 or 1 for each"

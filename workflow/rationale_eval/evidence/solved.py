@@ -23,8 +23,9 @@ _AROUND = ".,;:!?…\"'“”‘’`*_()[]{}<>«»"
 def solved_turns(instances: Sequence[Instance], task: Task, spec: Mapping[str, Any], table: Path) -> Turns:
     """The examples that ``spec["shots"]`` (count, seed) asks for, drawn from the rows of ``table`` with marked words.
 
-    Each is the question about the row's gold label, with what people answered to it. Raises ``UserError`` as
-    ``models.shots.draw`` does, and where the corpus has no marked train row.
+    Each is the question about the row's gold label, with what people answered to it. Labels of which no row has marks,
+    as "not toxic" of toxic spans, give none. Raises ``UserError`` as ``models.shots.draw`` does, and where the corpus
+    has no marked train row.
     """
     count, seed = spec["shots"]["count"], spec["shots"]["seed"]
     if not count:
@@ -35,8 +36,10 @@ def solved_turns(instances: Sequence[Instance], task: Task, spec: Mapping[str, A
             f"{table}: no train row of the corpus {table.parent.name!r} has marked words, which `shots: {count}` of a "
             f"prompted method needs: set `shots` to 0 for this corpus"
         )
+    there = {row.label for row in marked}
+    labels = [label for label in task.labels if label in there]
     turns: Turns = ()
-    for fields, label in draw(marked, task, count, seed):
+    for fields, label in draw(marked, task, count, seed, labels):
         same = [row for row in marked if row.label == label and fields.items() <= row.fields.items()]
         turns += _solved(min(same, key=lambda row: row.id), task, spec)
     return turns

@@ -17,12 +17,14 @@ from rationale_eval.models.task import Task
 Shot = tuple[dict[str, str], str]
 
 
-def draw(instances: Iterable[Instance], task: Task, count: int, seed: int) -> list[Shot]:
+def draw(
+    instances: Iterable[Instance], task: Task, count: int, seed: int, labels: Sequence[str] | None = None
+) -> list[Shot]:
     """``count`` examples, ``(texts of the task's fields, label)`` each, as equally many of each label as can be.
 
-    Texts that differ in case and spacing alone count as one; those that bear several labels are not used. Labels are
-    mixed in the order of the hashes. Raises ``UserError`` for rows that the prompt file does not fit, and where a label
-    has too few texts.
+    ``labels`` are those of which examples are wanted; None: all of the task. Texts that differ in ways that
+    ``plain_texts`` leaves out count as one; those that bear several labels are not used. Labels are mixed in the order
+    of the hashes. Raises ``UserError`` for rows that the prompt file does not fit, and where a label has too few texts.
     """
     if not count:
         return []
@@ -39,11 +41,11 @@ def draw(instances: Iterable[Instance], task: Task, count: int, seed: int) -> li
         texts[_key(fields, seed)].append((fields, row.label))
     of_label: dict[str, list[str]] = defaultdict(list)
     for key in sorted(texts):
-        labels = {label for _, label in texts[key]}
-        if len(labels) == 1:
-            of_label[labels.pop()].append(key)
+        found = {label for _, label in texts[key]}
+        if len(found) == 1:
+            of_label[found.pop()].append(key)
     chosen = []
-    for label, wanted in _shares(task.labels, count, seed).items():
+    for label, wanted in _shares(task.labels if labels is None else labels, count, seed).items():
         if len(of_label[label]) < wanted:
             raise UserError(
                 f"shots: {count} solved examples need {wanted} different train texts with the label {label!r}; there "

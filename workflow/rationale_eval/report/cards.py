@@ -125,6 +125,7 @@ def facts(card: Card) -> list[tuple[str, str]]:
         ("Documents", sharing(card)),
         ("Words", _words(card)),
         ("Marked", _marked(card)),
+        ("Solved examples", _examples(card)),
         *_annotators(card),
         ("Licence", card.get("licence")),
         ("Privacy", card.get("privacy")),
@@ -204,6 +205,16 @@ def _marked(card: Card) -> str:
     if card["no_gold"]:
         text += f"; rows without any, which have no alignment (no gold): {card['no_gold']}"
     return text
+
+
+def _examples(card: Card) -> str | None:
+    """Of which labels solved examples of explanations can be, where they cannot be of all."""
+    marked = card.get("train_marked", {})
+    without = [label for label, count in marked.items() if not count]
+    if not without or len(without) == len(marked):
+        return None
+    names = ", ".join(f"“{label}”" for label in without)
+    return f"of explanations, where a prompt shows any: none is of {names}, of which no train row has a marked word"
 
 
 def _annotators(card: Card) -> list[tuple[str, str]]:
