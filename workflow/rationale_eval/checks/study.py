@@ -8,7 +8,9 @@ from pathlib import Path
 from rationale_eval.checks import environment
 from rationale_eval.checks.cluster import cluster
 from rationale_eval.checks.finding import Finding
+from rationale_eval.checks.rows import rows
 from rationale_eval.checks.sources import external_files, sources
+from rationale_eval.checks.verbalisers import verbalisers
 from rationale_eval.study import StudyPlan
 
 PROFILE = Path("slurm/config.yaml")
@@ -22,5 +24,7 @@ def findings(plan: StudyPlan) -> Iterator[Finding]:
         yield environment.memory(plan.config)
     yield from environment.disk(plan.config)
     yield from sources(plan)
+    yield from rows(plan)
+    yield from verbalisers(plan)
     yield from external_files(plan)
     yield from cluster(PROFILE)
