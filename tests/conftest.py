@@ -76,7 +76,8 @@ def smollm2_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = folder / plan.config.models[name].source.artifact
     _stage("fetch", "--spec", plan.fetch(source.name), "--output", source, offline="cannot be fetched here")
     card = folder / "card.json"
-    _stage("model", "--spec", plan.model(name), "--source", source, "--snapshot", folder / "snapshot", "--card", card)
+    made = ["--cache", folder / "gguf", "--snapshot", folder / "snapshot", "--card", card]
+    _stage("model", "--spec", plan.model(name), "--source", source, *made)
     source.unlink()
     return card
 

@@ -33,8 +33,8 @@ def folder(tmp_path):
 
 def prepare(source, target, gguf=None):
     spec = SPEC | {"source": {"path": "x", "gguf": gguf}}
-    command = ["--spec", json.dumps(spec), "--source", str(source), "--snapshot", str(target / "snapshot")]
-    main([*command, "--card", str(target / "card.json")])
+    command = ["--spec", json.dumps(spec), "--source", str(source), "--cache", str(target.parent / "gguf")]
+    main([*command, "--snapshot", str(target / "snapshot"), "--card", str(target / "card.json")])
     return json.loads((target / "card.json").read_text())
 
 
@@ -236,6 +236,28 @@ def test_a_gguf_file_gives_the_model_that_it_was_made_from(gguf_file, tmp_path, 
     assert found.tokenizer.chat_template == expected.tokenizer.chat_template
     ids = torch.tensor([tokens])
     assert torch.allclose(found.model(ids).logits, expected.model(ids).logits, atol=1e-4)
+
+
+def test_studies_share_what_a_gguf_file_was_made_into(gguf_file, tmp_path, monkeypatch):
+    _, path = gguf_file
+    first = prepare(path, tmp_path / "one")
+    (made,) = (tmp_path / "gguf").iterdir()
+    monkeypatch.setattr("rationale_eval.models.prepare.convert_gguf", None)  # not called again
+    assert prepare(path, tmp_path / "two") == first
+    links = {file.resolve().parent for file in (tmp_path / "two/snapshot").iterdir()}
+    assert links == {made.resolve()}
+    # Another file under the same name is another model.
+    monkeypatch.undo()
+    (tmp_path / "tiny.gguf").write_bytes(write_gguf(gguf_file[0], tmp_path / "other.gguf", eot=7).read_bytes())
+    assert prepare(tmp_path / "tiny.gguf", tmp_path / "three")["files"] != first["files"]
+    assert len(list((tmp_path / "gguf").iterdir())) == 2
+
+
+def test_a_conversion_that_fails_leaves_nothing_in_the_cache(gguf_file, tmp_path):
+    (tmp_path / "cut.gguf").write_bytes(gguf_file[1].read_bytes()[:2000])
+    with pytest.raises(UserError, match="cannot read the GGUF file"):
+        prepare(tmp_path / "cut.gguf", tmp_path / "m")
+    assert nothing_is_left(tmp_path / "gguf")
 
 
 def prepare_and_load(source, target):

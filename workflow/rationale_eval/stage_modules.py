@@ -367,6 +367,7 @@ _MEASURING = ("evidence/attention", "evidence/measure", "evidence/targets")
 # What a stored result depends on. Less than the stage: how words are chosen or masked shows in the input itself, which
 # is the other part of the memo's key.
 MEMO = {
+    "model": ("models/gguf_file",),
     "evidence": (*_MEASURING, *_SCORING),
     "replies": ("evidence/list_end", "models/generation", "models/slots", "models/sampling", *_SCORING),
     "attributions": ("evidence/gradient_x_attention", "evidence/integrated", *_MEASURING, *_SCORING),

@@ -21,7 +21,8 @@ rule model:
     params:
         spec=lambda wildcards: plan.model(wildcards.model),
         source=lambda wildcards: plan.sources.path(plan.config.models[wildcards.model]),
+        cache=lambda wildcards: f"{plan.config.cache_dir}/gguf",
         code=stage_code("model"),
     shell:
         "python -m rationale_eval model --spec {params.spec:q} --source {params.source:q}"
-        " --snapshot {output.snapshot:q} --card {output.card:q} > {log:q} 2>&1"
+        " --cache {params.cache:q} --snapshot {output.snapshot:q} --card {output.card:q} > {log:q} 2>&1"

