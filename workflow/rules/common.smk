@@ -1,4 +1,5 @@
 # The configuration, checked, and what the rules share: paths and threads.
+import json
 import os
 import re
 import sys
@@ -14,6 +15,7 @@ from rationale_eval.job_environment import full_disks, prepare
 from rationale_eval.plugins import digest as plugin_digest
 from rationale_eval.sources.card import HUB_CARD
 from rationale_eval.study import StudyPlan
+from rationale_eval.study_before import narrowed
 from rationale_eval.study_cells import canonical, epoch_name
 
 prepare(WORKFLOW)
@@ -25,6 +27,9 @@ except UserError as error:
     sys.exit(f"error: {error}")
 
 RESULTS = plan.config.results_dir
+if workflow.is_main_process:  # said once, not by each of its jobs
+    if note := narrowed(Path(RESULTS, "report/claims.json"), json.loads(plan.report.claims())):
+        print(f"note: {note}", file=sys.stderr)
 CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"
 MEMO = plan.config.memo_dir
 COMPUTE = plan.config.compute
