@@ -12,14 +12,19 @@ import pytest
 import yaml
 from rationale_eval.__main__ import main
 from rationale_eval.config import Config
+from rationale_eval.config_checks import parse
 from rationale_eval.corpora import table
 from rationale_eval.corpora.instances import check
 from rationale_eval.models.task import load_task
 from rationale_eval.plugins import load, run_method, run_metric
 from rationale_eval.rationales.external import read_external
+from rationale_eval.rationales.schema import RATIONALES, rationale_row
+from rationale_eval.study import StudyPlan
+from rationale_eval.tables import write_table
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "adding.md"
+RUNNING = ROOT / "docs" / "running.md"
 
 
 def examples() -> dict[str, str]:
@@ -67,7 +72,8 @@ def reviews(config, side):
 def test_the_command_names_every_configuration_file_of_the_page(config):
     text = PAGE.read_text(encoding="utf-8")
     command = re.search(r"--configfile (.*)$", text, re.MULTILINE)[1].split()
-    assert sorted(command) == sorted(name for name in examples() if name.endswith(".yaml"))
+    prompts = {"my/prompts.yaml"}
+    assert set(command) == {name for name in examples() if name.endswith(".yaml")} - prompts
 
 
 def test_the_estimate_before_spending_is_of_that_study(config, capsys):
@@ -119,7 +125,11 @@ def test_the_four_kinds_of_the_page_say_the_same(config):
 
 
 def test_the_scores_fit_the_corpus(config):
-    found = list(read_external(Path(config.methods["my_scores"].path), reviews(config, "test"), "scores"))
+    found = list(
+        read_external(
+            Path(config.methods["my_scores"].path.format(corpus="my_reviews")), reviews(config, "test"), "scores"
+        )
+    )
     assert [(row["id"], row["status"]) for row in found] == [("r1", "ok"), ("r2", "ok"), ("r3", "not_given")]
 
 
@@ -146,3 +156,24 @@ def test_the_plugins_do_what_the_page_says(config):
     hit = registered.get("metric", "hit")
     masks = [(True, False, False), (False, True, True)]
     assert [run_metric(hit, mask, first.rationale, first.id) for mask in masks] == [0.0, 1.0]
+
+
+def test_the_prompt_file_is_whole_and_the_strategy_of_its_own_can_be_asked_by(config):
+    plan = StudyPlan(parse(config.model_dump(exclude_unset=True)))
+    task = plan.task("my_reviews")
+    assert task.cue == "Verdict:"
+    assert set(task.explain) == {"unbound", "guided", "doubtful"}
+    asked, _ = task.message({"text": "A film."})
+    assert asked == "Is this review bad or good?\n\nReview: A film."
+    assert "called this review good." in task.explanation("doubtful", {"text": "A film."}, "good")
+    assert plan.config.methods["my_doubtful"].reads == "words"
+
+
+def test_the_record_of_a_table_is_read_as_the_page_says(tmp_path, capsys):
+    (snippet,) = re.findall(r"^```python\n(.*?)^```$", RUNNING.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "alignment.parquet"
+    table_file = re.search(r'file = "(.*)"', snippet)[1]
+    made = {"stage": "rationale", "spec": {}, "inputs": {}, "versions": {}, "created": "today"}
+    write_table(path, [rationale_row("a", scores=[1.0])], RATIONALES, made)
+    exec(snippet.replace(table_file, str(path)), {})
+    assert json.loads(capsys.readouterr().out) == made

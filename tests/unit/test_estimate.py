@@ -106,16 +106,17 @@ def test_prepared_rows_are_counted_as_they_are(here, capsys):
 
 def test_a_model_that_is_opened_is_counted_in_operations(here, capsys):
     prepare()
-    found = lines(capsys, "--tflops", "0.001")
-    passes, tokens, hours = found["local-7b evidence"]
+    found = lines(capsys, "--tflops", "0.001", "--cpu-tflops", "0.0001")
+    passes, tokens, hours, on_cpu = found["local-7b evidence"]
     assert passes == str(3 * 2)  # three checkpoints
+    assert float(on_cpu) == pytest.approx(10 * float(hours), rel=0.01)
     assert float(hours) == pytest.approx(4 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
-    passes, tokens, hours = found["local-7b finetune"]
+    passes, tokens, hours, _ = found["local-7b finetune"]
     assert passes == str(2 * 2)  # two epochs
     assert float(hours) == pytest.approx(4 * 7e9 * int(tokens) / 1e9 / 3600, rel=0.01)
     # Sums over 10, 20 and 40 nodes: 80 would be more than 50.
     assert found["local-7b attributions integrated"][0] == str(3 * 2 * (10 + 20 + 40))
-    passes, tokens, hours = found["local-7b perturb"]
+    passes, tokens, hours, _ = found["local-7b perturb"]
     # Saliency and integrated gradients too: 2 each, and 2 random ones; one point of the curves, masked and kept, of
     # these two, samples and 3 draws.
     assert passes == str(3 * 2 * (25 + 2 * 4 + 12))

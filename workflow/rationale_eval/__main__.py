@@ -45,7 +45,7 @@ STAGES = {
     "latex_examples": ("report.latex_examples", "write coloured examples of rationales as LaTeX for a paper"),
     "page": ("report.page", "write the report page"),
     "explorer": ("report.explorer", "write the page in which every instance can be looked at"),
-    "estimate": ("estimate", "calls, tokens, cost and GPU hours of a study before it is run"),
+    "estimate": ("estimate", "calls, tokens, cost and hours of a study before it is run"),
     "check": ("check", "whether environment, sources and cluster are ready for a study"),
     "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
 }

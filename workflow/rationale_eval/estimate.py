@@ -1,4 +1,4 @@
-"""What a study would take, before anything is run or sent: calls, tokens, cost and GPU hours, by model and stage.
+"""What a study would take, before anything is run or sent: calls, tokens, cost and hours, by model and stage.
 
 Counts are upper bounds: replies are taken at their limit, and inputs that several methods ask for are counted for each.
 How each number is made is printed with it.
@@ -7,6 +7,7 @@ How each number is made is printed with it.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 
 from rationale_eval.apis.ledger import Spending
@@ -18,6 +19,9 @@ from rationale_eval.estimates.local import floating_point, parameters
 from rationale_eval.study import StudyPlan
 
 EACH = ""
+# 10^12 operations a second of one core of a server in float32: 0.07 to 0.08 in products of matrices as those of a model
+# of 135 million parameters.
+PER_CORE = 0.07
 NOTES = """\
 How the numbers are made
   rows      of a corpus that is prepared, its own; else those of the configuration, and where it says "all" {rows}
@@ -29,9 +33,11 @@ How the numbers are made
             a corpus is prepared.
   tokens    a message has a quarter of its characters, rounded up, and 8; replies are as long as they may be.
   cost      tokens at the prices in the configuration.
-  GPU hours of models that are opened: 2 x parameters x tokens operations forward, 4 x with gradients, 6 x with those of
-            all weights (full fine-tuning), at {tflops:g} x 10^12 operations a second (--tflops): a guess of what a GPU
-            keeps up, to be replaced by what yours does. Loading is not counted.
+  hours     of models that are opened: 2 x parameters x tokens operations forward, 4 x with gradients, 6 x with those of
+            all weights (full fine-tuning), at {tflops:g} x 10^12 operations a second on a GPU (--tflops) and {cpu:g} on
+            this machine's {cores} cores (--cpu-tflops): guesses of what they keep up, to be replaced by what yours do.
+            Loading is not counted. What prompts begin with in common is computed once, and counted for each here: of
+            masked texts, most of the work, that is the larger part.
 """
 
 
@@ -78,19 +84,23 @@ def api_lines(plan: StudyPlan, model: str, corpora: dict[str, Rows]) -> Iterator
         yield f"  at least {max(minutes) / 60:.1f} hours by its limits"
 
 
-def local_lines(plan: StudyPlan, model: str, corpora: dict[str, Rows], tflops: float) -> Iterator[str]:
-    """The part of one model that is opened."""
+def local_lines(plan: StudyPlan, model: str, corpora: dict[str, Rows], rates: Sequence[float]) -> Iterator[str]:
+    """The part of one model that is opened; ``rates`` are 10^12 operations a second of a GPU and of the CPU."""
     count = parameters(plan, model)
     yield f"{model}: " + ("size not known (no 7b or 135m in its name)" if count is None else f"{count:.3g} parameters")
-    yield _line("corpus", "stage", "passes", "tokens", "GPU hours")
-    hours = 0.0
+
+    def hours(per_parameter: float) -> list[str]:
+        if count is None:
+            return ["not known"] * len(rates)
+        return [f"{per_parameter * count / (rate * 1e12) / 3600:,.3g}" for rate in rates]
+
+    yield _line("corpus", "stage", "passes", "tokens", "GPU hours", "CPU hours")
+    total = 0.0
     for corpus, rows in corpora.items():
         for stage, work in floating_point(plan, corpus, model, rows):
-            mine = None if count is None else work.per_parameter * count / (tflops * 1e12) / 3600
-            hours += mine or 0.0
-            shown = "not known" if mine is None else f"{mine:,.3g}"
-            yield _line(corpus, stage, f"{work.passes:,}", f"{work.tokens:,}", shown)
-    yield _line("all", "", "", "", "not known" if count is None else f"{hours:,.3g}")
+            total += work.per_parameter
+            yield _line(corpus, stage, f"{work.passes:,}", f"{work.tokens:,}", *hours(work.per_parameter))
+    yield _line("all", "", "", "", *hours(total))
 
 
 def words_of(given: Sequence[str], corpora: Sequence[str]) -> dict[str, int]:
@@ -111,9 +121,16 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--rows", type=int, default=500, help="rows of a corpus whose number is not known")
     parser.add_argument("--words", nargs="+", default=[], help="words of a text that is not known: N, CORPUS=N (60)")
     parser.add_argument("--tflops", type=float, default=100.0, help="10^12 operations a second that a GPU keeps up")
+    cores = os.cpu_count() or 1
+    parser.add_argument(
+        "--cpu-tflops",
+        type=float,
+        default=PER_CORE * cores,
+        help="the same of the CPU in float32 (default: %(default)g)",
+    )
     args = parser.parse_args(argv)
-    if args.rows < 1 or args.tflops <= 0:
-        raise UserError("--rows and --tflops must be positive")
+    if args.rows < 1 or args.tflops <= 0 or args.cpu_tflops <= 0:
+        raise UserError("--rows, --tflops and --cpu-tflops must be positive")
     plan = merged(args.configfile, args.config)
     words = words_of(args.words, plan.study.corpora)
     corpora = {
@@ -124,6 +141,8 @@ def main(argv: list[str]) -> None:
         print(rows.described)
     for model in plan.study.models:
         print()
-        made = api_lines(plan, model, corpora) if model in plan.apis else local_lines(plan, model, corpora, args.tflops)
+        rates = (args.tflops, args.cpu_tflops)
+        made = api_lines(plan, model, corpora) if model in plan.apis else local_lines(plan, model, corpora, rates)
         print("\n".join(made))
-    print("\n" + NOTES.format(rows=args.rows, words=words[EACH], tflops=args.tflops), end="")
+    notes = {"rows": args.rows, "words": words[EACH], "tflops": args.tflops, "cpu": args.cpu_tflops, "cores": cores}
+    print("\n" + NOTES.format(**notes), end="")
