@@ -42,7 +42,7 @@ def mine(fresh: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspac
     command = re.search(r"^snakemake .*--configfile (.*)$", PAGE, re.MULTILINE)
     assert command
     workspace.config = (*command[1].split(), "my/last.yaml")
-    assert len(workspace.config) == 6
+    assert len(workspace.config) == 7
     workspace.snakemake()
     return workspace
 

@@ -196,5 +196,9 @@ def is_invisible(character: str) -> bool:
 
 
 def is_mark(character: str) -> bool:
-    """Whether ``character`` is a part of the one before it: an accent, or the vowel or final consonant of Hangul."""
-    return unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
+    """Whether ``character`` is a part of the one before it: an accent, or the vowel or final consonant of Hangul.
+
+    Of half width too (NFKC), such as the voicing marks of katakana.
+    """
+    plain = unicodedata.normalize("NFKD", character)[0]
+    return unicodedata.category(plain).startswith("M") or "\u1160" <= plain <= "\u11ff"
