@@ -92,9 +92,10 @@ def check_tokens(encoders, text, hidden):
         assert covered(prompt, 0) >= {place for word in words for place in range(word.start, word.end)}
         places = [(token.field, token.start, token.end) for token in prompt.content]
         assert words_from_tokens(words, places, [1.0] * len(places), "max", "it") == [1.0] * len(words)
-        before, after = prompt.text.split(text)[0], prompt.text[len(prompt.text.split(text)[0]) + len(text) :]
-        assert prompt.text == before + text + after
-        assert other.text == before + changed + after
+        asked, instead = (f"Text: {shown}\nEnd?" for shown in (text, changed))
+        before, found, after = prompt.text.partition(asked)
+        assert found
+        assert other.text == before + instead + after
 
 
 def units(text, place, offsets):

@@ -133,11 +133,21 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         "methods.random.budgets: none of these is in study.budgets, ['top_ratio_20']",
     ),
     (["methods", "random", "seeds"], [0, 1, 0], "methods.random.seeds: something is listed twice in [0, 1, 0]"),
+    (
+        ["study", "checkpoints_of"],
+        {"movie_review": ["base"]},
+        "study.checkpoints_of: 'movie_review' is not in study.corpora; did you mean 'movie_reviews'?",
+    ),
+    (
+        ["study", "checkpoints_of"],
+        {"movie_reviews": [1, 1]},
+        "study.checkpoints_of.movie_reviews: something is listed twice in [1, 1]",
+    ),
     (["faithfulness", "random_seeds"], [3, 3], "faithfulness.random_seeds: something is listed twice in [3, 3]"),
     (
         ["models", "smollm2-135m-instruct", "dtype"],
         "float16",
-        "models.smollm2-135m-instruct.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned",
+        "models.smollm2-135m-instruct.dtype: float16 is for models as they are, but the study has fine-tuned",
     ),
     (["results_dir"], "res{y}", "results_dir: must be a path without braces, which Snakemake takes for wildcards (it"),
     (
@@ -412,7 +422,7 @@ def test_a_corpus_without_train_rows_is_refused_where_they_are_needed(raw: dict[
     shown = raw["tasks"] | {TABLE["task"]: raw["tasks"][TABLE["task"]] | {"shots": 2}}
     many = raw["corpora"] | {"mine": mine | {"train_rows": 7}}
     for change, fault in (
-        ({"study": epochs}, "study.checkpoints has epoch 2 of model 'smollm2-135m-instruct', which is trained on them"),
+        ({"study": epochs}, "the study has epoch 2 of model 'smollm2-135m-instruct', which is trained on them"),
         ({"study": examples}, "methods.prompt_few_shot.shots asks for solved examples from them"),
         ({"study": study, "tasks": shown}, f"tasks.{TABLE['task']}.shots asks for solved examples from them"),
         ({"study": study, "corpora": many}, "train_rows is 7; set it to null"),

@@ -12,6 +12,7 @@ from rationale_eval.config_checks import parse
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
 
+ROOT = Path(__file__).parents[2]
 MODEL = "smollm2-135m-instruct"
 
 
@@ -129,3 +130,19 @@ def test_a_prompt_file_without_the_prompt_of_a_setting_is_named(raw: dict[str, A
     plan = StudyPlan(parse(raw))
     with pytest.raises(UserError, match=r"'prompt_same_chat' asks by .* have under `explain_in_chat`; it has"):
         plan.prompts.check()
+
+
+def test_a_strategy_with_a_number_in_one_prompt_file_alone_is_refused(raw: dict[str, Any], tmp_path: Path) -> None:
+    text = (ROOT / "workflow/prompts/sentiment.yaml").read_text(encoding="utf-8")
+    own = tmp_path / "own.yaml"
+    other = tmp_path / "other.yaml"
+    other.write_text(text.replace("guided:", "chosen:", 1), encoding="utf-8")
+    own.write_text(other.read_text(encoding="utf-8").replace("exactly {k}", "a few", 1), encoding="utf-8")
+    raw["tasks"] |= {"other": raw["tasks"]["sentiment"] | {"prompts": str(other)}}
+    raw["tasks"]["sentiment"] = raw["tasks"]["sentiment"] | {"prompts": str(own)}
+    raw["corpora"]["editorials"] |= {"task": "other"}
+    raw["methods"]["p"] = {"kind": "prompt", "strategy": "chosen"}
+    raw["study"] |= {"corpora": ["movie_reviews", "editorials"], "methods": ["p"], "budgets": ["top_var"]}
+    with pytest.raises(UserError) as caught:
+        StudyPlan(parse(raw)).prompts.check()
+    assert f"'chosen', which has {{k}}, the number of words wanted, in {other} and not in {own}" in str(caught.value)

@@ -302,6 +302,16 @@ def test_cells_are_the_grid_in_the_order_of_the_configuration(raw: dict[str, Any
     ]
 
 
+def test_a_corpus_may_have_checkpoints_of_its_own(raw: dict[str, Any]) -> None:
+    raw["study"] |= {"corpora": ["tweets", "movie_reviews"], "checkpoints": ["base"]}
+    raw["study"] |= {"checkpoints_of": {"movie_reviews": ["base", 2]}}
+    assert [cell.path for cell in StudyPlan(parse(raw)).cells] == [
+        "tweets/smollm2-135m-instruct/base",
+        "movie_reviews/smollm2-135m-instruct/base",
+        "movie_reviews/smollm2-135m-instruct/epoch-02-seed-0",
+    ]
+
+
 def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
     spec = json.loads(StudyPlan(parse(raw)).alignment())
     budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}

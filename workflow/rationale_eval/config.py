@@ -165,6 +165,9 @@ class Study(Strict):
     checkpoints: list[Checkpoint] = Field(
         default=["base"], min_length=1, description="`base`, and numbers of epochs of fine-tuning."
     )
+    checkpoints_of: dict[Name, Annotated[list[Checkpoint], Field(min_length=1)]] = Field(
+        default={}, description="By corpus, other checkpoints than `checkpoints`."
+    )
     seeds: list[Seed] = Field(default=[0], min_length=1, description="Seeds of fine-tuning: a run of epochs for each.")
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
@@ -177,6 +180,14 @@ class Study(Strict):
         default="refuse",
         description="A method whose evidence a model cannot give: refused, or shown as not available in the tables.",
     )
+
+    def checkpoints_on(self, corpus: str) -> list[Checkpoint]:
+        """The checkpoints that are measured on a corpus."""
+        return self.checkpoints_of.get(corpus, self.checkpoints)
+
+    def epochs(self, corpus: str) -> list[int]:
+        """Those of them that are fine-tuned."""
+        return [checkpoint for checkpoint in self.checkpoints_on(corpus) if isinstance(checkpoint, int)]
 
 
 class Config(Strict):

@@ -128,6 +128,7 @@ def _repetitions(config: Config) -> Iterable[str]:
     """Lists in which something is twice, which would count it twice."""
     lists: dict[str, list[Any]] = {
         "study.checkpoints": config.study.checkpoints,
+        **{f"study.checkpoints_of.{name}": listed for name, listed in config.study.checkpoints_of.items()},
         "study.seeds": config.study.seeds,
         "faithfulness.random_seeds": config.faithfulness.random_seeds,
     }
@@ -142,12 +143,15 @@ def _repetitions(config: Config) -> Iterable[str]:
 def _cannot_run(config: Config) -> Iterable[str]:
     """What of the study can only fail later, though each part of it is right by itself."""
     study = config.study
-    if any(isinstance(checkpoint, int) for checkpoint in study.checkpoints):
+    for name in study.checkpoints_of:
+        if name not in study.corpora:
+            yield f"study.checkpoints_of: {name!r} is not in study.corpora{suggestion(name, study.corpora)}"
+    if any(study.epochs(corpus) for corpus in study.corpora):
         for name in study.models:
             model = config.models.get(name)
             if isinstance(model, Model) and model.dtype == "float16":
                 yield (
-                    f"models.{name}.dtype: float16 is for models as they are, but study.checkpoints has fine-tuned "
+                    f"models.{name}.dtype: float16 is for models as they are, but the study has fine-tuned "
                     "ones; training works in bfloat16, float32 or auto"
                 )
     yield from _without_train_rows(config)
@@ -161,7 +165,6 @@ def _cannot_run(config: Config) -> Iterable[str]:
 def _without_train_rows(config: Config) -> Iterable[str]:
     """What of the study needs train rows of a corpus that says it has none."""
     study = config.study
-    epochs = [checkpoint for checkpoint in study.checkpoints if isinstance(checkpoint, int)]
     trained = [name for name in study.models if isinstance(config.models.get(name), Model)]
     for name in study.corpora:
         corpus = config.corpora.get(name)
@@ -170,8 +173,8 @@ def _without_train_rows(config: Config) -> Iterable[str]:
         none = f"corpora.{name}.train: is empty, but"
         if corpus.train_rows is not None:
             yield f"{none} train_rows is {corpus.train_rows}; set it to null"
-        if epochs and trained:
-            yield f"{none} study.checkpoints has epoch {epochs[0]} of model {trained[0]!r}, which is trained on them"
+        if (epochs := study.epochs(name)) and trained:
+            yield f"{none} the study has epoch {epochs[0]} of model {trained[0]!r}, which is trained on them"
         if corpus.task in config.tasks and config.tasks[corpus.task].shots:
             yield f"{none} tasks.{corpus.task}.shots asks for solved examples from them"
         for method in study.methods:

@@ -59,19 +59,22 @@ class StudyPlan:
     @property
     def cells(self) -> list[Cell]:
         """Every checkpoint of every model on every corpus of the study, in the order of the configuration."""
-        checkpoints = [
-            name
-            for checkpoint in self.study.checkpoints
-            for name in (
-                [epoch_name(checkpoint, seed) for seed in self.study.seeds] if isinstance(checkpoint, int) else [BASE]
-            )
-        ]
         return [
             Cell(corpus, model, checkpoint)
             for corpus in self.study.corpora
             for model in self.study.models
             # What is behind an API cannot be fine-tuned here.
-            for checkpoint in ([BASE] if model in self.apis else checkpoints)
+            for checkpoint in ([BASE] if model in self.apis else self._checkpoints(corpus))
+        ]
+
+    def _checkpoints(self, corpus: str) -> list[str]:
+        """The names of the checkpoints of a model that is opened, an epoch's for each seed."""
+        return [
+            name
+            for checkpoint in self.study.checkpoints_on(corpus)
+            for name in (
+                [epoch_name(checkpoint, seed) for seed in self.study.seeds] if isinstance(checkpoint, int) else [BASE]
+            )
         ]
 
     @property

@@ -39,7 +39,9 @@ class Prompts:
 
     def check(self) -> None:
         """Raise ``UserError`` unless the prompt files of the study are whole, show the fields of the corpora that are
-        asked about by them, no others, and have the strategies that the study asks for."""
+        asked about by them, no others, and have the strategies that the study asks for, which say how many words are
+        wanted in all of them or in none: budgets are the same for all corpora."""
+        sized: dict[str, tuple[bool, str]] = {}
         for corpus in self._config.study.corpora:
             task, file = self.task(corpus), self.entry(corpus).prompts
             fields = self._config.corpora[corpus].field_names
@@ -54,4 +56,11 @@ class Prompts:
                     raise UserError(
                         f"study.methods[{index}]: {name!r} asks by {method.strategy!r}, which {file} "
                         f"does not have under `{setting}`; it has {sorted(task.strategies(setting))}"
+                    )
+                says, other = sized.setdefault(name, (task.takes_size(method.strategy, setting), file))
+                if task.takes_size(method.strategy, setting) != says:
+                    raise UserError(
+                        f"study.methods[{index}]: {name!r} asks by {method.strategy!r}, which has {{k}}, the number of "
+                        f"words wanted, in {other if says else file} and not in {file if says else other}; write it in "
+                        "both or in neither"
                     )

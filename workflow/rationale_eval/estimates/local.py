@@ -58,7 +58,7 @@ def floating_point(plan: StudyPlan, corpus: str, model: str, rows: Rows) -> Iter
     def work(passes: float, each: int) -> Work:
         return Work(round(points * passes * rows.count), round(points * passes * test), points * passes * test * each)
 
-    epochs = max((point for point in plan.study.checkpoints if isinstance(point, int)), default=0)
+    epochs = max(plan.study.epochs(corpus), default=0)
     if epochs:
         seen = epochs * len(plan.study.seeds)
         train = seen * tokens("train")
