@@ -15,11 +15,13 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from loopback_hub import QuietServer
+from rationale_eval.apis.request import Request
 from tiny_models import NEGATIVE, POSITIVE
 
 MODEL, KEY = "fake-1", "sk-loopback-3f9c1d7e5b"
 SHOWN = re.compile(r"Text: (.*)")
 LARGE = 1 << 20
+UNLIMITED = {"requests": None, "tokens": None, "money": None}
 
 
 def answer(messages: list[dict[str, str]]) -> str:
@@ -50,6 +52,8 @@ class Api:
         self.reply: Callable[[list[dict[str, str]]], str] = answer
         self.logprobs: Callable[[list[dict[str, str]]], Any] | None = None
         self.usage = True
+        # From a request's body to a status and body of HTTP, in the place of what this server does; None: as usual.
+        self.instead: Callable[[dict[str, Any]], tuple[int, Any] | None] | None = None
         self.received: list[str] = []
         self.answered: list[str] = []
         self.times: list[float] = []
@@ -109,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = api.fault(body["messages"][-1]["content"])
         if self.path != "/v1/chat/completions" or body["model"] != MODEL:
             return self.error(404, "model_not_found", f"The model {body['model']!r} does not exist")
+        if api.instead is not None and (other := api.instead(body)) is not None:
+            return self.send(other[0], json.dumps(other[1]).encode())
         if fault in ("408", "409", "429", "500", "502", "503"):
             wait = {"Retry_After": api.retry_after} if fault == "429" else {}
             return self.error(int(fault), None, "try again", **wait)
@@ -175,6 +181,37 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(QuietServer):
     request_queue_size = 128
     api: Api
+
+
+def request_for(text: str, reply_tokens: int = 8) -> Request:
+    """A request about a text."""
+    messages = [{"role": "user", "content": f"Text: {text}"}]
+    return Request({"messages": messages, "max_tokens": reply_tokens, "temperature": 0}, reply_tokens)
+
+
+def settings_of(address: str) -> dict[str, Any]:
+    """How this server may be asked, without limits."""
+    return {
+        "name": "asked",
+        "address": address,
+        "model": MODEL,
+        "key": "FAKE_KEY",
+        "concurrency": 4,
+        "requests_per_minute": None,
+        "tokens_per_minute": None,
+        "timeout": 2.0,
+        "retries": 3,
+        "budget": UNLIMITED,
+        "price": None,
+    }
+
+
+def completion(message: Any, finish: str = "stop", **more: Any) -> dict[str, Any]:
+    """A whole reply with this content, or with these keys of the message."""
+    said = message if isinstance(message, dict) else {"content": message}
+    choice = {"index": 0, "message": {"role": "assistant", **said}, "finish_reason": finish, **more}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    return {"id": "x", "object": "chat.completion", "model": MODEL, "choices": [choice], "usage": usage}
 
 
 @contextmanager

@@ -34,3 +34,35 @@ def rows_of(tmp_path: Path) -> Callable[..., Any]:
     from table_rows import read_rows
 
     return partial(read_rows, tmp_path)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A server on this machine that speaks OpenAI's chat completions; pauses between tries are short."""
+    import loopback_api
+    from rationale_eval.apis import client
+
+    monkeypatch.setenv("FAKE_KEY", loopback_api.KEY)
+    monkeypatch.setattr(client, "_backoff", lambda state: 0.01)
+    with loopback_api.running() as server:
+        yield server
+
+
+@pytest.fixture
+def ask_requests(api: Any, tmp_path: Path) -> Callable[..., Any]:
+    """``ask_requests(requests, **settings)``: the outcomes by the requests' names."""
+    from loopback_api import settings_of
+    from rationale_eval.apis.asking import ask_all
+
+    return lambda requests, **changed: ask_all("test", requests, tmp_path / "memo", settings_of(api.address) | changed)
+
+
+@pytest.fixture
+def ask(ask_requests: Callable[..., Any]) -> Callable[..., Any]:
+    """``ask(texts, **settings)``: the outcomes by text."""
+    from loopback_api import request_for
+
+    def run(texts: list[str], reply_tokens: int = 8, **changed: Any) -> Any:
+        return ask_requests({text: request_for(text, reply_tokens) for text in texts}, **changed)
+
+    return run

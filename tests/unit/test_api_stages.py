@@ -44,6 +44,7 @@ def cell(tmp_path):
 
         def run(stage, predict, spec, *arguments, shots=0):
             asked = {"address": api.address, "model": loopback_api.MODEL, "token_limit": "max_tokens", "options": {}}
+            asked |= {"answer_tokens": 16}
             spec = {"api": asked | {"predict": predict}, "system_prompt": "Be brief."} | spec
             spec |= {"task": task_slice(PROMPTS, None, ["unbound"]), "shots": {"count": shots, "seed": 0}}
             command = ["--spec", json.dumps(spec), "--test", str(tmp_path / "test.parquet")]
@@ -164,3 +165,30 @@ def test_log_probabilities_that_a_server_does_not_give_are_told(cell):
         cell.predict("logprobs")
     assert not (cell.folder / "predictions.parquet").exists()
     assert len(cell.api.received) <= 3  # the concurrency is 2: not all are paid for
+
+
+def test_a_classification_that_was_cut_off_before_its_answer_is_a_missing_value(cell):
+    def instead(body):
+        text = body["messages"][-1]["content"]
+        if "grim" in text:
+            return 200, loopback_api.completion("<think>negative, or positive", "length")
+        if "odd" in text:
+            return 200, loopback_api.completion({"content": "", "reasoning_content": "negative"}, "length")
+        return 200, loopback_api.completion("<think>negative? no.</think>\n\nPositive")
+
+    cell.api.instead = instead
+    found = cell.predict("text")
+    assert {name: (row["status"], row["predicted"]) for name, row in found.items()} == {
+        "warm": ("ok", "positive"),
+        "grim": ("cut_off", None),
+        "odd": ("cut_off", None),
+        "no": ("ok", "positive"),
+    }
+
+
+def test_a_server_that_gives_no_alternatives_is_told_like_one_without_log_probabilities(cell):
+    for first in ([], None):
+        tokens = [{"token": "positive", "logprob": -0.1, "top_logprobs": first}]
+        cell.api.logprobs = lambda messages, tokens=tokens: tokens
+        with pytest.raises(UserError, match=r"models.asked.predict: .*; set predict: text"):
+            cell.predict("logprobs")

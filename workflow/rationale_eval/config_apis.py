@@ -77,6 +77,11 @@ class ApiModel(Strict):
         default="text",
         description="A label is read from the answer's text, or from the log-probabilities of its first tokens.",
     )
+    answer_tokens: int = Field(
+        default=16,
+        ge=1,
+        description="Most tokens of an answer to a classification; a model that thinks before it needs more.",
+    )
     system_prompt: str | None = Field(default=None, description="System message; null sends none.")
     limits: ApiLimits = Field(default=ApiLimits(), description="How fast it is asked.")
     price: Price | None = Field(default=None, description="What tokens cost; needed for a budget of money.")

@@ -22,8 +22,8 @@ _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
-    *("apis/asking", "apis/classification", "apis/client", "apis/labels", "apis/ledger", "apis/naming", "apis/request"),
-    *("memo", "models/shots", "models/task"),
+    *("apis/asking", "apis/classification", "apis/client", "apis/completion", "apis/labels", "apis/ledger"),
+    *("apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task", "thoughts"),
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _REQUESTS = (

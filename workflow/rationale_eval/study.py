@@ -39,6 +39,8 @@ from rationale_eval.study_sources import Sources
 
 # What an entry says of a corpus that no number depends on.
 ABOUT = {"description", "annotation", "marked_by", "licence", "privacy", "caveats", "citation", "format"}
+# What of a model behind an API says how a label is had from it.
+CLASSIFYING = {"predict", "answer_tokens"}
 # The budget of sets of words, by the name that it has in tables.
 AS_GIVEN: dict[str, Any] = {"as_given": {"kind": "as_given"}}
 
@@ -191,7 +193,7 @@ class StudyPlan:
         asking = self._asking(model)
         entry = self.config.models[model]
         if isinstance(entry, ApiModel):
-            asking["api"] |= {"predict": entry.predict}
+            asking["api"] |= entry.model_dump(include=CLASSIFYING)
         return asking | {"task": self.task_slice(corpus), "shots": self._shots(corpus)}
 
     def limits(self, model: str) -> str:
@@ -279,7 +281,8 @@ class StudyPlan:
         task = self.task_slice(corpus, entry.strategy, setting=setting_of(settings))
         asking = self._asking(model)
         if settings["order"] == "before" and model in self.apis:
-            asking["api"] |= {"predict": self.apis[model].predict}  # the label is asked for after the reply
+            # The label is asked for after the reply.
+            asking["api"] |= self.apis[model].model_dump(include=CLASSIFYING)
         return canonical(asking | {"task": task} | settings)
 
     def explained_shots(self, method: str) -> bool:

@@ -8,6 +8,9 @@ _TAGS = "think|thinking|thought|reasoning"
 _BEGINNING = re.compile(rf"<(?:{_TAGS})>|\[THINK\]", re.IGNORECASE)
 _END = re.compile(rf"</(?:{_TAGS})>|\[/THINK\]", re.IGNORECASE)
 _EMPTY = re.compile(rf"\s*<({_TAGS})>\s*</\1>\s*")
+# The channels of Harmony (gpt-oss), with its marks and as some servers leave them, without.
+_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>([^<]*(?:<(?!\|)[^<]*)*)")
+_BARE_ANALYSIS, _BARE_FINAL = re.compile(r"\s*analysis(?=[A-Z])"), "assistantfinal"
 _OPEN = re.compile(rf"(?:<(?:{_TAGS})>|\[THINK\])\s*$")
 
 
@@ -16,9 +19,20 @@ def answer(reply: str) -> str | None:
 
     The first mark may be missing: many templates open the thought before the model goes on.
     """
+    if "<|channel|>" in reply:
+        return next((said for channel, said in reversed(_CHANNEL.findall(reply)) if channel == "final"), None)
+    if _BARE_ANALYSIS.match(reply):
+        _, found, said = reply.rpartition(_BARE_FINAL)
+        return said if found else None
     ends = list(_END.finditer(reply))
     behind = reply[ends[-1].end() :] if ends else reply
     return None if _BEGINNING.search(behind) else behind
+
+
+def cut_off(reply: str, finish: str | None) -> bool:
+    """Whether a reply ended by its limit of tokens before it said anything but thoughts, or within a thought."""
+    said = answer(reply)
+    return said is None or (finish == "length" and not said.strip())
 
 
 def leading_empty(text: str) -> str:

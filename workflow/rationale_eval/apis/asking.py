@@ -16,18 +16,24 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from rationale_eval.apis.client import API_ERROR, OK, TOO_LONG, Client, NoReplyError, without_logprobs
+from rationale_eval.apis.client import API_ERROR, Client, NoReplyError, without_logprobs
+from rationale_eval.apis.completion import OK
 from rationale_eval.apis.ledger import Ledger, OverBudgetError, Spending, spent
+from rationale_eval.apis.refusals import NO_TEMPERATURE, TOO_LONG
 from rationale_eval.apis.request import Request
 from rationale_eval.errors import UserError
 from rationale_eval.memo import Memo, digest
 from rationale_eval.progress import Progress, say
+from rationale_eval.thoughts import cut_off
 
 Name = TypeVar("Name")
 
 STAGE = "api"  # the memo's folder
 LOST = "lost "  # begins the memo's keys of requests that came to nothing but cost something
+WAY = "way "  # begins those of ways in which the server wants to be asked
 GIVE_UP = 20  # requests in a row that came to nothing, though each was tried again, before the job ends
+REFUSED = 5  # requests that a server refused, none having been answered ever, before the job ends
+CUT_OFF = 24  # replies in a row that were cut off before any answer, before the job ends
 
 
 def memo_context(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +94,11 @@ class _Run:
         self._ledger = Ledger(spent(memo.values()), settings["budget"], settings["price"], settings["name"])
         sizes = [request.expected_tokens + request.reply_tokens for request in missing.values()]
         self._largest = max(sizes, default=1)
-        self._in_a_row = 0
+        self._in_a_row = self._answered = self._refused = self._cut = 0
+        there = memo.keys()
+        self.ways = {key.removeprefix(WAY) for key in there if key.startswith(WAY)}
+        # Whether the model has ever answered.
+        self._known = any("text" in value for value in memo.values())
         known = len(wanted) - len(missing)
         say(
             f"{what}: {len(wanted)} requests, {known} in the memo, {len(missing)} to send; spent: {self._ledger.text()}"
@@ -100,7 +110,10 @@ class _Run:
 
         Raises ``OSError`` where a reply cannot be written. ``keep`` is to be called after it, however it ended.
         """
-        async with Client(self._settings, self._ledger, self._largest) as client, asyncio.TaskGroup() as group:
+        async with (
+            Client(self._settings, self._ledger, self._largest, self.ways) as client,
+            asyncio.TaskGroup() as group,
+        ):
             for _ in range(self._settings["concurrency"]):
                 group.create_task(self._one_by_one(client))
         if self._unwritten is not None:
@@ -112,6 +125,9 @@ class _Run:
         not count in the budget of later runs."""
         try:
             self._store.rest()
+            self._memo.put(
+                {f"{WAY}{way}": {"spent": [0, 0, 0]} for way in self.ways if f"{WAY}{way}" not in self._memo}
+            )
         finally:
             lost = self._ledger.spent - spent(self._memo.values())
             if lost.requests:
@@ -134,10 +150,18 @@ class _Run:
         if not isinstance(found, dict):
             await self._without_reply(key, found, spending)
             return
-        self._in_a_row = 0
+        self._in_a_row, self._answered = 0, self._answered + 1
         await self._store.put(key, found | {"spent": spending.stored()})
-        if request.body.get("logprobs") and found["status"] == OK and not found["logprobs"]:
+        if request.body.get("logprobs") and found["status"] == OK and not with_alternatives(found["logprobs"]):
             self.end = without_logprobs(self._settings)  # before all are paid for
+        self._cut = self._cut + 1 if found["status"] == OK and cut_off(found["text"], found["finish"]) else 0
+        if self.end is None and self._cut >= CUT_OFF:
+            name = self._settings["name"]
+            self.end = UserError(
+                f"{self._cut} replies in a row were cut off at {request.reply_tokens} tokens before they answered, as "
+                f"of a model that thinks: raise models.{name}.answer_tokens (classifications) or max_new_tokens of the "
+                f"prompted method, or let it think less by models.{name}.source.options"
+            )
 
     async def _without_reply(self, key: str, found: NoReplyError | UserError, spending: Spending) -> None:
         if spending.requests:
@@ -152,8 +176,29 @@ class _Run:
         if found.status == API_ERROR:
             say(f"no reply after {spending.requests} tries: {found}")
             self._in_a_row += 1
+        self._refused += found.refused
+        if self.end is None and self._refused >= REFUSED and not self._answered and not self._known:
+            self.end = UserError(
+                f"models.{self._settings['name']}.source: the API refuses all requests; the last: {found}"
+            )
         if self.end is None and self._in_a_row >= max(GIVE_UP, 2 * self._settings["concurrency"]):
             self.end = UserError(f"{self._in_a_row} requests in a row came to nothing; the last: {found}")
+
+    def check_answered(self) -> None:
+        """End where nothing that was sent came to a reply: a server that is down, or refuses whatever it is asked.
+
+        A text that is refused because of what it says is no sign of that, once the model has answered others.
+        """
+        failures = list(self.failed.values())
+        if self.end is not None or self._answered or not failures:
+            return
+        if not self._known or any(failure.status == API_ERROR and not failure.refused for failure in failures):
+            self.end = UserError(f"none of {len(failures)} requests came to a reply; the last: {failures[-1]}")
+
+
+def with_alternatives(logprobs: Any) -> bool:
+    """Whether the log-probabilities of a reply's tokens have those of other tokens beside the first."""
+    return bool(logprobs) and bool(logprobs[0][2])
 
 
 def _lost(spending: Spending) -> dict[str, Any]:
@@ -178,6 +223,7 @@ def ask_all(
                 asyncio.run(run.all())
             finally:
                 run.keep()
+            run.check_answered()
         if run.end is not None:
             done = sum(key in memo for key in wanted)
             more = "; raise it" if isinstance(run.end, OverBudgetError) else ""
@@ -192,6 +238,8 @@ def ask_all(
     found = {name: outcomes[request.key] for name, request in requests.items()}
     counts = Counter(outcome["status"] for outcome in found.values())
     say(f"{what}: {dict(counts)}")
+    if NO_TEMPERATURE in run.ways:
+        say("the server takes no temperature: its replies are sampled, and a repetition may differ")
     if counts[API_ERROR] or counts[TOO_LONG]:
         say("rows without a reply are counted; to ask for them again: snakemake --forcerun and the rule's name")
     return found

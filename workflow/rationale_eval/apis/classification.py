@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rationale_eval.apis.client import OK, without_logprobs
+from rationale_eval.apis.asking import with_alternatives
+from rationale_eval.apis.client import without_logprobs
+from rationale_eval.apis.completion import OK
 from rationale_eval.apis.labels import UNPARSED, label_of, label_scores
 from rationale_eval.apis.request import Message, Request, chat_messages, request
 from rationale_eval.models.shots import Shot
 from rationale_eval.models.task import Task
+from rationale_eval.thoughts import answer, cut_off
 
-ANSWER_TOKENS = 16  # of a label and a few words around it
+CUT_OFF = "cut_off"  # the reply ended before it said anything but thoughts
 ALTERNATIVES = 20  # the most that OpenAI gives
 LOGPROBS = "logprobs"
 
@@ -39,7 +42,7 @@ def settings_of(spec: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str,
 class Classifier:
     """Puts the classification prompt of ``task`` with solved examples before it, as ``spec`` says.
 
-    ``spec`` has ``api`` (address, model, predict, token_limit, options) and ``system_prompt``.
+    ``spec`` has ``api`` (address, model, predict, answer_tokens, token_limit, options) and ``system_prompt``.
     """
 
     def __init__(self, spec: Mapping[str, Any], task: Task, shots: Sequence[Shot]) -> None:
@@ -57,7 +60,7 @@ class Classifier:
         more: dict[str, Any] = {"temperature": 0}
         if self._by_scores:
             more |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
-        return request(self._api, messages, ANSWER_TOKENS, **more)
+        return request(self._api, messages, self._api["answer_tokens"], **more)
 
     def read(self, outcome: Mapping[str, Any], name: str) -> dict[str, Any]:
         """``status``, ``predicted`` and ``scores`` (None where the label is read from the text).
@@ -68,14 +71,17 @@ class Classifier:
         nothing = {"status": outcome["status"], "predicted": None, "scores": None}
         if outcome["status"] != OK:
             return nothing
-        if not self._by_scores:
-            status, label = label_of(outcome["text"], self._task.verbalisers)
-            return nothing | {"status": status, "predicted": label}
-        if not outcome["logprobs"]:
+        if self._by_scores and not with_alternatives(outcome["logprobs"]):
             raise without_logprobs({"name": name, **self._api})
+        if cut_off(outcome["text"], outcome["finish"]):
+            return nothing | {"status": CUT_OFF}
+        said = answer(outcome["text"]) or ""
+        if not self._by_scores:
+            status, label = label_of(said, self._task.verbalisers)
+            return nothing | {"status": status, "predicted": label}
         scores = label_scores(outcome["logprobs"], self._task.verbalisers)
         if scores is None:
-            status, _ = label_of(outcome["text"], self._task.verbalisers)
+            status, _ = label_of(said, self._task.verbalisers)
             return nothing | {"status": UNPARSED if status == OK else status}
         best = max(range(len(scores)), key=scores.__getitem__)
         return {"status": OK, "predicted": self._task.labels[best], "scores": scores}

@@ -16,17 +16,25 @@ import openai
 import tenacity
 from aiolimiter import AsyncLimiter
 
+from rationale_eval.apis.completion import ServerError, kept
 from rationale_eval.apis.ledger import Ledger, Spending
+from rationale_eval.apis.refusals import about_text, asked_by, other_way
 from rationale_eval.apis.request import Request
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 
-OK, REFUSAL, FILTERED, TOO_LONG, API_ERROR = "ok", "refusal", "filtered", "too_long", "api_error"
+API_ERROR = "api_error"
 # Statuses of HTTP after which the same request may succeed: time-out, conflict, too many requests; and all from 500.
 PASSING = frozenset({408, 409, 429})
 # A body is read up to so many bytes, and so many more for each token that was allowed; with log-probabilities of the
 # alternatives, tokens take more.
 LARGEST, PER_TOKEN, PER_SCORED_TOKEN = 1 << 16, 64, 1 << 13
+# Environment variables that say how servers are reached; in small letters too.
+_CONNECTING = tuple(
+    spelt
+    for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+    for spelt in (name, name.lower())
+)
 LONG_WAIT = 5.0  # seconds; a longer wait that the server asks for is told
 NO_KEY = "none"  # some value is needed; the client would else look for a key of its own accord
 
@@ -34,12 +42,13 @@ NO_KEY = "none"  # some value is needed; the client would else look for a key of
 class NoReplyError(Exception):
     """A request that came to nothing; the message is the reason. ``status`` is that of its row.
 
-    ``billed``: the server may have answered, and counted it, though nothing usable arrived.
+    ``billed``: the server may have answered, and counted it, though nothing usable arrived. ``refused``: it was there,
+    and would not answer this request, as far as one can tell.
     """
 
-    def __init__(self, reason: str, status: str = API_ERROR, billed: bool = False) -> None:
+    def __init__(self, reason: str, status: str = API_ERROR, billed: bool = False, refused: bool = False) -> None:
         super().__init__(reason)
-        self.status, self.billed = status, billed
+        self.status, self.billed, self.refused = status, billed, refused
 
 
 class PassingError(NoReplyError):
@@ -83,20 +92,35 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
+class _OtherWayError(Exception):
+    """The server wants to be asked in another ``way``; ``failure`` is what its message means otherwise."""
+
+    def __init__(self, way: str, failure: NoReplyError) -> None:
+        super().__init__(way)
+        self.way, self.failure = way, failure
+
+
 class Client:
     """Asks one model at one endpoint; an asynchronous context manager.
 
     ``settings`` has ``name`` (the model's in the configuration), ``address``, ``model``, ``key`` (an environment
     variable or None), ``requests_per_minute``, ``tokens_per_minute``, ``timeout`` and ``retries``. ``largest`` is the
-    most tokens that one of the requests to come takes. Raises ``UserError`` as ``key_of`` does.
+    most tokens that one of the requests to come takes. ``ways`` are those in which the server wants to be asked
+    otherwise, as far as is known; those that its messages call for are added. Raises ``UserError`` as ``key_of`` does,
+    and for a setting of the environment, such as a proxy, with which no connection can be made.
     """
 
-    def __init__(self, settings: Mapping[str, Any], ledger: Ledger, largest: int) -> None:
-        self._settings, self._ledger = settings, ledger
+    def __init__(self, settings: Mapping[str, Any], ledger: Ledger, largest: int, ways: set[str]) -> None:
+        self._settings, self._ledger, self._ways = settings, ledger, ways
         self._key = key_of(settings)
-        self._openai = openai.AsyncOpenAI(
-            api_key=self._key, base_url=settings["address"], max_retries=0, timeout=settings["timeout"]
-        )
+        try:
+            self._openai = openai.AsyncOpenAI(
+                api_key=self._key, base_url=settings["address"], max_retries=0, timeout=settings["timeout"]
+            )
+        except Exception as error:  # of many kinds: proxies and certificates are read from the environment here
+            raise UserError(
+                f"no connection to {settings['address']} can be made ({_one_line(error)}){of_environment()}"
+            ) from None
         requests, tokens = settings["requests_per_minute"], settings["tokens_per_minute"]
         # Spread evenly: a minute's worth at once would be twice as much as allowed in the first minute.
         self._request_rate = None if requests is None else AsyncLimiter(1, 60 / requests)
@@ -154,31 +178,49 @@ class Client:
             await asyncio.sleep(left)
 
     async def _once(self, request: Request) -> dict[str, Any]:
+        """One try, and others at once where the server's message says how it wants to be asked."""
+        while True:
+            ways = set(self._ways)
+            body = asked_by(request.body, ways)
+            try:
+                return await self._try(request, body)
+            except _OtherWayError as error:
+                if error.way in ways:
+                    raise error.failure from None
+                if error.way not in self._ways:
+                    say(f"the server wants to be asked otherwise ({error.way}): {error.failure}")
+                self._ways.add(error.way)
+
+    async def _try(self, request: Request, body: Mapping[str, Any]) -> dict[str, Any]:
         limit = self._settings["timeout"]
         try:
             # The client's own limit is for each piece that arrives; a server that drips would never reach it.
             async with asyncio.timeout(limit):
-                raw = await self._body(request)
+                raw = await self._body(request, body)
         except TimeoutError:
             raise PassingError(f"no whole reply within {limit:g} s", billed=True) from None
         except openai.APIStatusError as error:
-            raise self._judged(error) from None
+            raise self._of_status(error, body) from None
         except (openai.APIConnectionError, httpx2.HTTPError) as error:
             sent = not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-            raise PassingError(self._clean(f"connection failed ({_cause(error)})"), billed=sent) from None
+            reason = self._clean(f"connection failed ({_cause(error)})") + of_environment()
+            raise PassingError(reason, billed=sent) from None
         try:
-            return _reply(json.loads(raw))
+            return kept(json.loads(raw))
+        except ServerError as error:
+            status = error.code if isinstance(error.code, int) else 200
+            raise self._judged(status, str(error), error.code, body, None) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
             # The reason is not shown: it would quote the reply.
             raise PassingError(f"the reply ({len(raw)} bytes) is no chat completion in JSON", billed=True) from None
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, body: Mapping[str, Any]) -> bytes:
         each = PER_SCORED_TOKEN if request.body.get("logprobs") else PER_TOKEN
         most = LARGEST + each * request.reply_tokens
         # As they are: endpoints have fields that OpenAI has not, or that are named like settings of the client.
-        fields = {name: value for name, value in request.body.items() if name != "messages"}
+        fields = {name: value for name, value in body.items() if name != "messages"}
         async with self._openai.chat.completions.with_streaming_response.create(
-            model=self._settings["model"], messages=request.body["messages"], extra_body=fields
+            model=self._settings["model"], messages=body["messages"], extra_body=fields
         ) as response:
             found = bytearray()
             async for piece in response.iter_bytes():
@@ -187,24 +229,27 @@ class Client:
                     raise NoReplyError(f"the reply is larger than {most} bytes: more than its tokens need", billed=True)
         return bytes(found)
 
-    def _judged(self, error: openai.APIStatusError) -> Exception:
-        """What an error status means: for this request, for all, or for now."""
-        code, status = error.code or "", error.status_code
-        body = error.body
-        said = body.get("message") or json.dumps(body) if isinstance(body, dict) else body or error.message
+    def _of_status(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> Exception:
+        """What an error status means."""
+        found = error.body
+        said = found.get("message") or json.dumps(found) if isinstance(found, dict) else found or error.message
+        kind = found.get("type") if isinstance(found, dict) else None
+        after = retry_after(error.response.headers)
+        return self._judged(error.status_code, str(said), error.code or kind, body, after)
+
+    def _judged(self, status: int, said: str, code: Any, body: Mapping[str, Any], after: float | None) -> Exception:
+        """What an error means: for this request, for the way of asking, for all, or for now.
+
+        ``status`` is that of HTTP, or the code of an error that came with 200.
+        """
         message = self._clean(f"HTTP {status}: {said}")
         where = f"models.{self._settings['name']}"
-        if code == "content_filter":
-            return NoReplyError(message, FILTERED)
-        if code == "context_length_exceeded":
-            return NoReplyError(message, TOO_LONG)
-        if code == "insufficient_quota":
+        if code == "insufficient_quota" or status == 402:
             return UserError(f"{where}: the account has no quota left ({message})")
         if status in PASSING or status >= 500:
-            after = retry_after(error.response.headers)
             self._pause(after)
             return PassingError(message, after)
-        if status in (401, 403):
+        if status == 401 or (status == 403 and about_text(said, code) is None):
             variable = self._settings["key"]
             hint = "set `key` to the environment variable that holds one" if variable is None else f"see {variable}"
             return UserError(f"{where}.source.key: the API does not accept the key; {hint} ({message})")
@@ -213,7 +258,9 @@ class Client:
                 f"{where}.source: the API at {self._settings['address']} knows no model {self._settings['model']!r} or "
                 f"no such address; see `model` and `api` ({message})"
             )
-        return UserError(f"{where}.source: the API refuses the request ({message})")
+        failure = NoReplyError(message, about_text(said, code) or API_ERROR, refused=True)
+        way = other_way(said, body)
+        return failure if way is None else _OtherWayError(way, failure)
 
     def _pause(self, after: float | None) -> None:
         """Send nothing for ``after`` seconds: who asks one request to wait means all of them."""
@@ -248,6 +295,17 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return _backoff(state) + (after or 0.0)
 
 
+def of_environment() -> str:
+    """A hint at variables that stand between this machine and a server, if any is set."""
+    found = [name for name in _CONNECTING if os.environ.get(name)]
+    return f"; the environment sets {', '.join(found)}" if found else ""
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
@@ -258,38 +316,3 @@ def _usage(reply: Mapping[str, Any], worst: Spending) -> Spending:
     """What the server says that it counted; the worst case where it does not say."""
     prompt, tokens = reply["prompt_tokens"], reply["reply_tokens"]
     return Spending(1, worst.prompt if prompt is None else prompt, worst.reply if tokens is None else tokens)
-
-
-def _reply(raw: Any) -> dict[str, Any]:
-    """What is kept of a chat completion. Raises one of several errors for what is none."""
-    choice, usage = raw["choices"][0], raw.get("usage") or {}
-    message, finish = choice["message"], choice.get("finish_reason") or "unknown"
-    text, refusal = message.get("content") or "", message.get("refusal")
-    if not isinstance(text, str):
-        raise TypeError("content")
-    status = FILTERED if finish == "content_filter" else REFUSAL if refusal else OK
-    scored = (choice.get("logprobs") or {}).get("content")
-    return {
-        "status": status,
-        "text": _encodable(str(refusal) if status == REFUSAL else text),
-        "finish": _encodable(str(finish)),
-        "prompt_tokens": _count(usage.get("prompt_tokens")),
-        "reply_tokens": _count(usage.get("completion_tokens")),
-        "served": [_encodable(str(raw.get(name) or "")) for name in ("model", "system_fingerprint")],
-        "logprobs": None if scored is None else [_scored(token) for token in scored],
-    }
-
-
-def _encodable(text: str) -> str:
-    """JSON can hold halves of surrogate pairs, which no UTF-8 can."""
-    return text.encode(errors="replace").decode()
-
-
-def _count(value: Any) -> int | None:
-    return None if value is None else int(value)
-
-
-def _scored(token: Mapping[str, Any]) -> list[Any]:
-    """``[token, log-probability, [[alternative, log-probability], …]]``."""
-    others = [[_encodable(other["token"]), float(other["logprob"])] for other in token.get("top_logprobs") or ()]
-    return [_encodable(token["token"]), float(token["logprob"]), others]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rationale_eval.apis.asking import ask_all
 from rationale_eval.apis.classification import Classifier, add_api_arguments, served, settings_of
-from rationale_eval.apis.client import OK
+from rationale_eval.apis.completion import OK
 from rationale_eval.corpora.instances import read_instances
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.faithfulness.announcement import perturbed_task

@@ -12,7 +12,7 @@ from typing import Any
 
 from rationale_eval.apis.asking import ask_all
 from rationale_eval.apis.classification import Classifier, add_api_arguments, served, settings_of
-from rationale_eval.apis.client import OK
+from rationale_eval.apis.completion import OK
 from rationale_eval.apis.request import Message, Request, chat_messages, request
 from rationale_eval.corpora.instances import read_instances
 from rationale_eval.evidence.asked import conversations_of

@@ -2,7 +2,8 @@
 
 A reply that names no word of the input is an empty set, or scores of 0: it is evaluated like any other (F1 of 0,
 nothing masked) and counted. So is one that only gives back the label or the form of the question. A refusal is a
-missing value, and counted. Of several replies to a question the words are put to the vote; how each was read is kept in
+missing value, and so is a reply that its limit of tokens cut off before it said anything but thoughts; they are
+counted. Of several replies to a question the words are put to the vote; how each was read is kept in
 a table of its own, which has the columns of rationales.
 """
 
@@ -21,11 +22,12 @@ from rationale_eval.evidence.reply_schema import OK, REPLIES
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.echoes import Labels
-from rationale_eval.rationales.replies import parse_reply
-from rationale_eval.rationales.schema import RATIONALES, REFUSAL, rationale_row
+from rationale_eval.rationales.replies import TRUNCATED, parse_reply
+from rationale_eval.rationales.schema import CUT_OFF, RATIONALES, REFUSAL, rationale_row
 from rationale_eval.rationales.scored_replies import parse_scored_reply
 from rationale_eval.rationales.voting import voted
 from rationale_eval.tables import read_table, write_table
+from rationale_eval.thoughts import cut_off
 
 
 def row_of(instance: Instance, reply: Mapping[str, Any], gives: str, labels: Labels) -> dict[str, Any]:
@@ -38,6 +40,10 @@ def row_of(instance: Instance, reply: Mapping[str, Any], gives: str, labels: Lab
         refusal = reply["status"] == REFUSAL and reply["reply"] is not None
         read = {"outcome": REFUSAL, "listed": 0, "hallucinated": [], "copied": False} if refusal else {}
         return rationale_row(instance.id, reply["sample"], reply["status"], **read)
+    if cut_off(reply["reply"], reply["finish"]):
+        return rationale_row(
+            instance.id, reply["sample"], CUT_OFF, outcome=TRUNCATED, listed=0, hallucinated=[], copied=False
+        )
     finished = reply["finish"] != "length"
     found: dict[str, Any]
     if gives == "scores":

@@ -36,6 +36,7 @@ SCRIPTS = ("data", "state", "filters", "text", "cards", "instance", "list", "mai
 STATUSES = {
     "ok": "",
     "no_gold": "no word of this text is marked",
+    "cut_off": "the model’s reply ended at its limit of tokens before an answer",
     "too_long": "the text is too long for the model",
     "chat_markup": "the text holds one of the model’s special tokens",
     "text_altered": "the model’s chat template does not show the text as it is",

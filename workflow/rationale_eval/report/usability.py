@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import pandas as pd
 
-from rationale_eval.rationales.schema import NO_VOTE, OK, REFUSAL
+from rationale_eval.rationales.schema import CUT_OFF, NO_VOTE, OK, REFUSAL
 
 # Statuses of instances that were asked and answered; all others (no_gold, too_long, api_error …) have no reply. One
-# that the model refused to classify has the status of a refusal too, but was not asked: its `outcome` is null.
+# that the model refused to classify, or whose classification was cut off, has such a status too, but was not asked: its
+# `outcome` is null.
 _REPLIED = (OK, NO_VOTE)
 
 
 def names_words(rows: pd.DataFrame) -> pd.Series:
     """Whether each row of a table of rationales, or of readings, names a word; by index, rows without a reply left out.
 
-    A number counts whatever its value; of votes at least one must name a word; a refusal names none. Raises
+    A number counts whatever its value; of votes at least one must name a word; a refusal names none, nor does a reply
+    that was cut off before it answered. Raises
     ``ValueError`` for a method that is not prompted, whose rows do not say how many words a reply names.
     """
-    refused = (rows["status"] == REFUSAL) & rows["outcome"].notna()
+    refused = rows["status"].isin((REFUSAL, CUT_OFF)) & rows["outcome"].notna()
     replied = rows[rows["status"].isin(_REPLIED) | refused]
     answered = replied["status"] == OK
     if replied.loc[answered, "named"].isna().any():
