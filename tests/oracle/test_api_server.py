@@ -110,6 +110,7 @@ def cell(server, tmp_path_factory):
 
     def run(stage, spec, *arguments, model=server[1], predict="text"):
         api = {"address": server[0], "model": model, "token_limit": "max_tokens", "options": {}, "predict": predict}
+        api |= {"answer_tokens": 16}
         shared = {"api": api, "system_prompt": SYSTEM, "task": task_slice(PROMPTS, None, ["unbound"])}
         command = ["--spec", json.dumps(shared | {"shots": {"count": 0, "seed": 0}} | spec)]
         command += ["--test", str(folder / "test.parquet"), "--memo", str(folder / "memo")]

@@ -261,7 +261,11 @@ def test_after_a_kill_nothing_that_was_answered_is_asked_again(api: loopback_api
         rows.append(Instance(str(number), label, {"text": text}, words, (False,) * len(words)))
     write_instances(tmp_path / "test.parquet", rows, {})
     settings = {"address": api.address, "model": loopback_api.MODEL, "token_limit": "max_tokens", "options": {}}
-    spec = {"api": settings | {"predict": "text"}, "system_prompt": None, "shots": {"count": 0, "seed": 0}}
+    spec = {
+        "api": settings | {"predict": "text", "answer_tokens": 16},
+        "system_prompt": None,
+        "shots": {"count": 0, "seed": 0},
+    }
     spec["task"] = task_slice(ROOT / "workflow/prompts/sentiment.yaml", None, [])
     limits = {"name": "asked", "key": "FAKE_KEY", "concurrency": CONCURRENCY, "timeout": 5, "retries": 1, "price": None}
     limits |= {"requests_per_minute": None, "tokens_per_minute": None}
