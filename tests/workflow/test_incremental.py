@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -348,3 +350,46 @@ def _rows(study: Workspace, table: str) -> list[dict[str, object]]:
 
 def _predictions(study: Workspace) -> list[dict[str, object]]:
     return _rows(study, "predictions")
+
+
+def test_results_without_snakemakes_records_are_not_mixed_with_new_ones(study: Workspace) -> None:
+    """The records go with .snakemake, and by the text of a path: what tables say of themselves stays."""
+    study.edit("config.yaml", "\n  mask: ___", '\n  mask: "[MASK]"')
+    for spelling in ("results-smoke/", f"{study.folder}/results-smoke"):
+        (study.folder / "spelt.yaml").write_text(f"results_dir: {spelling}\n", encoding="utf-8")
+        spelt = Workspace(study.folder, (*study.config, "spelt.yaml"))
+        assert spelt.due() == MASKING
+    shutil.rmtree(study.folder / ".snakemake")
+    stopped = study.try_snakemake("-n")
+    assert stopped.returncode != 0
+    assert "such as results-smoke/smoke_sentences/tiny-llama/base/perturbations.parquet" in stopped.stdout
+    found = re.search(r"--forcerun ([\w ]+)\.", stopped.stdout)
+    assert found
+    assert {"perturb", "curves"} <= set(found[1].split())
+    due = study.due("--forcerun", *found[1].split())
+    assert {rule: due.get(rule) for rule in MASKED} == {rule: MASKING[rule] for rule in MASKED}
+    checked = subprocess.run(
+        [sys.executable, "-m", "rationale_eval", "check", "--results", "--configfile", "configs/smoke.yaml"],
+        cwd=study.folder,
+        env={**os.environ, "PYTHONPATH": "workflow"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 1
+    assert "problem   rule perturb" in checked.stdout
+    assert "--forcerun" in checked.stdout
+
+
+def test_other_content_under_an_older_time_is_noticed(study: Workspace) -> None:
+    corpus, weights = study.folder / "smoke/corpus/snippets.tsv", study.folder / "smoke/model/model.safetensors"
+    before = {path: (path.read_bytes(), path.stat()) for path in (corpus, weights)}
+    texts = before[corpus][0].replace(b"delightful", b"dreadful")
+    for path, content in ((corpus, texts), (weights, before[weights][0][:-4] + b"\0\0\0\1")):
+        path.write_bytes(content)
+        old = before[path][1].st_mtime - 1e6
+        os.utime(path, (old, old))
+        due = study.due()
+        assert due[{corpus: "corpus", weights: "model"}[path]] >= 1
+        path.write_bytes(before[path][0])
+    assert study.due() == {}

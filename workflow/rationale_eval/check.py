@@ -30,15 +30,23 @@ def main(argv: list[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="rationale_eval check", description=__doc__)
     add_arguments(parser)
+    parser.add_argument(
+        "--results", action="store_true", help="only whether the results are of this configuration and of their inputs"
+    )
     args = parser.parse_args(argv)
     if count := _show([environment.python(), environment.packages(LOCK)]).count(PROBLEM):
         raise UserError(f"{count} problem(s) to be solved before anything else can be looked at")
     # Not before: these need the packages.
+    from rationale_eval.checks.results import results
     from rationale_eval.checks.study import findings
 
     plan = merged(args.configfile, args.config)
     print(f"\n{plan.study.title}\n")
-    levels = _show(findings(plan))
+    levels = _show(results(plan) if args.results else findings(plan))
+    if args.results:
+        if PROBLEM in levels:
+            raise UserError("the results are not those of this study")
+        return
     if count := levels.count(PROBLEM):
         raise UserError(f"{count} problem(s) to be solved before this study can run")
     warned = levels.count(WARNING)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -26,7 +28,24 @@ PATH = r"^[^{}]*$"
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern=SHA256)]
 FileName = Annotated[str, StringConstraints(pattern=FILE_NAME)]
-PathText = Annotated[str, StringConstraints(pattern=PATH)]
+
+
+def plain_path(path: str) -> str:
+    """``path`` in the one spelling by which Snakemake knows it again.
+
+    Without a slash at its end, with the home folder for ``~``, and relative if it is below the working folder.
+    """
+    if not path:
+        return path
+    try:
+        found = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path!r} names a home folder that is not known ({error})") from None
+    here = Path.cwd()
+    return str(found.relative_to(here) if found.is_relative_to(here) else found)
+
+
+PathText = Annotated[str, StringConstraints(pattern=PATH), AfterValidator(plain_path)]
 Rows = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 

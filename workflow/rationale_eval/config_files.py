@@ -20,6 +20,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="merged over all files")
 
 
+def check_keys(path: Path) -> None:
+    """Raise ``UserError`` for a key that stands twice in one section of a YAML file: the first would be lost."""
+    import yaml
+
+    class Once(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+            seen: set[object] = set()
+            for key, _ in node.value:
+                name = key.value
+                if name in seen and key.tag != "tag:yaml.org,2002:merge":
+                    raise UserError(f"{path}: line {key.start_mark.line + 1}: {name!r} stands twice in one section")
+                seen.add(name)
+            made: dict[object, object] = super().construct_mapping(node, deep)
+            return made
+
+    try:
+        yaml.load(path.read_text(encoding="utf-8"), Loader=Once)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return  # said by those that read it
+
+
 def merged(paths: Sequence[Path], settings: Sequence[str] = ()) -> StudyPlan:
     """The study of config.yaml with ``paths`` merged over it, then ``settings`` (KEY=VALUE), as Snakemake does.
 
@@ -34,6 +55,7 @@ def merged(paths: Sequence[Path], settings: Sequence[str] = ()) -> StudyPlan:
 
     config: dict[str, object] = {}
     for path in (Path("config.yaml"), *paths):
+        check_keys(path)
         try:
             update_config(config, load_configfile(str(path)))
         except (OSError, WorkflowError) as error:

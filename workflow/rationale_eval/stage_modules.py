@@ -14,7 +14,7 @@ UNTRACKED = frozenset(
 
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = (
-    *("models/asking", "models/chat", "models/completion", "models/encoding", "models/loading"),
+    *("checksums", "models/asking", "models/chat", "models/completion", "models/encoding", "models/loading"),
     *("models/placement", "models/task", "thoughts"),
 )
 _SCORING = ("models/batching", "models/scoring", *_ASKING)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rationale_eval.config import Config
 from rationale_eval.config import Task as Entry
+from rationale_eval.config_files import check_keys
 from rationale_eval.config_methods import PromptMethod
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
@@ -43,7 +44,9 @@ class Prompts:
         wanted in all of them or in none: budgets are the same for all corpora."""
         sized: dict[str, tuple[bool, str]] = {}
         for corpus in self._config.study.corpora:
-            task, file = self.task(corpus), self.entry(corpus).prompts
+            file = self.entry(corpus).prompts
+            check_keys(Path(file))
+            task = self.task(corpus)
             fields = self._config.corpora[corpus].field_names
             if fields is not None and (fault := task.field_fault(fields)):
                 raise UserError(f"corpora.{corpus}: {fault} ({file})")

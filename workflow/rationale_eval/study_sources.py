@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rationale_eval.checksums import Checksums
 from rationale_eval.config import Config
 from rationale_eval.config_corpora import Eraser, HubData, LocalPath, PackageFile, RatedSnippets, SplitFiles, Url
 from rationale_eval.config_models import HubModel, Model
@@ -31,6 +32,7 @@ class Sources:
         self.config = config
         self._cache = config.cache_dir
         self._pins = pins(config)
+        self._checksums = Checksums(Path(config.memo_dir, "checksums.json"))
         models = [entry for entry in config.models.values() if isinstance(entry, Model)]
         entries = [*config.corpora.values(), *models]
         self._sources: list[Any] = [entry.source for entry in entries if self.local(entry) is None]
@@ -109,6 +111,18 @@ class Sources:
         # What cannot be read, and a folder in which nothing is to be read, are left to the reader's message.
         names = [name for name, file in folder_entries(Path(path)).items() if file.fault is None]
         return [str(Path(path, name)) for name in _read_of(names, entry, side)] or [path]
+
+    def content(self, entry: Any, side: str | None = None) -> str:
+        """A checksum over the files on this machine that the reading of an entry depends on; empty for downloads.
+
+        Snakemake looks at times, which a copy can set back. Downloads are held against checksums when they come.
+        """
+        if self.local(entry) is None and not isinstance(entry.source, LocalPath):
+            return ""
+        files = [Path(file) for file in self.inputs(entry, side)]
+        lines = [f"{file.name} {self._checksums.of(file)}" for file in files if file.is_file()]
+        self._checksums.save()
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
     def check_names(self, entries: Iterable[Any]) -> None:
         """Raise ``UserError`` for a file with braces in its name, which Snakemake takes for wildcards."""

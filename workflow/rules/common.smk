@@ -10,16 +10,22 @@ sys.path.insert(0, str(WORKFLOW))
 # Its `parse` would hide a name of Snakemake's own if it were imported bare.
 from rationale_eval import config_checks
 from rationale_eval.code_digest import stage_code
+from rationale_eval.config_files import check_keys
 from rationale_eval.errors import UserError
 from rationale_eval.job_environment import full_disks, prepare
 from rationale_eval.plugins import digest as plugin_digest
 from rationale_eval.sources.card import HUB_CARD
 from rationale_eval.study import StudyPlan
 from rationale_eval.study_before import narrowed
+from rationale_eval.study_records import FORCING, message, stale_unrecorded
 from rationale_eval.study_cells import canonical, epoch_name
 
 prepare(WORKFLOW)
 try:
+    for path in workflow.configfiles:
+        check_keys(Path(path))
+    if ":" in str(WORKFLOW):
+        raise UserError(f"{WORKFLOW}: a colon in the path of the project parts it in two for Python; move it elsewhere")
     plan = StudyPlan(config_checks.parse(config))
     plan.prompts.check()
     plan.sources.check_names(plan.entries)
@@ -28,6 +34,8 @@ except UserError as error:
 
 RESULTS = plan.config.results_dir
 if workflow.is_main_process:  # said once, not by each of its jobs
+    if not FORCING & set(sys.argv) and (stale := stale_unrecorded(plan)):
+        sys.exit(f"error: {message(stale, plan.config.compute.shards)}")
     if note := narrowed(Path(RESULTS, "report/claims.json"), json.loads(plan.report.claims())):
         print(f"note: {note}", file=sys.stderr)
 CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"

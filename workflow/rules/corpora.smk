@@ -97,6 +97,7 @@ rule corpus:
     params:
         spec=lambda wildcards: plan.corpus(wildcards.corpus, wildcards.side),
         source=lambda wildcards: plan.sources.path(plan.config.corpora[wildcards.corpus]),
+        content=lambda wildcards: plan.sources.content(plan.config.corpora[wildcards.corpus], wildcards.side),
         plugins=lambda wildcards: files_of(plan.corpus_plugins(wildcards.corpus)),
         code=lambda wildcards: code("corpus", plan.corpus_plugins(wildcards.corpus), plan.reader(wildcards.corpus)),
     shell:

@@ -21,6 +21,7 @@ rule model:
     params:
         spec=lambda wildcards: plan.model(wildcards.model),
         source=lambda wildcards: plan.sources.path(plan.config.models[wildcards.model]),
+        content=lambda wildcards: plan.sources.content(plan.config.models[wildcards.model]),
         cache=lambda wildcards: f"{plan.config.cache_dir}/gguf",
         code=stage_code("model"),
     shell:

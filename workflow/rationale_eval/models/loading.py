@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from rationale_eval.checksums import Checksums
 from rationale_eval.errors import UserError
 from rationale_eval.models.placement import check_placed, spread
 from rationale_eval.progress import say
@@ -80,9 +81,13 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     transformers_logging.set_verbosity_error()  # what it would warn of is checked here
     card = json.loads(card_path.read_text(encoding="utf-8"))
     folder = card_path.parent / "snapshot"
+    checksums = Checksums(card_path.parent / ".checksums.json")
     for name, facts in card["files"].items():
-        if not (folder / name).exists() or (folder / name).stat().st_size != facts["bytes"]:
-            raise UserError(f"{folder / name}: missing or changed since the card was made; delete {folder.parent}")
+        path = folder / name
+        # Of the same size and time may be another training's: weights are known by their content.
+        if not path.exists() or path.stat().st_size != facts["bytes"] or checksums.of(path) != facts["sha256"]:
+            raise UserError(f"{path}: missing or changed since the card was made; delete {folder.parent}")
+    checksums.save()
     tuned = None if checkpoint is None else _checkpoint_card(checkpoint, card)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if dtype == "auto":
