@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from explorer_pages import EMOJI, blocks_of, build, hostile, spec_of, unpacked
-from rationale_eval.apis import client, labels
+from rationale_eval.apis import client, completion, labels
 from rationale_eval.corpora.instances import read_instances, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.evidence import reply_schema
-from rationale_eval.evidence import schema as evidence
+from rationale_eval.models import encoding
 from rationale_eval.rationales import schema
 from rationale_eval.rationales.budgets import selections, sizes
 from rationale_eval.rationales.schema import RATIONALES
@@ -170,8 +170,9 @@ def test_equal_results_give_equal_pages(tree):
 def test_each_status_is_said_in_words():
     constants = (
         *(schema.OK, schema.NO_GOLD, schema.REFUSAL, schema.NO_REPLY, schema.NOT_GIVEN, schema.NO_VOTE),
-        *(schema.NOT_AVAILABLE, evidence.TOO_LONG, evidence.MARKUP, reply_schema.NO_GOLD, reply_schema.TOO_LONG),
-        *(client.FILTERED, client.API_ERROR, client.REFUSAL, labels.UNPARSED),
+        *(schema.NOT_AVAILABLE, schema.NOT_COVERED, schema.CUT_OFF, reply_schema.NO_GOLD),
+        *(encoding.TOO_LONG, encoding.MARKUP, encoding.ALTERED),
+        *(completion.FILTERED, client.API_ERROR, completion.REFUSAL, labels.UNPARSED),
     )
     assert {*constants, ABSENT} == set(explorer.STATUSES)
 

@@ -193,7 +193,8 @@ class _Run:
         if self.end is not None or self._answered or not failures:
             return
         if not self._known or any(failure.status == API_ERROR and not failure.refused for failure in failures):
-            self.end = UserError(f"none of {len(failures)} requests came to a reply; the last: {failures[-1]}")
+            where = f"models.{self._settings['name']}.source"
+            self.end = UserError(f"{where}: none of {len(failures)} requests came to a reply; the last: {failures[-1]}")
 
 
 def with_alternatives(logprobs: Any) -> bool:
