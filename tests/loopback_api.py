@@ -52,8 +52,10 @@ class Api:
         self.reply: Callable[[list[dict[str, str]]], str] = answer
         self.logprobs: Callable[[list[dict[str, str]]], Any] | None = None
         self.usage = True
-        # From a request's body to a status and body of HTTP, in the place of what this server does; None: as usual.
-        self.instead: Callable[[dict[str, Any]], tuple[int, Any] | None] | None = None
+        # From a request's body to a status, body and headers of HTTP in the place of what this server does; None: as
+        # usual.
+        self.instead: Callable[[dict[str, Any]], tuple[Any, ...] | None] | None = None
+        self.headers: list[dict[str, str]] = []
         self.received: list[str] = []
         self.answered: list[str] = []
         self.times: list[float] = []
@@ -98,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             api.received.append(text)
             api.times.append(time.monotonic())
             api.keys.add(self.headers.get("Authorization", ""))
+            api.headers.append({name.casefold(): value for name, value in self.headers.items()})
             api.under_way += 1
             api.busy = max(api.busy, api.under_way)
         try:
@@ -114,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path != "/v1/chat/completions" or body["model"] != MODEL:
             return self.error(404, "model_not_found", f"The model {body['model']!r} does not exist")
         if api.instead is not None and (other := api.instead(body)) is not None:
-            return self.send(other[0], json.dumps(other[1]).encode())
+            return self.send(other[0], json.dumps(other[1]).encode(), *other[2:])
         if fault in ("408", "409", "429", "500", "502", "503"):
             wait = {"Retry_After": api.retry_after} if fault == "429" else {}
             return self.error(int(fault), None, "try again", **wait)

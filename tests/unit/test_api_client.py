@@ -253,15 +253,16 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("interruptible")
-def test_requests_that_an_interruption_cancels_count_in_the_budget(ask, api, tmp_path):
+def test_requests_that_an_interruption_cancels_count_in_the_budget(how, ask, api, tmp_path):
     texts = [f"a film {number}" for number in range(40)]
     interrupted = threading.Event()
 
     def interrupt(messages):
         if not interrupted.is_set():
             interrupted.set()
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), how)
         time.sleep(0.2)
         return "Positive."
 

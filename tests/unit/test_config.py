@@ -160,6 +160,11 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         {"positive": "good", "negative": False},
         "tasks.sentiment.verbalisers.negative: is false, which is what YAML reads no and off as; put the word in quote",
     ),
+    (
+        ["budgets", "as_given"],
+        {"kind": "top_k", "k": 2},
+        "budgets.as_given: the tables call sets of words so that are taken as they are given; choose another name",
+    ),
     (["finetuning", "rank"], 0, "finetuning.rank: input should be greater than or equal to 1 (it is 0)"),
     (["compute", "batch_rows"], 0, "compute.batch_rows: input should be greater than or equal to 1 (it is 0)"),
     (["perturbation", "mask"], "", "perturbation.mask: string should have at least 1 character"),

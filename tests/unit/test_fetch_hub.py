@@ -335,3 +335,12 @@ def test_a_card_whose_folder_is_not_whole_names_what_to_do(tmp_path, harm, words
     with pytest.raises(UserError, match=words) as caught:
         snapshot_of(card)
     assert str(card) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_damaged_files_are_refused_where_the_cache_has_no_links(hub, machine, name):
+    # What a blob is called says nothing then: there are none.
+    machine.environment["HF_HUB_DISABLE_SYMLINKS"] = "1"
+    repository = hub.repositories["model", "lab/tiny"]
+    repository.damaged.add(name)
+    assert f"lab/tiny: {name} arrived damaged" in machine.refused("lab/tiny")

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, bytes], list[str]]] = {
     # files
     "file missing": (TABLE, {"train.jsonl": jsonl(ROW)}, ["no file in it matches 'test.jsonl'", "'train.jsonl'"]),
     "folder empty": (TABLE, {}, ["no file in it matches 'test.jsonl'; it is empty"]),
-    "file empty": (TABLE, {"test.jsonl": b""}, ["the source has no usable row for this side"]),
+    "file empty": (TABLE, {"test.jsonl": b""}, ["has no usable row for the test side"]),
     "csv empty": (CSV, {"test.csv": b""}, ["test.csv: the file is empty; a header with review"]),
     "ending unknown": (
         {**TABLE, "test": ["test.txt"]},

@@ -34,6 +34,8 @@ from rationale_eval.config_sources import source_faults
 from rationale_eval.errors import UserError
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Registry
 
+RESERVED_BUDGETS = {"as_given"}
+
 
 def parse(raw: Mapping[str, Any]) -> Config:
     """The configuration, checked. Raises ``UserError`` with one line for each fault: key path and what is allowed."""
@@ -203,6 +205,8 @@ def _references(config: Config) -> Iterable[str]:
     if study.main_budget not in study.budgets:
         hint = suggestion(study.main_budget, study.budgets)
         yield f"study.main_budget: {study.main_budget!r} is not in study.budgets{hint}"
+    for name in sorted(RESERVED_BUDGETS & set(config.budgets)):
+        yield f"budgets.{name}: the tables call sets of words so that are taken as they are given; choose another name"
     for name, corpus in config.corpora.items():
         if corpus.task not in config.tasks:
             yield f"corpora.{name}.task: {corpus.task!r} is not in `tasks`{suggestion(corpus.task, config.tasks)}"

@@ -7,6 +7,8 @@ that limits and budget hold however many jobs Snakemake starts.
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -57,6 +59,21 @@ def held(root: Path, settings: Mapping[str, Any]) -> Iterator[Memo]:
             yield memo
     finally:
         lock.release()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP, with which clusters and terminals end jobs, do what Ctrl-C does.
+
+    What is under way is then counted as spent.
+    """
+    names = [signal.SIGTERM, signal.SIGHUP] if threading.current_thread() is threading.main_thread() else []
+    before = {name: signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT)) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 class _Store:
@@ -221,7 +238,8 @@ def ask_all(
         run = _Run(what, wanted, memo, settings)
         if any(key not in memo for key in wanted):
             try:
-                asyncio.run(run.all())
+                with _interruptible():
+                    asyncio.run(run.all())
             finally:
                 run.keep()
             run.check_answered()

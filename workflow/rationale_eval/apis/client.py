@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from unittest.mock import patch
+from urllib.parse import quote
 
 import httpx2
 import openai
@@ -35,6 +39,7 @@ _CONNECTING = tuple(
     for name in ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
     for spelt in (name, name.lower())
 )
+LONGEST_WAIT = 86_400.0  # seconds that a server may ask to wait at a time: daily limits end after a day
 LONG_WAIT = 5.0  # seconds; a longer wait that the server asks for is told
 NO_KEY = "none"  # some value is needed; the client would else look for a key of its own accord
 
@@ -76,20 +81,26 @@ def key_of(settings: Mapping[str, Any]) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that the server asks to wait (RFC 9110, 10.2.3: a number or a date; OpenAI also in milliseconds)."""
+    """The seconds that the server asks to wait (RFC 9110, 10.2.3: a number or a date; OpenAI also in milliseconds).
+
+    At most ``LONGEST_WAIT``; None for what is neither.
+    """
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers["retry-after"]))
-    except KeyError:
+            seconds = float(headers["retry-after-ms"]) / 1000
+        else:
+            seconds = _seconds(headers["retry-after"])
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
-    except ValueError:
-        pass
+    return None if math.isnan(seconds) else min(max(0.0, seconds), LONGEST_WAIT)
+
+
+def _seconds(value: str) -> float:
     try:
-        when = parsedate_to_datetime(headers["retry-after"])
+        return float(value)
     except ValueError:
-        return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+        when = parsedate_to_datetime(value)
+        return (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
 
 
 class _OtherWayError(Exception):
@@ -114,9 +125,18 @@ class Client:
         self._settings, self._ledger, self._ways = settings, ledger, ways
         self._key = key_of(settings)
         try:
-            self._openai = openai.AsyncOpenAI(
-                api_key=self._key, base_url=settings["address"], max_retries=0, timeout=settings["timeout"]
-            )
+            # No organisation, project or header that the environment has for another endpoint.
+            with patch.dict(os.environ):
+                for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+                    del os.environ[name]
+                self._openai = openai.AsyncOpenAI(
+                    api_key=self._key,
+                    base_url=settings["address"],
+                    max_retries=0,
+                    timeout=settings["timeout"],
+                    # A redirect would carry the texts to whatever server it names.
+                    http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=settings["timeout"]),
+                )
         except Exception as error:  # of many kinds: proxies and certificates are read from the environment here
             raise UserError(
                 f"no connection to {settings['address']} can be made ({_one_line(error)}){of_environment()}"
@@ -165,6 +185,8 @@ class Client:
                         await self._ledger.settle(worst, cost)
         except (NoReplyError, UserError) as failure:
             return failure, spending
+        except Exception as error:  # of whatever kind: it costs this request, and not those under way
+            return NoReplyError(self._clean(f"unexpected {_one_line(error)}"), billed=True), spending
         return reply, spending
 
     async def _turn(self, request: Request, worst: Spending) -> None:
@@ -227,7 +249,15 @@ class Client:
                 found += piece
                 if len(found) > most:
                     raise NoReplyError(f"the reply is larger than {most} bytes: more than its tokens need", billed=True)
-        return bytes(found)
+        return self._without_key(bytes(found))
+
+    def _without_key(self, raw: bytes) -> bytes:
+        """A body without the key, which some servers echo, in the forms in which it may be written."""
+        if self._key != NO_KEY:
+            key = self._key.encode()
+            for form in (key, base64.b64encode(key), quote(self._key, safe="").encode(), key.hex().encode()):
+                raw = raw.replace(form, b"[key]")
+        return raw
 
     def _of_status(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> Exception:
         """What an error status means."""
@@ -246,6 +276,11 @@ class Client:
         where = f"models.{self._settings['name']}"
         if code == "insufficient_quota" or status == 402:
             return UserError(f"{where}: the account has no quota left ({message})")
+        if 300 <= status < 400:
+            return UserError(
+                f"{where}.source.api: the API answers with a redirect (HTTP {status}), which is not followed; set it "
+                "to the address itself"
+            )
         if status in PASSING or status >= 500:
             self._pause(after)
             return PassingError(message, after)
@@ -313,6 +348,10 @@ def _cause(error: BaseException) -> str:
 
 
 def _usage(reply: Mapping[str, Any], worst: Spending) -> Spending:
-    """What the server says that it counted; the worst case where it does not say."""
+    """What the server says that it counted; the worst case where it does not say, or says more."""
     prompt, tokens = reply["prompt_tokens"], reply["reply_tokens"]
-    return Spending(1, worst.prompt if prompt is None else prompt, worst.reply if tokens is None else tokens)
+    return Spending(
+        1,
+        worst.prompt if prompt is None else min(prompt, worst.prompt),
+        worst.reply if tokens is None else min(tokens, worst.reply),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 OK, REFUSAL, FILTERED = "ok", "refusal", "filtered"
+MOST_TOKENS = 2**31 - 1  # what tables can hold
 # Parts of a content that are the answer; parts of other types, such as thinking, are not.
 _ANSWERS = ("text", "output_text")
 
@@ -67,7 +68,10 @@ def encodable(text: str) -> str:
 
 
 def _count(value: Any) -> int | None:
-    return None if value is None else int(value)
+    """A number of tokens; None for what is none, such as a negative or an infinite one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
+        return None
+    return int(value)
 
 
 def _scored(token: Mapping[str, Any]) -> list[Any]:

@@ -240,25 +240,33 @@ def _wanted(listed: list[RepoFile], spec: Mapping[str, Any]) -> list[RepoFile]:
 
 
 def _verified(path: Path, entry: RepoFile, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Size and sha256 of a cached file, compared with what the hub says: the library itself checks sizes only.
+    """Size and sha256 of a cached file, held against the hub's own list of files: the library itself checks sizes only.
 
-    A file of the cache is a link to a blob named after its content: the sha256 of a large file, git's own object id of
-    a small one (https://huggingface.co/docs/huggingface_hub/guides/manage-cache). A damaged one is taken out of the
-    cache, which would hold on to it for ever, and ``UserError`` raised.
+    The list has the sha256 of a large file and git's object id of a small one. What a blob of the cache is called says
+    nothing: it is what a server sent as a header, and without links there are no blobs. A damaged file is taken out of
+    the cache, which would hold on to it for ever, and ``UserError`` raised; so it is for one that lies outside.
     """
     size, sha256 = path.stat().st_size, sha256_file(path)
     blob = path.parent / path.readlink() if path.is_symlink() else path
-    whole = size == entry.size
-    if re.fullmatch(r"[0-9a-f]{64}", blob.name):
-        whole = whole and sha256 == blob.name
-    elif blob.name == entry.blob_id:
-        content = path.read_bytes()
-        whole = whole and hashlib.sha1(b"blob %d\0" % size + content).hexdigest() == blob.name
-    if not whole:
+    if not path.resolve().is_relative_to(_repository_folder(path, entry).resolve()):
+        path.unlink()
+        raise UserError(f"{spec['repo']}: {entry.path} was put outside the cache; it is not used")
+    if entry.lfs is not None:
+        whole = sha256 == entry.lfs.sha256
+    elif re.fullmatch(r"[0-9a-f]{40}", entry.blob_id or ""):
+        whole = hashlib.sha1(b"blob %d\0" % size + path.read_bytes()).hexdigest() == entry.blob_id
+    else:
+        raise UserError(f"{spec['repo']}: the hub lists no checksum of {entry.path}, so that it cannot be checked")
+    if size != entry.size or not whole:
         for damaged in (path.resolve(), blob, path):
             damaged.unlink(missing_ok=True)
         raise UserError(f"{spec['repo']}: {entry.path} arrived damaged and was taken out of the cache; run again")
     return {"bytes": size, "sha256": sha256}
+
+
+def _repository_folder(path: Path, entry: RepoFile) -> Path:
+    """The folder of the repository in the cache: above ``snapshots/COMMIT`` with the file in it."""
+    return path.parents[len(Path(entry.path).parts) + 1]
 
 
 def main(argv: list[str]) -> None:
