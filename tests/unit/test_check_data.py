@@ -74,6 +74,16 @@ def test_labels_and_columns_that_do_not_fit_are_told(checked):
     assert "there is no 'klass'; found:" in problem(checked("hate", label="klass"))
 
 
+def test_solved_examples_need_a_train_row_with_marks(checked, tmp_path):
+    (tmp_path / "mine/hate/bare.jsonl").write_text(
+        "".join(json.dumps({"post": f"text {k}", "class": k, "raters": [[], []]}) + "\n" for k in ("hate", "normal"))
+    )
+    found = problem(checked("hate", train=["bare.jsonl"]))
+    assert found == "no train row has marked words, which the solved examples of 'prompt_few_shot' show"
+    ((level, _, _),) = rows(checked("hate", train=["bare.jsonl"], methods=["saliency_l2", "random"]))
+    assert level == "ok"
+
+
 def test_fields_that_only_reading_can_tell_are_held_against_the_prompt(checked, tmp_path, monkeypatch):
     plan = checked("hate")
     monkeypatch.setattr(

@@ -43,9 +43,10 @@ def _side(plan: StudyPlan, name: str, side: str, plugins: list[Path]) -> str:
         check_apart(source, spec)
     left_out: Counter[str] = Counter()
     read = reader_of(entry.format, plugins)(source, spec, side, left_out)
-    labels: Counter[str] = Counter()
+    labels, marked = Counter[str](), 0
     for instance in itertools.islice(read, FIRST):
         labels[instance.label] += 1
+        marked += any(instance.rationale or ())
         if fault := task.field_fault(instance.fields):
             raise UserError(f"{side} row {instance.id!r} {fault} ({plan.prompts.entry(name).prompts})")
         if instance.label not in task.labels:
@@ -55,5 +56,8 @@ def _side(plan: StudyPlan, name: str, side: str, plugins: list[Path]) -> str:
             )
     if not labels:
         raise UserError(f"has no usable {side} row" + (f" (left out: {dict(left_out)})" if left_out else ""))
+    asking = [method for method in plan.study.methods if method in plan.prompted and plan.explained_shots(method)]
+    if side == "train" and asking and not marked and labels.total() < FIRST:
+        raise UserError(f"no train row has marked words, which the solved examples of {asking[0]!r} show")
     shown = ", ".join(f"{label} {count}" for label, count in sorted(labels.items()))
     return f"the first {labels.total()} {side} rows can be read ({shown})"
