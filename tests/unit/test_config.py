@@ -143,6 +143,17 @@ FAULTS: list[tuple[list[str], Any, str]] = [
         {"movie_reviews": [1, 1]},
         "study.checkpoints_of.movie_reviews: something is listed twice in [1, 1]",
     ),
+    (["study", "methods_of"], {"tweetz": ["random"]}, "study.methods_of: 'tweetz' is not in study.corpora"),
+    (
+        ["study", "methods_of"],
+        {"movie_reviews": ["randon"]},
+        "study.methods_of.movie_reviews: 'randon' is not in study.methods; did you mean 'random'?",
+    ),
+    (
+        ["study", "methods_of"],
+        {"movie_reviews": ["random"], "editorials": ["random"]},
+        "study.methods[0]: 'saliency_l2' is run on no corpus, by study.methods_of",
+    ),
     (["faithfulness", "random_seeds"], [3, 3], "faithfulness.random_seeds: something is listed twice in [3, 3]"),
     (
         ["models", "smollm2-135m-instruct", "dtype"],

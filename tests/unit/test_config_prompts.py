@@ -77,7 +77,7 @@ def test_every_corpus_of_the_registry_has_the_fields_that_its_prompt_shows(raw: 
 def test_what_is_an_order_or_scores_is_cut_to_the_studys_budgets(raw: dict[str, Any]) -> None:
     asked = ["prompt_ranked", "prompt_scored", "prompt_voted", "prompt_same_chat", "prompt_before", "prompt_few_shot"]
     raw["study"]["methods"] += asked
-    spec = json.loads(StudyPlan(parse(raw)).alignment())
+    spec = json.loads(StudyPlan(parse(raw)).alignment("movie_reviews"))
     budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}
     cut = {"top_var", "top_ratio_20", "matched_unbound", "matched_guided"}
     assert budgets["prompt_ranked"] == budgets["prompt_scored"] == budgets["prompt_voted"] == cut

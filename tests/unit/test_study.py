@@ -13,6 +13,7 @@ import yaml
 from config_faults import MINE, TABLE, faults_of
 from rationale_eval.config_checks import parse
 from rationale_eval.errors import UserError
+from rationale_eval.report.layout import Cell, of_cell
 from rationale_eval.study import StudyPlan
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_what_a_plugin_registers_may_be_used(plugged: dict[str, Any]) -> None:
     plan = StudyPlan(parse(plugged))
     assert json.loads(plan.corpus("mine", "test"))["options"] == {"anything": [1]}
     assert plan.evidence_of("own") == "gradients"
-    assert json.loads(plan.alignment())["metrics"] == ["hit"]
+    assert json.loads(plan.alignment("movie_reviews"))["metrics"] == ["hit"]
     assert [plugin.name for plugin in (*plan.corpus_plugins("mine"), *plan.method_plugins("own"))] == [
         "mine",
         "of_gradients",
@@ -74,13 +75,14 @@ from rationale_eval.study import StudyPlan
 
 plan = StudyPlan(parse(yaml.safe_load(sys.stdin)))
 report = plan.report
-found = [plan.alignment(), report.measure_tables(), report.sensitivity(), report.tables(), report.claims()]
+found = [plan.alignment("movie_reviews"), report.measure_tables(), report.sensitivity(), report.tables()]
+found += [report.claims()]
 found += [report.calibration(), report.cost(), report.figures(), report.latex(["claims"]), report.latex_examples()]
 found += [report.explorer(), report.page()]
 for name in plan.config.corpora:
     found += [plan.corpus(name, "train"), plan.corpus(name, "test"), plan.corpus_card(name)]
 for name in plan.opened:
-    found += [plan.model(name), plan.curves(name)]
+    found += [plan.model(name), plan.curves("movie_reviews", name)]
     for corpus in plan.study.corpora:
         found += [plan.evidence(corpus, name), plan.finetuning(corpus, name), plan.perturbation(corpus, name)]
         found += [plan.attributions(corpus, name, table) for table in plan.attributed]
@@ -164,9 +166,9 @@ def slices(config: dict[str, Any]) -> dict[str, str]:
         "unbound": plan.replies("movie_reviews", MODEL, "prompt_unbound"),
         "guided": plan.replies("movie_reviews", MODEL, "prompt_guided"),
         "saliency": plan.method("saliency_l2", MODEL),
-        "alignment": plan.alignment(),
+        "alignment": plan.alignment("movie_reviews"),
         "perturbation": plan.perturbation("movie_reviews", MODEL),
-        "curves": plan.curves(MODEL),
+        "curves": plan.curves("movie_reviews", MODEL),
         "deleted": plan.perturbation("movie_reviews", MODEL, "delete"),
         "measure tables": plan.report.measure_tables(),
         "sensitivity": plan.report.sensitivity(),
@@ -312,8 +314,34 @@ def test_a_corpus_may_have_checkpoints_of_its_own(raw: dict[str, Any]) -> None:
     ]
 
 
+def test_a_corpus_may_have_methods_of_its_own(raw: dict[str, Any]) -> None:
+    raw["study"] |= {"methods_of": {"editorials": ["random", "saliency_l2"]}}
+    plan = StudyPlan(parse(raw))
+    spec = json.loads(plan.alignment("editorials"))
+    # In the study's order, and without budgets that are matched to what is not run there.
+    assert [method["name"] for method in spec["methods"]] == ["saliency_l2", "random"]
+    assert set(spec["methods"][0]["budgets"]) == {"top_var", "top_ratio_20"}
+    everywhere = json.loads(plan.alignment("movie_reviews"))
+    assert everywhere["methods"] == plan.evaluated()
+    assert json.loads(plan.perturbation("editorials", MODEL))["methods"] == spec["methods"]
+    assert [method["name"] for method in json.loads(plan.curves("editorials", MODEL))["methods"]] == [
+        "saliency_l2",
+        "random",
+    ]
+    tables = json.loads(plan.report.tables())
+    mine = of_cell(tables, Cell("editorials", MODEL, "base"))
+    assert set(mine["methods"]) == {"random", "saliency_l2"}
+    assert mine["evaluated"] == spec["methods"]
+    assert of_cell(tables, Cell("movie_reviews", MODEL, "base")) == tables
+    assert "methods_of" not in json.loads(StudyPlan(parse(raw | {"study": without(raw["study"])})).report.tables())
+
+
+def without(study: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in study.items() if key != "methods_of"}
+
+
 def test_budgets_apply_by_what_a_method_gives(raw: dict[str, Any]) -> None:
-    spec = json.loads(StudyPlan(parse(raw)).alignment())
+    spec = json.loads(StudyPlan(parse(raw)).alignment("movie_reviews"))
     budgets = {method["name"]: set(method["budgets"]) for method in spec["methods"]}
     assert budgets["saliency_l2"] == {"top_var", "top_ratio_20", "matched_unbound", "matched_guided"}
     assert budgets["first_words"] == budgets["last_words"] == budgets["saliency_l2"]
@@ -376,7 +404,7 @@ def test_dropping_punctuation_changes_the_rationales_and_nothing_before_them(raw
     for name in ("first_words", "last_words", "saliency_l2"):
         assert after.method(name, model) == before.method(name, model)
     # Both orders of position have curves, as every order of words has.
-    assert {"first_words", "last_words"} <= set(before.masking.curved(model))
+    assert {"first_words", "last_words"} <= set(before.masking.curved("movie_reviews", model))
 
 
 def test_the_study_of_config_yaml_needs_no_attributions_of_their_own(raw: dict[str, Any]) -> None:

@@ -170,6 +170,9 @@ class Study(Strict):
     )
     seeds: list[Seed] = Field(default=[0], min_length=1, description="Seeds of fine-tuning: a run of epochs for each.")
     methods: list[Name] = Field(min_length=1, description="Names from `methods`.")
+    methods_of: dict[Name, Annotated[list[Name], Field(min_length=1)]] = Field(
+        default={}, description="By corpus, those of `methods` that are run on it, where these are not all."
+    )
     budgets: list[Name] = Field(min_length=1, description="Names from `budgets`.")
     main_budget: Name = Field(description="The budget that the figures show and for which words are also kept alone.")
     operators: list[Name] = Field(
@@ -180,6 +183,11 @@ class Study(Strict):
         default="refuse",
         description="A method whose evidence a model cannot give: refused, or shown as not available in the tables.",
     )
+
+    def methods_on(self, corpus: str) -> list[str]:
+        """The methods that are run on a corpus, in the order of all."""
+        chosen = self.methods_of.get(corpus, self.methods)
+        return [name for name in self.methods if name in chosen]
 
     def checkpoints_on(self, corpus: str) -> list[Checkpoint]:
         """The checkpoints that are measured on a corpus."""

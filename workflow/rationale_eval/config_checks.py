@@ -145,9 +145,22 @@ def _repetitions(config: Config) -> Iterable[str]:
 def _cannot_run(config: Config) -> Iterable[str]:
     """What of the study can only fail later, though each part of it is right by itself."""
     study = config.study
-    for name in study.checkpoints_of:
-        if name not in study.corpora:
-            yield f"study.checkpoints_of: {name!r} is not in study.corpora{suggestion(name, study.corpora)}"
+    for key, of in (("checkpoints_of", study.checkpoints_of), ("methods_of", study.methods_of)):
+        for name in of:
+            if name not in study.corpora:
+                yield f"study.{key}: {name!r} is not in study.corpora{suggestion(name, study.corpora)}"
+    for corpus, chosen in study.methods_of.items():
+        for name in chosen:
+            if name not in study.methods:
+                where = f"study.methods_of.{corpus}"
+                yield f"{where}: {name!r} is not in study.methods{suggestion(name, study.methods)}"
+    for index, name in enumerate(study.methods):
+        if not any(name in study.methods_on(corpus) for corpus in study.corpora):
+            yield f"study.methods[{index}]: {name!r} is run on no corpus, by study.methods_of"
+    main = config.budgets.get(study.main_budget)
+    for corpus in study.corpora:
+        if isinstance(main, Matched) and main.to in study.methods and main.to not in study.methods_on(corpus):
+            yield f"study.methods_of.{corpus}: lacks {main.to!r}, to which the main budget is matched"
     if any(study.epochs(corpus) for corpus in study.corpora):
         for name in study.models:
             model = config.models.get(name)
@@ -179,7 +192,7 @@ def _without_train_rows(config: Config) -> Iterable[str]:
             yield f"{none} the study has epoch {epochs[0]} of model {trained[0]!r}, which is trained on them"
         if corpus.task in config.tasks and config.tasks[corpus.task].shots:
             yield f"{none} tasks.{corpus.task}.shots asks for solved examples from them"
-        for method in study.methods:
+        for method in study.methods_on(name):
             entry = config.methods.get(method)
             if isinstance(entry, PromptMethod) and entry.shots:
                 yield f"{none} methods.{method}.shots asks for solved examples from them"

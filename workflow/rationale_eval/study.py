@@ -325,25 +325,40 @@ class StudyPlan:
             if entry.is_cut:
                 return budgets
             setting = setting_of(entry.model_dump())
-            sized = self.task(self.study.corpora[0]).takes_size(entry.strategy, setting)
+            corpus = next(name for name in self.study.corpora if method in self.study.methods_on(name))
+            sized = self.task(corpus).takes_size(entry.strategy, setting)
             return AS_GIVEN | {name: entry for name, entry in budgets.items() if sized and entry["kind"] == "top_var"}
         if isinstance(entry, RandomMethod) and entry.budgets is not None:
             return {name: budgets[name] for name in self.study.budgets if name in entry.budgets}
         return budgets
 
-    def evaluated(self) -> list[dict[str, Any]]:
-        """The study's methods, each with its budgets."""
-        return [{"name": name, "budgets": self.budgets_of(name)} for name in self.study.methods]
+    def evaluated(self, corpus: str | None = None) -> list[dict[str, Any]]:
+        """The methods of a corpus, or of the whole study, each with its budgets.
 
-    def alignment(self) -> str:
+        A budget that is matched to a method has no size where that is not run.
+        """
+        methods = self.study.methods if corpus is None else self.study.methods_on(corpus)
+        return [
+            {
+                "name": name,
+                "budgets": {
+                    budget: entry
+                    for budget, entry in self.budgets_of(name).items()
+                    if entry["kind"] != "matched" or entry["to"] in methods
+                },
+            }
+            for name in methods
+        ]
+
+    def alignment(self, corpus: str) -> str:
         """Slice of the alignment."""
-        return canonical({"methods": self.evaluated(), "metrics": self.study.metrics})
+        return canonical({"methods": self.evaluated(corpus), "metrics": self.study.metrics})
 
     def perturbation(self, corpus: str, model: str, operator: str | None = None) -> str:
         """Slice of the perturbation scores by the main operator, or by one of ``study.operators``."""
-        chosen = {"methods": self.evaluated(), "keep_only_budgets": [self.study.main_budget, *AS_GIVEN]}
-        return canonical(self._classifying(corpus, model) | chosen | self.masking.asked(model, operator))
+        chosen = {"methods": self.evaluated(corpus), "keep_only_budgets": [self.study.main_budget, *AS_GIVEN]}
+        return canonical(self._classifying(corpus, model) | chosen | self.masking.asked(corpus, model, operator))
 
-    def curves(self, model: str) -> str:
+    def curves(self, corpus: str, model: str) -> str:
         """Slice of the measures of orders of words."""
-        return canonical(self.masking.curves(model))
+        return canonical(self.masking.curves(corpus, model))

@@ -18,23 +18,24 @@ class Masking:
     def _is_paid(self, model: str) -> bool:
         return isinstance(self._config.models[model], ApiModel)
 
-    def curved(self, model: str) -> list[str]:
-        """The methods whose order of words has curves: those of the study that score words.
+    def curved(self, corpus: str, model: str) -> list[str]:
+        """The methods whose order of words has curves: those of a corpus that score words.
 
         None for a model behind an API: reference rows alone would have some, and each point is paid for.
         """
         if self._is_paid(model):
             return []
-        return [name for name in self._config.study.methods if _scores_words(self._config.methods[name])]
+        methods = self._config.study.methods_on(corpus)
+        return [name for name in methods if _scores_words(self._config.methods[name])]
 
     def random_seeds(self, model: str) -> list[int]:
         """The draws of random words; one for a model behind an API, which is paid for each."""
         seeds = self._config.faithfulness.random_seeds
         return seeds[:1] if self._is_paid(model) else seeds
 
-    def leaves_one_out(self, model: str) -> bool:
+    def leaves_one_out(self, corpus: str, model: str) -> bool:
         """Whether each word is masked by itself: only where there is an order to compare with that."""
-        return self._config.faithfulness.leave_one_out and bool(self.curved(model))
+        return self._config.faithfulness.leave_one_out and bool(self.curved(corpus, model))
 
     @property
     def ratios(self) -> list[float]:
@@ -46,7 +47,7 @@ class Masking:
         """The study's operators beside the main one, by name."""
         return {name: self._config.operators[name].model_dump() for name in self._config.study.operators}
 
-    def asked(self, model: str, operator: str | None) -> dict[str, Any]:
+    def asked(self, corpus: str, model: str, operator: str | None) -> dict[str, Any]:
         """What the perturbation by the main operator (None) or by one of the registry is told.
 
         By the others rationales alone are scored: what else measures rest on is by the main one.
@@ -54,16 +55,16 @@ class Masking:
         main = operator is None
         entry = self._config.perturbation if operator is None else self._config.operators[operator]
         return {
-            "curves": {"methods": self.curved(model) if main else [], "ratios": self.ratios if main else []},
+            "curves": {"methods": self.curved(corpus, model) if main else [], "ratios": self.ratios if main else []},
             "random_seeds": self.random_seeds(model) if main else [],
-            "leave_one_out": self.leaves_one_out(model) and main,
+            "leave_one_out": self.leaves_one_out(corpus, model) and main,
             **entry.model_dump(),
         }
 
-    def curves(self, model: str) -> dict[str, Any]:
+    def curves(self, corpus: str, model: str) -> dict[str, Any]:
         """What the measures of orders are told."""
-        curved = self.curved(model) if self.ratios else []
-        methods = [{"name": name, "curves": name in curved} for name in self._config.study.methods]
+        curved = self.curved(corpus, model) if self.ratios else []
+        methods = [{"name": name, "curves": name in curved} for name in self._config.study.methods_on(corpus)]
         return {"methods": methods, "aopc_ratios": self._config.faithfulness.aopc_ratios, "ratios": self.ratios}
 
 

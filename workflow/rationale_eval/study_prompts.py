@@ -52,7 +52,7 @@ class Prompts:
                 raise UserError(f"corpora.{corpus}: {fault} ({file})")
             for index, name in enumerate(self._config.study.methods):
                 method = self._config.methods[name]
-                if not isinstance(method, PromptMethod):
+                if not isinstance(method, PromptMethod) or name not in self._config.study.methods_on(corpus):
                     continue
                 setting = setting_of(method.model_dump())
                 if method.strategy not in task.strategies(setting):

@@ -100,7 +100,7 @@ def _of_cell(plan: StudyPlan, cell: Cell, folder: Path) -> Iterator[Made]:
     else:
         for name in ("predictions", "evidence/gradients", "evidence/attention"):
             yield table(name, "evidence", partial(plan.evidence, corpus, model))
-    for method in plan.study.methods:
+    for method in plan.study.methods_on(corpus):
         if method in plan.prompted:
             replies = partial(plan.replies, corpus, model, method)
             yield table(f"evidence/replies/{method}", by("replies"), replies)
@@ -110,9 +110,9 @@ def _of_cell(plan: StudyPlan, cell: Cell, folder: Path) -> Iterator[Made]:
         if plan.available(method, model) and (read := plan.attribution_table(method)):
             spec = partial(plan.attributions, corpus, model, read)
             yield table(f"evidence/attributions/{read}", "attributions", spec)
-    yield table("alignment", "alignment", plan.alignment)
+    yield table("alignment", "alignment", partial(plan.alignment, corpus))
     yield table("perturbations", by("perturb"), partial(plan.perturbation, corpus, model))
-    yield table("curves", "curves", partial(plan.curves, model))
+    yield table("curves", "curves", partial(plan.curves, corpus, model))
     for operator in plan.study.operators:
         spec = partial(plan.perturbation, corpus, model, operator)
         yield table(f"perturbations/{operator}", f"{by('perturb')}_otherwise", spec)

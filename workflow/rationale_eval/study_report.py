@@ -45,7 +45,9 @@ class ReportSlices:
                 for model in self._plan.study.models
             },
         }
-        return {name: parts[name] for name in names}
+        # Of each corpus the methods that are run on it, where these are not all.
+        fewer = {"methods_of": self._plan.study.methods_of} if self._plan.study.methods_of else {}
+        return {name: parts[name] for name in names} | fewer
 
     def tables(self) -> str:
         """Slice of the report's tables."""

@@ -78,23 +78,32 @@ def tables_of(cell, folder, methods):
 
 def flag_tables(of=plan.cells):
     """What says which methods of these cells are flagged: rationales that were asked for, integrated gradients."""
-    asked = [method for method in plan.study.methods if method in plan.prompted]
-    integrated = [method for method in plan.study.methods if method in plan.integrated]
     return [
         table
         for cell in of
         for table in (
-            *tables_of(cell, "rationales", asked),
+            *tables_of(cell, "rationales", asked_on(cell)),
             *tables_of(
-                cell, "evidence/attributions", [method for method in integrated if plan.available(method, cell.model)]
+                cell,
+                "evidence/attributions",
+                [
+                    method
+                    for method in plan.study.methods_on(cell.corpus)
+                    if method in plan.integrated and plan.available(method, cell.model)
+                ],
             ),
         )
     ]
 
 
+def asked_on(cell):
+    """The prompted methods that are run on the corpus of a cell."""
+    return [method for method in plan.study.methods_on(cell.corpus) if method in plan.prompted]
+
+
 def rationale_tables(wildcards):
-    """The rationales of every method of the study, in its order, for one cell."""
-    return [f"{CELL}/rationales/{method}.parquet".format(**wildcards) for method in plan.study.methods]
+    """The rationales of every method that is run on a cell, in the study's order."""
+    return [f"{CELL}/rationales/{method}.parquet".format(**wildcards) for method in plan.study.methods_on(wildcards.corpus)]
 
 
 def code(stage, plugins=(), reader=None):

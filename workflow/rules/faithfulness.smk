@@ -98,7 +98,7 @@ rule curves:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.curves(wildcards.model),
+        spec=lambda wildcards: plan.curves(wildcards.corpus, wildcards.model),
         code=stage_code("curves"),
     shell:
         "python -m rationale_eval curves --spec {params.spec:q} --predictions {input.predictions:q}"

@@ -66,7 +66,7 @@ rule alignment:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.alignment(),
+        spec=lambda wildcards: plan.alignment(wildcards.corpus),
         plugins=files_of(plan.metric_plugins),
         code=code("alignment", plan.metric_plugins),
     shell:

@@ -24,9 +24,8 @@ REPORT_FIGURES = {
     "trajectory": "checkpoints",
     "collapse": "flip rate against accuracy and collapse",
 }
-ASKED = [method for method in plan.study.methods if method in plan.prompted]
-RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods)]
-REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", ASKED)]
+RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))]
+REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", asked_on(cell))]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
 
@@ -35,7 +34,7 @@ rule report_tables:
         predictions=cells("predictions.parquet"),
         rationales=RATIONALES,
         replies=REPLIES,
-        readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", ASKED)],
+        readings=[table for cell in plan.cells for table in tables_of(cell, "evidence/readings", asked_on(cell))],
         flags=flag_tables(),
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
@@ -124,7 +123,7 @@ rule report_calibration:
         tests=[f"{RESULTS}/corpora/{cell.corpus}/test.parquet" for cell in plan.planted_cells],
         cells=[f"{RESULTS}/{cell.path}/{table}.parquet" for cell in plan.planted_cells for table in MEASURED],
         flags=flag_tables(plan.planted_cells),
-        rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods)],
+        rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))],
     output:
         parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=CALIBRATION_TABLES),
         calibration=report(

@@ -56,7 +56,9 @@ def _side(plan: StudyPlan, name: str, side: str, plugins: list[Path]) -> str:
             )
     if not labels:
         raise UserError(f"has no usable {side} row" + (f" (left out: {dict(left_out)})" if left_out else ""))
-    asking = [method for method in plan.study.methods if method in plan.prompted and plan.explained_shots(method)]
+    asking = [
+        method for method in plan.study.methods_on(name) if method in plan.prompted and plan.explained_shots(method)
+    ]
     if side == "train" and asking and not marked and labels.total() < FIRST:
         raise UserError(f"no train row has marked words, which the solved examples of {asking[0]!r} show")
     shown = ", ".join(f"{label} {count}" for label, count in sorted(labels.items()))

@@ -63,7 +63,12 @@ def external_files(plan: StudyPlan) -> Iterator[Finding]:
     """A line for each method of the study whose rationales were made elsewhere."""
     for method in plan.study.methods:
         named = sorted(
-            {path for cell in plan.cells for path in plan.external(method, cell.corpus, cell.model, cell.checkpoint)}
+            {
+                path
+                for cell in plan.cells
+                if method in plan.study.methods_on(cell.corpus)
+                for path in plan.external(method, cell.corpus, cell.model, cell.checkpoint)
+            }
         )
         if absent := [path for path in named if not Path(path).exists()]:
             text = f"{absent[0]}: is not there ({len(absent)} of {len(named)} files); see methods.{method}.path"

@@ -62,7 +62,7 @@ def calls(plan: StudyPlan, corpus: str, model: str, rows: Rows, memo: Bought) ->
     requests = [(classifier.request(classifier.messages(row.fields)), count) for row, count in rows.test]
     yield "predictions", _sum(requests, memo)
     predicted = _predicted(plan, corpus, model)
-    for method in plan.study.methods:
+    for method in plan.study.methods_on(corpus):
         if isinstance(plan.config.methods[method], PromptMethod):
             yield f"replies {method}", _sum(_replies(plan, corpus, model, method, rows, predicted), memo)
     masks = masks_of(plan, corpus, model, rows.words)

@@ -65,7 +65,7 @@ def floating_point(plan: StudyPlan, corpus: str, model: str, rows: Rows) -> Iter
         each = WITH_WEIGHTS if config.finetuning.method == "full" else WITH_INPUTS
         yield "finetune", Work(seen * sum(count for _, count in rows.train), train, train * each)
     yield "evidence", work(1, WITH_INPUTS if "gradients" in spec["evidence"] else FORWARD)
-    for method in plan.study.methods:
+    for method in plan.study.methods_on(corpus):
         entry = config.methods[method]
         if not plan.available(method, model):
             continue

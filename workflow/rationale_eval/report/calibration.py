@@ -32,7 +32,7 @@ from rationale_eval.report.cells import (
     read_rationales,
 )
 from rationale_eval.report.flags import flag_of, has_flag
-from rationale_eval.report.layout import REFERENCE_KINDS, Cell, ordered
+from rationale_eval.report.layout import REFERENCE_KINDS, Cell, of_cell, ordered
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import has_collapsed
 
@@ -123,8 +123,8 @@ def rank_row(rows: Sequence[Row]) -> Row:
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> tuple[list[Row], list[Row]]:
     """The rows of both tables. Raises ``UserError`` for tables that are missing or lack a method."""
     rows, ranks = [], []
-    methods = spec["methods"]
     for cell in cells:
+        methods = of_cell(spec, cell)["methods"]
         instances = {row.id: row for row in read_instances(results / "corpora" / cell.corpus / "test.parquet")}
         alignment = read_alignment(cell, results, methods)
         faithfulness = read_faithfulness(cell, results, methods)
@@ -177,7 +177,7 @@ def main(argv: list[str]) -> None:
     inputs |= flag_inputs(cells, args.results, spec)
     for cell in cells:
         inputs[f"{cell.corpus}: test"] = args.results / "corpora" / cell.corpus / "test.parquet"
-        for method in spec["methods"]:
+        for method in of_cell(spec, cell)["methods"]:
             inputs[f"{cell.title}: {method}"] = rationales_path(cell, args.results, method)
     made = provenance("calibration", spec, inputs, ("numpy", "pandas", "scipy"))
     write(args.output, "calibration", COLUMNS, rows, made)

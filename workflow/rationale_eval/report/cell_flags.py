@@ -12,7 +12,7 @@ from rationale_eval.report.aggregate import Row
 from rationale_eval.report.cells import attributions_path, rationales_path, read_integrated, read_rationales
 from rationale_eval.report.completeness import completeness_row, integrated
 from rationale_eval.report.flags import method_flags
-from rationale_eval.report.layout import Cell, prompted
+from rationale_eval.report.layout import Cell, of_cell, prompted
 from rationale_eval.report.usability import usable_ids
 
 
@@ -20,9 +20,10 @@ def flag_inputs(cells: Iterable[Cell], results: Path, spec: Mapping[str, Any]) -
     """The tables that ``read_flags`` reads of ``cells``, by what they are."""
     found = {}
     for cell in cells:
-        for method in prompted(spec["methods"]):
+        mine = of_cell(spec, cell)["methods"]
+        for method in prompted(mine):
             found[f"{cell.title}: rationales of {method}"] = rationales_path(cell, results, method)
-        for method in integrated(spec["methods"], spec["unavailable"][cell.model]):
+        for method in integrated(mine, spec["unavailable"][cell.model]):
             found[f"{cell.title}: attributions of {method}"] = attributions_path(cell, results, method)
     return found
 
@@ -36,7 +37,7 @@ def read_completeness(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dic
     """For each method of one cell that is integrated gradients its row of the table of completeness."""
     return {
         name: completeness_row(read_integrated(cell, results, name), spec["methods"][name], spec["validity"])
-        for name in integrated(spec["methods"], spec["unavailable"][cell.model])
+        for name in integrated(of_cell(spec, cell)["methods"], spec["unavailable"][cell.model])
     }
 
 
@@ -48,5 +49,5 @@ def read_flags(
     ``spec`` has the study's ``methods``, those ``unavailable`` by model, and ``validity``; ``usable`` is what
     ``read_usable`` gives, where it has been read.
     """
-    usable = read_usable(cell, results, spec["methods"]) if usable is None else usable
+    usable = read_usable(cell, results, of_cell(spec, cell)["methods"]) if usable is None else usable
     return method_flags(usable, read_completeness(cell, results, spec), spec["validity"])

@@ -25,7 +25,7 @@ from rationale_eval.report.explorer_cell import ABSENT, CellReader
 from rationale_eval.report.explorer_corpus import BLOCK, corpus_values
 from rationale_eval.report.explorer_pack import pack
 from rationale_eval.report.explorer_words import CellWords
-from rationale_eval.report.layout import Cell, family, ordered, prompted, read_card
+from rationale_eval.report.layout import Cell, family, of_cell, ordered, prompted, read_card
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import budget_text, operator_text, settings, terms, visible
 
@@ -70,7 +70,9 @@ def blobs(spec: Mapping[str, Any], results: Path) -> Iterator[tuple[str, str]]:
             if cell.corpus != corpus:
                 continue
             reader = CellReader(cell, results, instances, evaluated)
-            words = CellWords(cell, results, reader, evaluated, prompted(methods))
+            # The arrays have a place for each method of the study; those that are not run here stay empty.
+            mine = of_cell(spec, cell)
+            words = CellWords(cell, results, reader, mine["evaluated"], prompted(mine["methods"]))
             yield f"cell-{number}", pack({**reader.values(), **words.outcomes()})
             for block, values in enumerate(words.blocks()):
                 yield f"cell-{number}-block-{block}", pack(values)

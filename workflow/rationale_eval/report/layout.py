@@ -50,6 +50,26 @@ class Cell:
         return table[mine & (table["checkpoint"] == self.checkpoint)]
 
 
+def of_cell(spec: Mapping[str, Any], cell: Cell) -> Mapping[str, Any]:
+    """``spec`` with the methods, and those ``evaluated``, that are run on the corpus of ``cell``.
+
+    ``methods_of`` says by corpus which these are, where they are not all. A budget that is matched to another method
+    has no size there.
+    """
+    chosen = spec.get("methods_of", {}).get(cell.corpus)
+    if chosen is None:
+        return spec
+    kept = {"methods": {name: entry for name, entry in spec["methods"].items() if name in chosen}}
+    if "evaluated" not in spec:
+        return {**spec, **kept}
+    evaluated = [
+        method | {"budgets": {name: b for name, b in method["budgets"].items() if b.get("to", chosen[0]) in chosen}}
+        for method in spec["evaluated"]
+        if method["name"] in chosen
+    ]
+    return {**spec, **kept, "evaluated": evaluated}
+
+
 def cells_in(table: pd.DataFrame) -> list[Cell]:
     """The cells of a report table, in the order in which they appear."""
     return [Cell(*map(str, key)) for key in table[CELL].drop_duplicates().itertuples(index=False)]

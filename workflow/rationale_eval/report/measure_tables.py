@@ -23,7 +23,7 @@ from rationale_eval.report.aggregate import Row, instance_means, n_informative, 
 from rationale_eval.report.cell_flags import flag_inputs, read_flags
 from rationale_eval.report.cells import read_curves, read_faithfulness, read_predictions
 from rationale_eval.report.flags import flag_of
-from rationale_eval.report.layout import CELL, Cell, by_definition, ordered
+from rationale_eval.report.layout import CELL, Cell, by_definition, of_cell, ordered
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import has_collapsed
 from rationale_eval.statistics.intervals import DIFFERENCE, SHARE
@@ -159,7 +159,9 @@ def normalised_row(frame: pd.DataFrame, interval: Mapping[str, Any], kind: str =
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> dict[str, list[Row]]:
     """The rows of both tables by name. Raises ``UserError`` for tables that are missing or lack a method."""
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
+    whole = spec
     for cell in cells:
+        spec = of_cell(whole, cell)
         names: Row = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
         names["collapsed"] = has_collapsed(read_predictions(cell, results), spec["validity"])
         curves = dict(iter(read_curves(cell, results, spec["methods"]).groupby("method", sort=False)))

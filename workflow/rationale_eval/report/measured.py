@@ -13,7 +13,7 @@ from rationale_eval.report.aggregate import by_method, correctness, informative
 from rationale_eval.report.cell_flags import read_flags, read_usable
 from rationale_eval.report.cells import read_alignment, read_faithfulness, read_predictions
 from rationale_eval.report.flags import Flags
-from rationale_eval.report.layout import BEYOND, Cell
+from rationale_eval.report.layout import BEYOND, Cell, of_cell
 from rationale_eval.statistics.labels import majority
 
 # In the tables of a cell, or made of their columns: a value per instance, method, sample and budget.
@@ -72,6 +72,7 @@ def read_measured(cell: Cell, results: Path, spec: Mapping[str, Any]) -> Measure
     ``spec`` has the study's ``methods``, those ``unavailable`` by model, and ``validity``. Raises ``UserError`` for
     tables that are missing or lack a method.
     """
+    spec = of_cell(spec, cell)
     usable = read_usable(cell, results, spec["methods"])
     return measured(
         read_predictions(cell, results),

@@ -54,6 +54,7 @@ from rationale_eval.report.layout import (
     family,
     flagged,
     main_rows,
+    of_cell,
     one_row_each,
     ordered,
     prompted,
@@ -224,7 +225,12 @@ def context(
         for cell in cells
     }
     flips = {cell: cell.rows(tables["faithfulness"]).to_dict("records") for cell in cells}
-    made_from = records(cells, results, ordered(methods), prompted(methods), spec["operators"])
+    made_from = [
+        record
+        for cell in cells
+        for mine in [of_cell(spec, cell)["methods"]]
+        for record in records([cell], results, ordered(mine), prompted(mine), spec["operators"])
+    ]
     names = MEASURE_TABLES if spec["operators"] else MEASURE_TABLES[:-1]
     measures = {name: read_summary(table_folder / f"{name}.parquet") for name in names}
     known = CALIBRATION_TABLES if spec["planted"] else ()

@@ -39,7 +39,7 @@ from rationale_eval.report.conclusions import (
     UNUSABLE,
 )
 from rationale_eval.report.flags import Flags
-from rationale_eval.report.layout import CELL, PROMPT, PROMPTING, REFERENCE, Cell, family, ordered
+from rationale_eval.report.layout import CELL, PROMPT, PROMPTING, REFERENCE, Cell, family, of_cell, ordered
 from rationale_eval.report.table_files import write
 from rationale_eval.report.validity import has_collapsed
 from rationale_eval.statistics.comparison import compare
@@ -137,7 +137,9 @@ def contrasts(
 def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> list[Row]:
     """The rows of the table. Raises ``UserError`` for tables that are missing or lack a method."""
     rows: list[Row] = []
+    whole = spec
     for cell in cells:
+        spec = of_cell(whole, cell)
         collapsed = has_collapsed(read_predictions(cell, results), spec["validity"])
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint, "collapsed": collapsed}
         flags = read_flags(cell, results, spec)

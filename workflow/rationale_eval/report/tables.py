@@ -46,7 +46,7 @@ from rationale_eval.report.cells import (
 from rationale_eval.report.completeness import COMPLETENESS_COLUMNS
 from rationale_eval.report.flags import Flags, flag_of, method_flags
 from rationale_eval.report.label_spread import LABEL_COLUMNS, label_rows
-from rationale_eval.report.layout import CELL, Cell, by_definition, ordered, prompted
+from rationale_eval.report.layout import CELL, Cell, by_definition, of_cell, ordered, prompted
 from rationale_eval.report.measured import Measured, measured
 from rationale_eval.report.positions import POSITION_COLUMNS, position_inputs, position_row, read_positions
 from rationale_eval.report.prompting import PROMPTING_COLUMNS, prompting_row
@@ -270,8 +270,9 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
     """The rows of each table by its name. Raises ``UserError`` for tables that are missing or lack a method."""
     rows: dict[str, list[Row]] = {name: [] for name in COLUMNS}
     by_instance: dict[Cell, Measured] = {}
-    interval = spec["interval"]
+    interval, whole = spec["interval"], spec
     for cell in cells:
+        spec = of_cell(whole, cell)
         names = {"corpus": cell.corpus, "model": cell.model, "checkpoint": cell.checkpoint}
         predictions = read_predictions(cell, results)
         alignment = read_alignment(cell, results, spec["methods"])
@@ -325,6 +326,7 @@ def collect(cells: Sequence[Cell], results: Path, spec: Mapping[str, Any]) -> di
 
 def inputs_of(cell: Cell, results: Path, spec: Mapping[str, Any]) -> dict[str, Path]:
     """The tables of one cell that are read, by what they are."""
+    spec = of_cell(spec, cell)
     methods = spec["methods"]
     found = {name: cell.folder(results) / f"{name}.parquet" for name in ("predictions", "alignment", "faithfulness")}
     found |= position_inputs(cell, results, spec)
