@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from explorer_pages import EMOJI, blocks_of, build, hostile, spec_of, unpacked
+from rationale_eval import thoughts
 from rationale_eval.apis import client, completion, labels
 from rationale_eval.corpora.instances import read_instances, write_instances
 from rationale_eval.errors import UserError
@@ -170,7 +171,7 @@ def test_equal_results_give_equal_pages(tree):
 def test_each_status_is_said_in_words():
     constants = (
         *(schema.OK, schema.NO_GOLD, schema.REFUSAL, schema.NO_REPLY, schema.NOT_GIVEN, schema.NO_VOTE),
-        *(schema.NOT_AVAILABLE, schema.NOT_COVERED, schema.CUT_OFF, reply_schema.NO_GOLD),
+        *(schema.NOT_AVAILABLE, schema.NOT_COVERED, thoughts.CUT_OFF, reply_schema.NO_GOLD),
         *(encoding.TOO_LONG, encoding.MARKUP, encoding.ALTERED),
         *(completion.FILTERED, client.API_ERROR, completion.REFUSAL, labels.UNPARSED),
     )

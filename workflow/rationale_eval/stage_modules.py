@@ -46,7 +46,7 @@ _CELLS = (
     *("faithfulness/schema", "report/cells", "report/layout", *_SELECTING, *_INSTANCES),
 )
 
-_FLAGS = ("report/cell_flags", "report/completeness", "report/flags", "report/usability")
+_FLAGS = ("report/cell_flags", "report/completeness", "report/flags", "report/usability", "thoughts")
 _INTERVALS = ("statistics/intervals", "statistics/rare", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -343,6 +343,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/prompting",
         "report/record",
         "report/usability",
+        "thoughts",
         "report/validity",
         "report/wording",
         "statistics/comparison",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+CUT_OFF = "cut_off"  # status of a reply that ended before it said anything but thoughts
+
 _TAGS = "think|thinking|thought|reasoning"
 _BEGINNING = re.compile(rf"<(?:{_TAGS})>|\[THINK\]", re.IGNORECASE)
 _END = re.compile(rf"</(?:{_TAGS})>|\[/THINK\]", re.IGNORECASE)

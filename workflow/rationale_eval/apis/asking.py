@@ -35,7 +35,7 @@ LOST = "lost "  # begins the memo's keys of requests that came to nothing but co
 WAY = "way "  # begins those of ways in which the server wants to be asked
 GIVE_UP = 20  # requests in a row that came to nothing, though each was tried again, before the job ends
 REFUSED = 5  # requests that a server refused, none having been answered ever, before the job ends
-CUT_OFF = 24  # replies in a row that were cut off before any answer, before the job ends
+CUT_OFF_IN_A_ROW = 24  # replies that were cut off before any answer, before the job ends
 
 
 def memo_context(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class _Run:
         if request.body.get("logprobs") and found["status"] == OK and not with_alternatives(found["logprobs"]):
             self.end = without_logprobs(self._settings)  # before all are paid for
         self._cut = self._cut + 1 if found["status"] == OK and cut_off(found["text"], found["finish"]) else 0
-        if self.end is None and self._cut >= CUT_OFF:
+        if self.end is None and self._cut >= CUT_OFF_IN_A_ROW:
             name = self._settings["name"]
             self.end = UserError(
                 f"{self._cut} replies in a row were cut off at {request.reply_tokens} tokens before they answered, as "

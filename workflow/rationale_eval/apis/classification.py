@@ -15,9 +15,8 @@ from rationale_eval.apis.labels import UNPARSED, label_of, label_scores
 from rationale_eval.apis.request import Message, Request, chat_messages, request
 from rationale_eval.models.shots import Shot
 from rationale_eval.models.task import Task
-from rationale_eval.thoughts import answer, cut_off
+from rationale_eval.thoughts import CUT_OFF, answer, cut_off
 
-CUT_OFF = "cut_off"  # the reply ended before it said anything but thoughts
 ALTERNATIVES = 20  # the most that OpenAI gives
 LOGPROBS = "logprobs"
 

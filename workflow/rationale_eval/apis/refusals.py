@@ -9,7 +9,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-TOO_LONG, FILTERED = "too_long", "filtered"
+from rationale_eval.apis.completion import FILTERED
+
+TOO_LONG = "too_long"
 
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|size|window)|exceed_context|string_above_max_length|too many (?:input )?tokens"

@@ -23,11 +23,11 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.echoes import Labels
 from rationale_eval.rationales.replies import TRUNCATED, parse_reply
-from rationale_eval.rationales.schema import CUT_OFF, RATIONALES, REFUSAL, rationale_row
+from rationale_eval.rationales.schema import RATIONALES, REFUSAL, rationale_row
 from rationale_eval.rationales.scored_replies import parse_scored_reply
 from rationale_eval.rationales.voting import voted
 from rationale_eval.tables import read_table, write_table
-from rationale_eval.thoughts import cut_off
+from rationale_eval.thoughts import CUT_OFF, cut_off
 
 
 def row_of(instance: Instance, reply: Mapping[str, Any], gives: str, labels: Labels) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from rationale_eval.tables import TableSchema
 
 # no_reply: the reply whose size is to be matched gave no rationale; no_vote: of several replies none named a word;
 # not_given: rationales made elsewhere lack this one; not_available: the model cannot give what the method needs;
-# not_covered: its tokenizer drops a word; cut_off: the reply ended at its limit before it said anything but thoughts
+# not_covered: its tokenizer drops a word. ``thoughts.CUT_OFF`` is one too.
 OK, NO_GOLD, REFUSAL, NO_REPLY, NOT_GIVEN = "ok", "no_gold", "refusal", "no_reply", "not_given"
-NO_VOTE, NOT_AVAILABLE, NOT_COVERED, CUT_OFF = "no_vote", "not_available", "not_covered", "cut_off"
+NO_VOTE, NOT_AVAILABLE, NOT_COVERED = "no_vote", "not_available", "not_covered"
 
 # A scored method fills `scores` (one per word), a set of words `selected`; `sample` numbers repeated draws. A set that
 # a model was asked for also has `order`, the words in the order in which its reply names them, and how that reply was

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from rationale_eval.rationales.schema import CUT_OFF, NO_VOTE, OK, REFUSAL
+from rationale_eval.rationales.schema import NO_VOTE, OK, REFUSAL
+from rationale_eval.thoughts import CUT_OFF
 
 # Statuses of instances that were asked and answered; all others (no_gold, too_long, api_error …) have no reply. One
 # that the model refused to classify, or whose classification was cut off, has such a status too, but was not asked: its
