@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -14,7 +15,8 @@ from rationale_eval.config_files import check_keys, merged
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.provenance import provenance, sha256_file
-from rationale_eval.study_records import METADATA, expected, is_recorded, rules_of, spec_of, stale_unrecorded
+from rationale_eval.study_records import METADATA, expected, is_recorded, record_of, rules_of, spec_of, stale_unrecorded
+from snakemake.persistence.file import FilePersistence
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,14 +67,21 @@ def test_a_long_path_has_its_record_in_folders(tmp_path, monkeypatch):
     METADATA.mkdir(parents=True)
     path = Path("results") / ("x" * 150) / ("y" * 150) / "t.parquet"
     assert not is_recorded(path)
+    # Snakemake's own code says where, so that its way of cutting long names is the one that is read.
+    files = SimpleNamespace(_fetch_max_len=lambda folder: os.pathconf(folder, "PC_NAME_MAX"))
+    record = Path(FilePersistence._record_path(files, str(METADATA), str(path)))
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    assert record.parent != METADATA
+    assert is_recorded(path)
 
 
 def test_what_says_nothing_of_itself_is_no_fault(tmp_path):
     for content in ("", "{", "[]", "{}", '{"provenance": 1}'):
         (tmp_path / "card.json").write_text(content)
-        assert spec_of(tmp_path / "card.json") is None
+        assert spec_of(record_of(tmp_path / "card.json") or {}) is None
     (tmp_path / "t.parquet").write_bytes(b"no table")
-    assert spec_of(tmp_path / "t.parquet") is None
+    assert record_of(tmp_path / "t.parquet") is None
 
 
 def test_rules_are_those_of_shards_where_there_are_some(plan):

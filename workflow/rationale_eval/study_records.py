@@ -37,24 +37,28 @@ class Made:
     rule: str
     spec: Callable[[], str]
 
-    def agrees(self) -> bool:
-        """Whether the file says that it was made from that slice; True for one that says nothing."""
-        stored = spec_of(self.path)
+    def agrees(self, record: dict[str, Any] | None) -> bool:
+        """Whether ``record``, of ``record_of`` this file, is of that slice; True for one that says nothing."""
+        stored = spec_of(record or {})
         return stored is None or stored == json.loads(self.spec())
 
 
-def spec_of(path: Path) -> Any:
-    """The slice that a file of results says it was made from; None if it does not say, or cannot be read."""
+def record_of(path: Path) -> dict[str, Any] | None:
+    """What a file of results says it was made from: its provenance, or a card itself; None if it cannot be read."""
     try:
-        if path.suffix == ".parquet":
-            return read_provenance(path).get("spec")
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if "provenance" in found:
-            return found["provenance"]["spec"]
-        # The card of a model, or of a checkpoint.
-        return {"name": found["name"], "source": found["source"]} if "source" in found else found.get("spec")
-    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        found = read_provenance(path) if path.suffix == ".parquet" else json.loads(path.read_text(encoding="utf-8"))
+    except (UserError, OSError, ValueError):
         return None
+    record = found.get("provenance", found) if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
+
+
+def spec_of(record: dict[str, Any]) -> Any:
+    """The slice of the configuration that a record names; None if it names none."""
+    if "spec" not in record and {"name", "source"} <= record.keys():
+        # The card of a model.
+        return {"name": record["name"], "source": record["source"]}
+    return record.get("spec")
 
 
 def expected(plan: StudyPlan) -> Iterator[Made]:
@@ -134,7 +138,8 @@ def stale_unrecorded(plan: StudyPlan) -> list[Made]:
     """The files of a study that were made from another configuration, and of which Snakemake has no record."""
     known = METADATA.is_dir()
     there = (made for made in expected(plan) if made.path.exists())
-    return [made for made in there if not (known and is_recorded(made.path)) and not made.agrees()]
+    unknown = (made for made in there if not (known and is_recorded(made.path)))
+    return [made for made in unknown if not made.agrees(record_of(made.path))]
 
 
 def rules_of(found: Iterable[Made], shards: int = 1) -> str:

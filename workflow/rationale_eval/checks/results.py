@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 from rationale_eval.checks.finding import OK, PROBLEM, Finding
-from rationale_eval.errors import UserError
 from rationale_eval.provenance import sha256_file
 from rationale_eval.study import StudyPlan
-from rationale_eval.study_records import Made, expected, rules_of
-from rationale_eval.tables import read_provenance
+from rationale_eval.study_records import Made, expected, record_of, rules_of
 
 
 def results(plan: StudyPlan) -> Iterator[Finding]:
@@ -38,13 +35,11 @@ def results(plan: StudyPlan) -> Iterator[Finding]:
 
 def fault(made: Made, checksum: Callable[[Path], str] = sha256_file) -> str | None:
     """Why a file is not what it should be; None if it is."""
-    if not made.agrees():
-        return "made from another configuration"
-    try:
-        named = read_provenance(made.path) if made.path.suffix == ".parquet" else json.loads(made.path.read_text())
-    except (UserError, OSError, ValueError):
+    record = record_of(made.path)
+    if record is None:
         return "cannot be read"
-    record = named.get("provenance", named) if isinstance(named, dict) else {}
+    if not made.agrees(record):
+        return "made from another configuration"
     for entry in (record.get("inputs") or {}).values():
         path = Path(entry.get("path", ""))
         # A source of several files has one checksum over all, and may have been elsewhere.
