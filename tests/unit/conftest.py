@@ -20,6 +20,15 @@ def raw() -> dict[str, Any]:
     return loaded
 
 
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's configuration and code, in which the test stands."""
+    for name in ("config.yaml", "workflow"):
+        (tmp_path / name).symlink_to(Path(__file__).parents[2] / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="module", autouse=True)
 def frozen() -> Iterator[None]:
     """statsmodels collects garbage at each correction: what is there already need not be searched every time."""

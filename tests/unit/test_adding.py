@@ -41,15 +41,12 @@ def merged(first, second):
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """A folder with the page's files, in which the test stands."""
+def mine(project):
+    """``project`` with the page's files in it."""
     for name, text in examples().items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    for name in ("config.yaml", "workflow"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text, encoding="utf-8")
+    return project
 
 
 @pytest.fixture

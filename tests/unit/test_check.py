@@ -43,13 +43,12 @@ STUDY = {
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(project, monkeypatch):
     """``here(**study)``: the lines of a check, by what they are about, in a folder with the project's configuration."""
-    for name in ("config.yaml", "workflow", "envs", "slurm"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "bin").mkdir()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    for name in ("envs", "slurm"):
+        (project / name).symlink_to(ROOT / name)
+    (project / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(project / "bin"))
     for name in (*VARIABLES, "FAKE_KEY"):
         monkeypatch.delenv(name, raising=False)
     # Importing torch is tested by itself.

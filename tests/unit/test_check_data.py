@@ -15,16 +15,11 @@ from rationale_eval.config_files import merged
 from rationale_eval.corpora.instances import Instance
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def checked(tmp_path, monkeypatch):
+def checked(project):
     """``checked(corpus, entry's changes, task's changes)``: the plan of a study of one of a newcomer's corpora."""
-    for name in ("config.yaml", "workflow"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    newcomer.make(tmp_path / "mine")
+    newcomer.make(project / "mine")
 
     def plan(corpus, task=None, methods=None, **entry):
         study = newcomer.study(Path("mine/model"))

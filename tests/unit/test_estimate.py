@@ -49,13 +49,10 @@ STUDY = {
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A folder with the project's configuration and the study, in which the test stands."""
-    for name in ("config.yaml", "workflow"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
+def here(project):
+    """``project`` with the study in it."""
     write(STUDY)
-    return tmp_path
+    return project
 
 
 def write(study: dict[str, Any]) -> None:

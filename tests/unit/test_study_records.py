@@ -18,18 +18,13 @@ from rationale_eval.provenance import provenance, sha256_file
 from rationale_eval.study_records import METADATA, expected, is_recorded, record_of, rules_of, spec_of, stale_unrecorded
 from snakemake.persistence.file import FilePersistence
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def plan(tmp_path, monkeypatch):
+def plan(project):
     """The default study with results of its own; its test table of editorials is there."""
-    for name in ("config.yaml", "workflow"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "own.yaml").write_text("results_dir: out\n")
+    (project / "own.yaml").write_text("results_dir: out\n")
     found = merged([Path("own.yaml")])
-    (tmp_path / "source.txt").write_text("rows")
+    (project / "source.txt").write_text("rows")
     spec = yaml.safe_load(found.corpus("editorials", "test"))
     write(spec)
     return found
