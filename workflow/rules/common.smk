@@ -103,7 +103,9 @@ def asked_on(cell):
 
 def rationale_tables(wildcards):
     """The rationales of every method that is run on a cell, in the study's order."""
-    return [f"{CELL}/rationales/{method}.parquet".format(**wildcards) for method in plan.study.methods_on(wildcards.corpus)]
+    return [
+        f"{CELL}/rationales/{method}.parquet".format(**wildcards) for method in plan.study.methods_on(wildcards.corpus)
+    ]
 
 
 def code(stage, plugins=(), reader=None):

@@ -3,7 +3,9 @@
 rule cost:
     input:
         predictions=cells("predictions.parquet"),
-        rationales=[table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))],
+        rationales=[
+            table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))
+        ],
         alignment=cells("alignment.parquet"),
         faithfulness=cells("faithfulness.parquet"),
         curves=cells("curves.parquet"),

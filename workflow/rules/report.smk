@@ -24,7 +24,9 @@ REPORT_FIGURES = {
     "trajectory": "checkpoints",
     "collapse": "flip rate against accuracy and collapse",
 }
-RATIONALES = [table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))]
+RATIONALES = [
+    table for cell in plan.cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))
+]
 REPLIES = [table for cell in plan.cells for table in tables_of(cell, "evidence/replies", asked_on(cell))]
 CORPUS_CARDS = expand(f"{RESULTS}/corpora/{{corpus}}/card.json", corpus=plan.study.corpora)
 
@@ -123,7 +125,11 @@ rule report_calibration:
         tests=[f"{RESULTS}/corpora/{cell.corpus}/test.parquet" for cell in plan.planted_cells],
         cells=[f"{RESULTS}/{cell.path}/{table}.parquet" for cell in plan.planted_cells for table in MEASURED],
         flags=flag_tables(plan.planted_cells),
-        rationales=[table for cell in plan.planted_cells for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))],
+        rationales=[
+            table
+            for cell in plan.planted_cells
+            for table in tables_of(cell, "rationales", plan.study.methods_on(cell.corpus))
+        ],
     output:
         parquet=expand(f"{REPORT}/tables/{{table}}.parquet", table=CALIBRATION_TABLES),
         calibration=report(
