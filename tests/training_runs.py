@@ -64,8 +64,8 @@ class Training:
         previous = previous or (self.folder / out / f"epoch-{epoch - 1}" if epoch > 1 else None)
         command = ["--spec", json.dumps(self.spec(**spec)), "--train", str(self.train), "--model", str(self.card)]
         command += ["--seed", str(seed), "--epoch", str(epoch), "--save-steps", str(save_steps)]
-        command += ["--previous", str(previous)] if previous else []
-        return [*command, "--output", str(self.folder / out / f"epoch-{epoch}")]
+        command += ["--previous", str(previous / "card.json")] if previous else []
+        return [*command, "--output", str(self.folder / out / f"epoch-{epoch}/card.json")]
 
     def epoch(self, epoch, out="run", **options):
         stage.main(self.arguments(epoch, out, **options))

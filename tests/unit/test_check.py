@@ -140,6 +140,17 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(here, tmp_path):
     assert "nothing can be written to" in text
 
 
+def test_a_home_without_room_for_the_cache_of_snakemake_is_a_problem(here, tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert "home folder" not in here()
+    monkeypatch.setenv("HOME", "/dev/null/nobody")
+    level, text = here()["home folder"]
+    assert level == "problem"
+    assert "set XDG_CACHE_HOME to a folder that can be written to" in text
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert "home folder" not in here()
+
+
 def test_little_room_is_a_warning(here, monkeypatch):
     monkeypatch.setattr(environment, "LITTLE_GB", 1e9)
     assert here()["results_dir"][0] == "warning"

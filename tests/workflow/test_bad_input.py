@@ -68,6 +68,20 @@ def test_a_fault_in_the_configuration_stops_before_any_job(fault: str, fresh: Wo
     assert not (workspace.folder / "results-smoke").exists()
 
 
+def test_another_working_folder_than_the_projects_is_told(fresh: Workspace, tmp_path: Path) -> None:
+    done = fresh.try_snakemake("-n", "-d", str(tmp_path))
+    assert done.returncode != 0
+    place = f"(all paths are relative to {tmp_path}, not to the Snakefile)"
+    assert (
+        "error: there is no config.yaml; run Snakemake in the folder of the project, or link its files" in done.stdout
+    )
+    assert place in done.stdout
+    (tmp_path / "config.yaml").write_text((fresh.folder / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    done = fresh.try_snakemake("-n", "-d", str(tmp_path))
+    assert f"error: workflow/prompts/sentiment.yaml: there is no such prompt file {place}" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 DATA_FAULTS = {
     "rating that is no number": ("smoke/corpus/snippets.tsv", "1\t", "1\tx", "snippets.tsv: line 1: the rating 'x"),
     "too few rows": (

@@ -68,7 +68,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "finetuning/whole_folder",
         "models/scoring",
         *_ASKING,
-        *_SHOTS,
+        *_INPUT,
         *_INSTANCES,
     ),
     "evidence": (

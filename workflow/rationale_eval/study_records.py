@@ -8,8 +8,6 @@ unnoticed there. But every table holds the slice of the configuration that it wa
 from __future__ import annotations
 
 import json
-import os
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +17,9 @@ from typing import Any
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
 from rationale_eval.study_cells import Cell, epoch_name
+from rationale_eval.study_unfinished import METADATA, kept_of
 from rationale_eval.tables import read_provenance
 
-METADATA = Path(".snakemake/metadata")
 # Options of Snakemake with which a run is about the records themselves, or makes anew what it is told to.
 FORCING = {"--forcerun", "-R", "--forceall", "-F", "--force", "-f", "--touch", "-t", "--unlock", "--lint", "--list"}
 FORCING |= {"--cleanup-metadata", "--cm", "--delete-all-output", "--summary", "--detailed-summary", "--archive"}
@@ -123,15 +121,8 @@ def _of_cell(plan: StudyPlan, cell: Cell, folder: Path) -> Iterator[Made]:
 
 
 def is_recorded(path: Path) -> bool:
-    """Whether Snakemake has a record of the job that made ``path``, as its own code names it.
-
-    Outputs that are folders have it under the folder's name: of a checkpoint's card it is that of its folder.
-    """
-    output = path.parent if path.name == "card.json" and path.parent.name.startswith("epoch-") else path
-    limit = (os.pathconf(METADATA, "PC_NAME_MAX") or 255) - 1
-    name = urlsafe_b64encode(str(output).encode()).decode()
-    parts = [name[start : start + limit] for start in range(0, len(name), limit)]
-    return METADATA.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1]).exists()
+    """Whether Snakemake has a record of the job that made ``path``."""
+    return kept_of(METADATA, path).exists()
 
 
 def stale_unrecorded(plan: StudyPlan) -> list[Made]:

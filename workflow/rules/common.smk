@@ -19,9 +19,15 @@ from rationale_eval.study import StudyPlan
 from rationale_eval.study_before import narrowed
 from rationale_eval.study_records import FORCING, message, stale_unrecorded
 from rationale_eval.study_cells import canonical, epoch_name
+from rationale_eval.study_unfinished import mark_unfinished
 
 prepare(WORKFLOW)
+ELSEWHERE = Path.cwd() != WORKFLOW.parent.resolve()
 try:
+    if ELSEWHERE and not Path("config.yaml").is_file():
+        raise UserError(
+            "there is no config.yaml; run Snakemake in the folder of the project, or link its files into this one"
+        )
     for path in workflow.configfiles:
         check_keys(Path(path))
     if ":" in str(WORKFLOW):
@@ -30,12 +36,21 @@ try:
     plan.prompts.check()
     plan.sources.check_names(plan.entries)
 except UserError as error:
-    sys.exit(f"error: {error}")
+    sys.exit(
+        f"error: {error}" + (f" (all paths are relative to {Path.cwd()}, not to the Snakefile)" if ELSEWHERE else "")
+    )
 
 RESULTS = plan.config.results_dir
 if workflow.is_main_process:  # said once, not by each of its jobs
-    if not FORCING & set(sys.argv) and (stale := stale_unrecorded(plan)):
-        sys.exit(f"error: {message(stale, plan.config.compute.shards)}")
+    if not FORCING & set(sys.argv):
+        if stale := stale_unrecorded(plan):
+            sys.exit(f"error: {message(stale, plan.config.compute.shards)}")
+        if behind := mark_unfinished(RESULTS):
+            print(
+                f"note: {len(behind)} files of results, such as {behind[0]}, are older than an attempt to make their inputs,"
+                " which did not succeed; they are made anew where the targets need them",
+                file=sys.stderr,
+            )
     if note := narrowed(Path(RESULTS, "report/claims.json"), json.loads(plan.report.claims())):
         print(f"note: {note}", file=sys.stderr)
 CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"
@@ -151,17 +166,17 @@ def evidence_table(wildcards):
     return [f"{CELL}/evidence/{kind}.parquet".format(**wildcards)] if kind else []
 
 
-def checkpoint_folder(wildcards):
-    """The folder of a fine-tuned checkpoint, or nothing for the base model."""
+def checkpoint_card(wildcards):
+    """The card of a fine-tuned checkpoint, which lies in its folder; nothing for the base model."""
     if wildcards.checkpoint == "base":
         return []
-    return [f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/{{checkpoint}}".format(**wildcards)]
+    return [f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/{{checkpoint}}/card.json".format(**wildcards)]
 
 
 def previous_checkpoint(wildcards):
-    """The checkpoint that an epoch goes on from; nothing for the first."""
+    """The card of the checkpoint that an epoch goes on from; nothing for the first."""
     epoch = int(wildcards.epoch)
     if epoch == 1:
         return []
     name = epoch_name(epoch - 1, int(wildcards.seed))
-    return [f"{RESULTS}/{wildcards.corpus}/{wildcards.model}/checkpoints/{name}"]
+    return [f"{RESULTS}/{wildcards.corpus}/{wildcards.model}/checkpoints/{name}/card.json"]

@@ -5,7 +5,7 @@ rule evidence:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
     output:
         predictions=f"{CELL}/predictions.parquet",
@@ -44,7 +44,7 @@ rule attributions:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
     output:
         attributions=f"{CELL}/evidence/attributions/{{table}}.parquet",
@@ -82,7 +82,7 @@ rule replies:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         predictions=f"{CELL}/predictions.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=explained_table,
     output:
         replies=f"{CELL}/evidence/replies/{{method}}.parquet",

@@ -5,7 +5,7 @@ rule perturb:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
         rationales=rationale_tables,
     output:

@@ -1,4 +1,6 @@
-# One epoch in, one epoch out: each epoch is a job and a checkpoint, and goes on from the one before.
+# One epoch in, one epoch out: each epoch is a job and a checkpoint, and goes on from the one before. The card, which is
+# written last and holds the checksum of the weights, stands for the whole folder: Snakemake knows a file by its content,
+# but a folder by its time alone, which a copy of the project changes.
 
 
 rule finetune:
@@ -7,7 +9,7 @@ rule finetune:
         model=f"{RESULTS}/models/{{model}}/card.json",
         previous=previous_checkpoint,
     output:
-        checkpoint=directory(f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}"),
+        card=f"{RESULTS}/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}/card.json",
     log:
         f"{RESULTS}/logs/{{corpus}}/{{model}}/checkpoints/epoch-{{epoch}}-seed-{{seed}}.log",
     benchmark:
@@ -33,4 +35,4 @@ rule finetune:
         " --train {input.train:q} --model {input.model:q} --gpus {resources.gpu}"
         " --seed {wildcards.seed} --epoch {wildcards.epoch} --previous {input.previous:q}"
         " --save-steps {resources.save_steps}"
-        " --output {output.checkpoint:q} > {log:q} 2>&1"
+        " --output {output.card:q} > {log:q} 2>&1"

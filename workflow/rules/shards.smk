@@ -43,7 +43,7 @@ use rule evidence as evidence_merge with:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
         parts=parts("predictions.parquet", "evidence/gradients.parquet", "evidence/attention.parquet"),
     benchmark:
@@ -67,7 +67,7 @@ use rule attributions as attributions_merge with:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
         parts=parts("evidence/attributions/{table}.parquet"),
     benchmark:
@@ -92,7 +92,7 @@ use rule replies as replies_merge with:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         predictions=f"{CELL}/predictions.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=explained_table,
         parts=parts("evidence/replies/{method}.parquet"),
     benchmark:
@@ -116,7 +116,7 @@ use rule perturb as perturb_merge with:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
         rationales=rationale_tables,
         parts=parts("perturbations.parquet"),
@@ -141,7 +141,7 @@ use rule perturb_otherwise as perturb_otherwise_merge with:
     input:
         test=f"{RESULTS}/corpora/{{corpus}}/test.parquet",
         model=f"{RESULTS}/models/{{model}}/card.json",
-        checkpoint=checkpoint_folder,
+        checkpoint=checkpoint_card,
         shots=shots_table,
         rationales=rationale_tables,
         parts=parts("perturbations/{operator}.parquet"),

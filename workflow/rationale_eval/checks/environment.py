@@ -97,13 +97,31 @@ def memory(config: Config) -> Finding:
     return Finding(OK, "memory", f"{have:,.0f} MiB here, {want:,} for a model job")
 
 
+def snakemake_cache() -> Iterator[Finding]:
+    """A problem where Snakemake cannot make its cache: it would end in a traceback before it reads the Snakefile."""
+    from platformdirs import user_cache_path
+
+    if not _can_be_made(cache := user_cache_path("snakemake", "snakemake")):
+        text = f"{cache}: Snakemake cannot make its cache there; set XDG_CACHE_HOME to a folder that can be written to"
+        yield Finding(PROBLEM, "home folder", text)
+
+
+def _can_be_made(folder: Path) -> bool:
+    place = _nearest(folder)
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself or, before there is one, what it will be made in."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+
+
 def disk(config: Config) -> Iterator[Finding]:
     """Whether there is room, and leave to write, where results, downloads and computed results go."""
     for key in ("results_dir", "cache_dir", "memo_dir"):
         name = getattr(config, key)
-        # The folder itself or, before there is one, what it will be made in.
-        place = next(path for path in (Path(name).absolute(), *Path(name).absolute().parents) if path.exists())
-        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        place = _nearest(Path(name))
+        if not _can_be_made(Path(name)):
             yield Finding(PROBLEM, key, f"{name}: nothing can be written to {place}; name another folder")
             continue
         free = shutil.disk_usage(place).free / 1e9

@@ -22,6 +22,7 @@ def findings(plan: StudyPlan) -> Iterator[Finding]:
     if opened:
         yield from environment.torch(max(model.gpus for model in opened))
         yield environment.memory(plan.config)
+    yield from environment.snakemake_cache()
     yield from environment.disk(plan.config)
     yield from sources(plan)
     yield from rows(plan)

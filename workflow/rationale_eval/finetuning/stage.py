@@ -28,6 +28,7 @@ from rationale_eval.finetuning.training import Record, evaluate, make_optimizer,
 from rationale_eval.models.encoding import PromptEncoder
 from rationale_eval.models.loading import load
 from rationale_eval.models.shots import without
+from rationale_eval.models.stage_input import checkpoint_folder
 from rationale_eval.models.task import task_from_slice
 from rationale_eval.models.task_input import check_instances, shots_of
 from rationale_eval.progress import say
@@ -158,13 +159,15 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--epoch", type=int, required=True, help="the number of the epoch, from 1")
     parser.add_argument(
         "--previous",
-        type=Path,
+        type=checkpoint_folder,
         nargs="*",
         default=[],
-        help="the checkpoint folder of the epoch before; none for epoch 1",
+        help="the card of the epoch before, in its checkpoint folder; none for epoch 1",
     )
     parser.add_argument("--save-steps", type=int, default=0, help="steps after which a killed job can go on; 0: none")
-    parser.add_argument("--output", type=Path, required=True, help="output: the checkpoint folder")
+    parser.add_argument(
+        "--output", type=checkpoint_folder, required=True, help="output: the card, in the checkpoint folder"
+    )
     args = parser.parse_args(argv)
     if args.epoch < 1 or len(args.previous) != (args.epoch > 1):
         raise UserError(f"epoch {args.epoch}: epoch 1 starts from the base model, later ones need --previous")

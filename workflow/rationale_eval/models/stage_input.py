@@ -19,12 +19,20 @@ from rationale_eval.shards import Shard, add_shard_argument
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, its checkpoint and GPUs, which instances it is asked about, and the memo with the batch sizes."""
     parser.add_argument("--model", type=Path, required=True, help="the model's card (JSON)")
-    parser.add_argument("--checkpoint", type=Path, nargs="*", default=[], help="a fine-tuned checkpoint's folder")
+    text = "the card of a fine-tuned checkpoint, in its folder"
+    parser.add_argument("--checkpoint", type=checkpoint_folder, nargs="*", default=[], help=text)
     parser.add_argument("--gpus", type=int, default=1, help="GPUs to spread the model over, if there are any")
     add_shard_argument(parser)
     parser.add_argument("--memo", type=Path, required=True, help="the memo's folder")
     parser.add_argument("--batch-tokens", type=int, required=True, help="most tokens in a batch, padding included")
     parser.add_argument("--batch-rows", type=int, required=True, help="most rows in a batch")
+
+
+def checkpoint_folder(card: str) -> Path:
+    """The folder of the checkpoint with this card. Raises ``argparse.ArgumentTypeError`` for any other file."""
+    if Path(card).name != "card.json":
+        raise argparse.ArgumentTypeError(f"{card} is no card.json of a checkpoint")
+    return Path(card).parent
 
 
 def encoder_of(spec: Mapping[str, Any], task: Task, loaded: LoadedModel, shots: Sequence[Shot]) -> PromptEncoder:

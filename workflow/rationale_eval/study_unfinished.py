@@ -1,0 +1,98 @@
+"""Files of results that are older than an attempt to make one of their inputs, which failed or was killed.
+
+Snakemake deletes the outputs of a job before it starts it, and of a job that fails afterwards too. What stood below is
+then still there, and the next start calls it up to date: an input that is missing is asked for only by a job that has
+to run, and neither of the two has. So such files are marked as incomplete, as Snakemake marks the outputs of a job
+under way: with ``rerun-incomplete``, which the profile sets, it makes them anew, if the targets need them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+METADATA = Path(".snakemake/metadata")
+INCOMPLETE = Path(".snakemake/incomplete")
+
+
+def kept_of(store: Path, path: str | Path) -> Path:
+    """The file in which Snakemake keeps what it knows of ``path`` in one of its stores, as its own code names it."""
+    limit = (os.pathconf(store, "PC_NAME_MAX") or 255) - 1
+    name = urlsafe_b64encode(str(path).encode()).decode()
+    parts = [name[start : start + limit] for start in range(0, len(name), limit)]
+    return store.joinpath(*(f"@{part}" for part in parts[:-1]), parts[-1])
+
+
+def mark_unfinished(results: str) -> list[str]:
+    """Mark the files below ``results`` that an attempt at one of their inputs has left behind; their paths, sorted.
+
+    ``results`` is a folder as the rules spell it. Files of which Snakemake has no record are not marked.
+    """
+    if not METADATA.is_dir():
+        return []
+    known = set(_known(results))
+    missing = {path for path in known if not os.path.lexists(path)}
+
+    @cache
+    def begun(path: str) -> float:
+        """When the last job began that should have made a missing file or what it needs; 0 for one that is there."""
+        if path not in missing:
+            return 0.0
+        return max([_begun(path), *map(begun, _read(kept_of(METADATA, path)).get("input") or ())])
+
+    def is_older(path: str) -> bool:
+        record = _read(kept_of(METADATA, path))
+        return max(map(begun, record.get("input") or ()), default=0.0) > float(record.get("endtime") or 0.0)
+
+    found = sorted(filter(is_older, known - missing)) if missing else []
+    for path in found:
+        mark = kept_of(INCOMPLETE, path)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(json.dumps({"external_jobid": None}), encoding="utf-8")
+    return found
+
+
+def _known(results: str) -> Iterator[str]:
+    """The paths below ``results`` that Snakemake has a record of, or the mark of a job that began."""
+    stores = [store for store in (METADATA, INCOMPLETE) if store.is_dir()]
+    names = {"".join(_parts(store, file)) for store in stores for file in _files(store)}
+    for name in names:
+        try:
+            path = urlsafe_b64decode(name).decode()
+        except ValueError:
+            continue  # another file that lies there
+        if path.startswith(f"{results}/") or results == ".":
+            yield path
+
+
+def _files(store: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(store):
+        yield from (Path(folder, name) for name in names)
+
+
+def _parts(store: Path, file: Path) -> list[str]:
+    """The name of a file, of which long ones are cut into folders that begin with @."""
+    return [part.removeprefix("@") for part in file.relative_to(store).parts]
+
+
+def _begun(path: str) -> float:
+    """When the last job that should have made ``path`` began, in seconds since 1970; 0 if that is not known.
+
+    The record of a job that ended, if in failure, says so; one that was killed has left a mark.
+    """
+    mark = kept_of(INCOMPLETE, path)
+    marked = mark.stat().st_mtime if mark.exists() else 0.0
+    return max(marked, float(_read(kept_of(METADATA, path)).get("starttime") or 0.0))
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
