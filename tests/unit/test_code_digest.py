@@ -92,7 +92,7 @@ def test_taking_a_docstring_away_changes_no_digest(package):
         ("faithfulness/inputs", "0 < count < words", "0 < count <= words", {"perturb", "perturb_api"}),
         ("corpora/stage", "< test_share", "<= test_share", {"corpus"}),
         ("models/prepare", '"config.json"', '"other.json"', {"model"}),
-        ("fetch", "--no-deps", "--deps", {"fetch"}),
+        ("fetch", "--no-input", "--input", {"fetch"}),
     ],
 )
 def test_an_edit_changes_the_stages_that_use_the_module_and_no_others(package, module, old, new, expected):

@@ -23,7 +23,7 @@ def pinned(lines):
         if text.startswith("-r "):
             found |= pinned((ENVS / text.removeprefix("-r ").strip()).read_text(encoding="utf-8").splitlines())
         elif text and not text.startswith("--"):
-            exact = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[\w,]+\])?==([^\s;]+)", text)
+            exact = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[\w,]+\])?==([^\s;\\]+)( ; [^\\]+)?( \\)?", text)
             assert exact, f"{text!r} is not pinned to one version"
             name = normal(exact[1])
             assert found.setdefault(name, exact[2]) == exact[2], f"{name} is pinned twice"
@@ -66,8 +66,23 @@ def test_conda_has_the_python_that_the_package_is_written_for(name):
 
 
 def test_both_builds_of_torch_are_of_one_version():
-    assert pinned(["-r torch-cpu.txt"]) == pinned(["-r torch-gpu.txt"])
-    assert set(pinned(["-r torch-cpu.txt"])) == {"torch"}
+    cpu, gpu = pinned(["-r torch-cpu.txt"]), pinned(["-r torch-gpu.txt"])
+    assert cpu == {"torch": gpu["torch"]}
+    # Installed without dependencies, so that it must hold all that the other lock does not.
+    assert {"triton", "nvidia-cudnn-cu13"} <= gpu.keys()
+    assert not gpu.keys() & pinned(["-r requirements.txt"]).keys()
+
+
+@pytest.mark.parametrize("name", ["requirements", "dev", "torch-cpu", "torch-gpu"])
+def test_every_file_of_a_lock_is_known_by_its_hash(name):
+    """As pip's --require-hashes wants it; one that cannot write outside where it unpacks."""
+    text = (ENVS / f"{name}.txt").read_text(encoding="utf-8").replace(" \\\n", " ")
+    entries = [line for line in text.splitlines() if line and not line.startswith(("#", "--"))]
+    assert entries
+    for entry in entries:
+        assert re.search(r"==\S+( ; [^\\]+?)?(\s+--hash=sha256:[0-9a-f]{64})+$", entry), entry
+    if name == "requirements":
+        assert int(pinned(["-r requirements.txt"])["pip"].split(".")[0]) >= 26
 
 
 def test_all_that_is_asked_for_is_locked():

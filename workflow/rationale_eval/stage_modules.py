@@ -50,7 +50,7 @@ _FLAGS = ("report/cell_flags", "report/completeness", "report/flags", "report/us
 _INTERVALS = ("statistics/intervals", "statistics/rare", "statistics/resampling")
 
 STAGES: dict[str, tuple[str, ...]] = {
-    "fetch": ("fetch",),
+    "fetch": ("fetch", "sources/package_index"),
     "fetch_url": ("sources/url",),
     "fetch_hub": (),
     # And what the format needs: READERS.
