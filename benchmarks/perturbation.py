@@ -136,7 +136,7 @@ def main() -> None:
             "task": task_slice(prompts, None, []),
             "shots": {"count": 0, "seed": 0},
             "methods": rationales(config, study, instances, folder),
-            **Masking(parse(config)).asked(model, None),
+            **Masking(parse(config)).asked(corpus, model, None),
             "keep_only_budgets": [study["main_budget"], "as_given"],
         }
         tables = [folder / f"{method['name']}.parquet" for method in spec["methods"]]

@@ -86,7 +86,8 @@ def workspace_of(fresh: Workspace, folder: Path, web: str, hub: Hub) -> tuple[Wo
     sha256 = hashlib.sha256(TRAIN).hexdigest()
     (workspace.folder / "sources.yaml").write_text(CONFIG.format(web=web, sha256=sha256), encoding="utf-8")
     workspace.config = ("sources.yaml",)
-    return workspace, {"HF_HOME": str(folder / "hf"), "HF_ENDPOINT": hub.url, "NO_PROXY": "*"}
+    place = {"HF_HOME": str(folder / "hf"), "HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "NO_PROXY": "*"}
+    return workspace, place
 
 
 @pytest.fixture(scope="session")
