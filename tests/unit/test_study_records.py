@@ -146,6 +146,22 @@ def test_a_home_that_is_not_known_is_told():
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 {x: 1}\n"
+        + "".join(f"a{i}: &a{i} {{b: *a{i - 1}, c: *a{i - 1}, d: *a{i - 1}}}\n" for i in range(1, 20)),
+        "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 30)),
+        "a: &a\n  b: *a\n",
+    ],
+    ids=["sections", "lists", "without end"],
+)
+def test_aliases_that_stand_for_millions_of_entries_are_refused(text, tmp_path):
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"own.yaml: its aliases \(\*name\) stand for [\d,]+ entries"):
+        check_keys(tmp_path / "own.yaml")
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("study: {a: 1}\nother: 2\nstudy: {b: 1}\n", "line 3: 'study' stands twice"),

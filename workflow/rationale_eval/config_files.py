@@ -11,6 +11,8 @@ from rationale_eval.errors import UserError
 
 # Imported in the function: the check for missing packages offers these options too.
 if TYPE_CHECKING:
+    import yaml
+
     from rationale_eval.study import StudyPlan
 
 
@@ -20,8 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="merged over all files")
 
 
+# More than any study has; what aliases of aliases stand for would be walked through for hours.
+MOST_ENTRIES = 100_000
+
+
 def check_keys(path: Path) -> None:
-    """Raise ``UserError`` for a key that stands twice in one section of a YAML file: the first would be lost."""
+    """Raise ``UserError`` for a key that stands twice in one section of a YAML file: the first would be lost.
+
+    And for aliases that stand for more than ``MOST_ENTRIES`` entries.
+    """
     import yaml
 
     class Once(yaml.SafeLoader):
@@ -36,9 +45,23 @@ def check_keys(path: Path) -> None:
             return made
 
     try:
-        yaml.load(path.read_text(encoding="utf-8"), Loader=Once)
+        text = path.read_text(encoding="utf-8")
+        if (count := _entries(yaml.compose(text, Loader=yaml.SafeLoader), {})) > MOST_ENTRIES:
+            raise UserError(f"{path}: its aliases (*name) stand for {count:,} entries; write out what is meant")
+        yaml.load(text, Loader=Once)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return  # said by those that read it
+
+
+def _entries(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many keys and values a node of YAML stands for, those of aliases counted each time; ``known`` by its id."""
+    if node is None or isinstance(node.value, str):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_ENTRIES + 1  # an alias inside of what it names has no end
+        parts = [part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,))]
+        known[id(node)] = 1 + sum(_entries(part, known) for part in parts)
+    return known[id(node)]
 
 
 def merged(paths: Sequence[Path], settings: Sequence[str] = ()) -> StudyPlan:

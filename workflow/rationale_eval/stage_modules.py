@@ -22,7 +22,15 @@ _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
-    *("apis/asking", "apis/classification", "apis/client", "apis/completion", "apis/labels", "apis/ledger"),
+    *(
+        "apis/asking",
+        "apis/classification",
+        "apis/client",
+        "apis/completion",
+        "apis/echoes",
+        "apis/labels",
+        "apis/ledger",
+    ),
     *("apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task", "thoughts"),
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import math
 import os
@@ -13,7 +12,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from unittest.mock import patch
-from urllib.parse import quote
 
 import httpx2
 import openai
@@ -21,10 +19,11 @@ import tenacity
 from aiolimiter import AsyncLimiter
 
 from rationale_eval.apis.completion import ServerError, kept
+from rationale_eval.apis.echoes import Echoes
 from rationale_eval.apis.ledger import Ledger, Spending
 from rationale_eval.apis.refusals import about_text, asked_by, other_way
 from rationale_eval.apis.request import Request
-from rationale_eval.errors import UserError
+from rationale_eval.errors import UserError, without_user_info
 from rationale_eval.progress import say
 
 API_ERROR = "api_error"
@@ -123,14 +122,15 @@ class Client:
 
     def __init__(self, settings: Mapping[str, Any], ledger: Ledger, largest: int, ways: set[str]) -> None:
         self._settings, self._ledger, self._ways = settings, ledger, ways
-        self._key = key_of(settings)
+        key = key_of(settings)
+        self._echoes = Echoes(None if key == NO_KEY else key)
         try:
             # No organisation, project or header that the environment has for another endpoint.
             with patch.dict(os.environ):
                 for name in [name for name in os.environ if name.startswith("OPENAI_")]:
                     del os.environ[name]
                 self._openai = openai.AsyncOpenAI(
-                    api_key=self._key,
+                    api_key=key,
                     base_url=settings["address"],
                     max_retries=0,
                     timeout=settings["timeout"],
@@ -228,13 +228,21 @@ class Client:
             reason = self._clean(f"connection failed ({_cause(error)})") + of_environment()
             raise PassingError(reason, billed=sent) from None
         try:
-            return kept(json.loads(raw))
+            # Once more at the end: parts of a content are put together.
+            return self._without_key(self._echoes.hide_in(kept(self._echoes.hide_in(json.loads(raw)))))
         except ServerError as error:
             status = error.code if isinstance(error.code, int) else 200
             raise self._judged(status, str(error), error.code, body, None) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
             # The reason is not shown: it would quote the reply.
             raise PassingError(f"the reply ({len(raw)} bytes) is no chat completion in JSON", billed=True) from None
+
+    def _without_key(self, reply: dict[str, Any]) -> dict[str, Any]:
+        """A reply without a key that its scored tokens spell."""
+        if scored := reply["logprobs"]:
+            tokens = self._echoes.hide_across([token for token, *_ in scored])
+            reply["logprobs"] = [[token, *rest] for token, (_, *rest) in zip(tokens, scored, strict=True)]
+        return reply
 
     async def _body(self, request: Request, body: Mapping[str, Any]) -> bytes:
         each = PER_SCORED_TOKEN if request.body.get("logprobs") else PER_TOKEN
@@ -249,15 +257,7 @@ class Client:
                 found += piece
                 if len(found) > most:
                     raise NoReplyError(f"the reply is larger than {most} bytes: more than its tokens need", billed=True)
-        return self._without_key(bytes(found))
-
-    def _without_key(self, raw: bytes) -> bytes:
-        """A body without the key, which some servers echo, in the forms in which it may be written."""
-        if self._key != NO_KEY:
-            key = self._key.encode()
-            for form in (key, base64.b64encode(key), quote(self._key, safe="").encode(), key.hex().encode()):
-                raw = raw.replace(form, b"[key]")
-        return raw
+        return bytes(found)
 
     def _of_status(self, error: openai.APIStatusError, body: Mapping[str, Any]) -> Exception:
         """What an error status means."""
@@ -306,9 +306,7 @@ class Client:
 
     def _clean(self, text: str) -> str:
         """A server's words for a message: in one line, not too long, and without the key that some echo."""
-        if self._key != NO_KEY:
-            text = text.replace(self._key, "[key]")
-        text = " ".join(text.split())
+        text = " ".join(without_user_info(self._echoes.hide(text)).split())
         return text if len(text) <= 300 else text[:300] + "…"
 
 
