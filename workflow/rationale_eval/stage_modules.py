@@ -14,7 +14,15 @@ UNTRACKED = frozenset(
 
 _INSTANCES = ("corpora/instances", "tables")
 _ASKING = (
-    *("checksums", "models/asking", "models/chat", "models/completion", "models/encoding", "models/loading"),
+    *(
+        "checksums",
+        "models/asking",
+        "models/chat",
+        "models/completion",
+        "models/encoding",
+        "models/limits",
+        "models/loading",
+    ),
     *("models/placement", "models/task", "thoughts"),
 )
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
@@ -191,6 +199,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "faithfulness": ("faithfulness/measures", *_ANSWERS),
     "curves": ("faithfulness/curve_stage", "faithfulness/curves", *_ANSWERS),
     "tables": (
+        "report/belonging",
         "report/aggregate",
         "report/label_spread",
         "report/measured",
@@ -208,6 +217,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_CELLS,
     ),
     "claims": (
+        "report/belonging",
         "claims/association",
         "claims/contrasts",
         "claims/estimates",
@@ -228,6 +238,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_CELLS,
     ),
     "measure_tables": (
+        "report/belonging",
         "report/aggregate",
         "report/measure_tables",
         "report/table_files",

@@ -45,6 +45,7 @@ from rationale_eval.claims.verdicts import (
 )
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
+from rationale_eval.report.belonging import check_belonging
 from rationale_eval.report.cell_flags import flag_inputs
 from rationale_eval.report.layout import BEYOND, CELL, Cell
 from rationale_eval.report.measured import Measured, read_measured
@@ -235,6 +236,7 @@ def main(argv: list[str]) -> None:
         for name in ("predictions", "alignment", "faithfulness")
     }
     inputs |= flag_inputs(cells, args.results, spec)
+    check_belonging(inputs.values(), args.results)
     made = provenance("claims", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     write(args.tables, "claims", COLUMNS, table_rows(found), made)
     settings = spec["claims"] | {"level": spec["interval"]["level"], "correction": "Holm"} | spec["validity"]

@@ -15,10 +15,15 @@ from jinja2 import TemplateError
 from transformers.utils import chat_template_utils
 
 from rationale_eval.errors import UserError
+from rationale_eval.models.limits import OverLimitsError, limited
 from rationale_eval.thoughts import is_open, leading_empty
 
 # Templates that print a date would give a different prompt each day.
 PINNED_DATE = datetime(2024, 7, 26)
+
+
+# Of rendering one conversation: a template is code from elsewhere, if in a sandbox.
+SECONDS, MORE_BYTES = 10.0, 1 << 29
 
 
 class _PinnedClock(datetime):
@@ -133,15 +138,23 @@ def _rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], settings: Mapp
     # transformers passes only data on to templates: its own `strftime_now` can only be given another clock.
     with patch.object(chat_template_utils, "datetime", _PinnedClock):
         try:
-            text: str = tokenizer.apply_chat_template(
-                turns,
-                tokenize=False,
-                add_generation_prompt=turns[-1]["role"] != "assistant",
-                **{"date_string": PINNED_DATE.strftime("%d %b %Y"), **settings},
-            )
+            with limited(SECONDS, MORE_BYTES):
+                text = _applied(tokenizer, turns, settings)
+        except OverLimitsError as error:
+            raise UserError(f"the model's chat template takes {error} to show one conversation") from None
         except (TemplateError, TypeError) as error:
             mend = "set the model's system_prompt to null" if turns[0]["role"] == "system" else "see the template"
             raise UserError(f"the model's chat template refuses the conversation ({error}); {mend}") from None
+    return text
+
+
+def _applied(tokenizer: Any, turns: Sequence[Mapping[str, str]], settings: Mapping[str, Any]) -> str:
+    text: str = tokenizer.apply_chat_template(
+        turns,
+        tokenize=False,
+        add_generation_prompt=turns[-1]["role"] != "assistant",
+        **{"date_string": PINNED_DATE.strftime("%d %b %Y"), **settings},
+    )
     return text
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from rationale_eval.checksums import Checksums
@@ -99,8 +99,12 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
         # splitting text, so that "2023" would be one token where the model knows four.
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         # Not None, with which transformers asks at the terminal whether it may run code.
+        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        # What a config.json names there may be a kernel to be downloaded and run; transformers has a choice of its own.
+        config._attn_implementation = config._experts_implementation = None
         model, loading = AutoModelForCausalLM.from_pretrained(
             source,
+            config=config,
             dtype=DTYPES[dtype],
             local_files_only=True,
             trust_remote_code=False,

@@ -11,11 +11,14 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from rationale_eval.code_digest import memo_code
 from rationale_eval.errors import UserError
@@ -31,6 +34,10 @@ INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 WEIGHTS = "model.safetensors"
+# Keys of config.json that say how many modules are made: num_hidden_layers, n_layer, num_local_experts and the like.
+# Fewer than FEW are no matter.
+COUNT = re.compile(r"(layers?|experts|blocks)$")
+FEW = 1000
 # transformers would attach it to the model, which it may have been merged into already.
 ADAPTER = "adapter_config.json"
 
@@ -105,6 +112,7 @@ def _json(path: Path) -> dict[str, Any]:
 def card(spec: Mapping[str, Any], snapshot: Path) -> dict[str, Any]:
     """What is known of a model: source, architecture, and the size and sha256 of every file."""
     config = _json(snapshot / "config.json")
+    _check_counts(config, snapshot)
     return {
         "name": spec["name"],
         "source": spec["source"],
@@ -118,6 +126,27 @@ def card(spec: Mapping[str, Any], snapshot: Path) -> dict[str, Any]:
         },
         "made_with": versions("transformers"),
     }
+
+
+def _check_counts(config: Mapping[str, Any], snapshot: Path) -> None:
+    """Raise ``UserError`` for a config.json that counts more layers, or experts, than the weights can be of.
+
+    They would be made, one after the other, before they are held against the weights.
+    """
+    tensors = 0
+    for path in snapshot.glob("*.safetensors"):
+        try:
+            with safe_open(path, framework="np") as weights:
+                tensors += len(weights.keys())
+        except SafetensorError as error:
+            raise UserError(f"{path}: a safetensors file is not whole ({error}); get the model again") from None
+    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
+        for key, value in part.items():
+            if COUNT.search(key) and isinstance(value, int) and value > max(tensors, FEW):
+                raise UserError(
+                    f"{snapshot}: config.json has {key} {value:,}, but the weights are {tensors:,} tensors: they are "
+                    "not of one model"
+                )
 
 
 def dequantised(source: Path, gguf: str | None, cache: Path) -> Path:

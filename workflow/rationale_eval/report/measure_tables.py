@@ -20,6 +20,7 @@ from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.rationales.budgets import AS_GIVEN
 from rationale_eval.report.aggregate import Row, instance_means, n_informative, status_counts, with_interval
+from rationale_eval.report.belonging import check_belonging
 from rationale_eval.report.cell_flags import flag_inputs, read_flags
 from rationale_eval.report.cells import read_curves, read_faithfulness, read_predictions
 from rationale_eval.report.flags import flag_of
@@ -203,6 +204,7 @@ def main(argv: list[str]) -> None:
         for name in ("predictions", "curves", "faithfulness")
     }
     inputs |= flag_inputs(cells, args.results, spec)
+    check_belonging(inputs.values(), args.results)
     made = provenance("measure_tables", spec, inputs, ("numpy", "pandas", "scipy"))
     for name, rows in collect(cells, args.results, spec).items():
         write(args.output, name, COLUMNS[name], rows, made)

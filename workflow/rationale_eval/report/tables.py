@@ -31,6 +31,7 @@ from rationale_eval.report.aggregate import (
     with_corrected_interval,
     with_interval,
 )
+from rationale_eval.report.belonging import check_belonging
 from rationale_eval.report.cell_flags import flag_inputs, read_completeness
 from rationale_eval.report.cells import (
     METRIC_PREFIX,
@@ -355,6 +356,7 @@ def main(argv: list[str]) -> None:
         raise UserError("the study has no cell: give it at least one corpus, model and checkpoint")
     rows = collect(cells, args.results, spec)
     inputs = {name: path for cell in cells for name, path in inputs_of(cell, args.results, spec).items()}
+    check_belonging(inputs.values(), args.results)
     made = provenance("tables", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     for name, found in rows.items():
         write(args.output, name, COLUMNS[name], found, made)

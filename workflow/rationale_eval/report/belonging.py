@@ -1,0 +1,51 @@
+"""Whether the tables that a report reads were made from each other: none is another cell's, or from another run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+
+from rationale_eval.errors import UserError
+from rationale_eval.provenance import sha256_file
+from rationale_eval.tables import read_provenance
+
+# Folders of the results that hold no cell.
+SHARED = ("corpora", "models")
+
+
+def check_belonging(paths: Collection[Path], results: Path) -> None:
+    """Raise ``UserError`` for the first of the tables ``paths`` that does not belong where it lies below ``results``.
+
+    Each names the files that it was made from, with their checksums. These must be of its own cell; and those that are
+    among ``paths`` too must have that content now. Results may have been moved as a whole since they were made.
+    """
+    checksum = cache(sha256_file)
+    paths = set(paths)
+    for path in sorted(paths):
+        for entry in read_provenance(path).get("inputs", {}).values():
+            place = _place(entry.get("path", ""), results)
+            if place is None:
+                continue
+            cell = _cell(place)
+            if cell is not None and cell != _cell(path.relative_to(results)):
+                raise UserError(
+                    f"{path}: was made from {entry['path']}, so it is a table of {cell}, in the place of another "
+                    "cell's; put each where it was, or delete both and run again"
+                )
+            if (made_from := results / place) in paths and checksum(made_from) != entry.get("sha256"):
+                raise UserError(
+                    f"{path}: does not belong to {made_from}, which it was made from: that has another content now; "
+                    f"delete {path} and run again"
+                )
+
+
+def _place(made_from: str, results: Path) -> Path | None:
+    """Where below ``results`` a file lies that a table names, wherever they were then; None for one from elsewhere."""
+    parts = Path(made_from).parts
+    return next((Path(*parts[i:]) for i in range(len(parts)) if (results / Path(*parts[i:])).is_file()), None)
+
+
+def _cell(place: Path) -> str | None:
+    """The cell of a file of the results: corpus, model and checkpoint; None for what cells share."""
+    return None if place.parts[0] in SHARED or len(place.parts) < 4 else "/".join(place.parts[:3])
