@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,28 @@ def test_any_changed_byte_costs_a_line_and_never_gives_another_number(tmp_path):
             found = {key: memo[key]["v"].tolist() for key in expected if key in memo}
             assert found.items() <= expected.items()
             assert len(memo) == len(found) >= 2
+
+
+def test_what_is_no_record_is_left_out(tmp_path, capsys):
+    with open_memo(tmp_path) as memo:
+        memo.put({"one": 1})
+    folder = files(tmp_path)[0].parent
+    (folder / "a folder.jsonl").mkdir()
+    bodies = [
+        b"[1]",
+        b"{}",
+        b'{"key": ["a"], "value": 1}',
+        b'{"key": "k", "value": {"f4": 3}}',
+        b"no JSON",
+        b"[" * 9999,
+    ]
+    odd = b"".join(f"{zlib.crc32(body):08x} ".encode() + body + b"\n" for body in bodies)
+    (folder / "odd.jsonl").write_bytes(odd)
+    with open_memo(tmp_path) as memo:
+        assert dict(zip(memo.keys(), memo.values(), strict=True)) == {"one": 1}
+    said = capsys.readouterr().err
+    assert "a folder.jsonl: is no file and is not read" in said
+    assert "odd.jsonl: 6 damaged line(s) left out" in said
 
 
 def test_a_result_lost_to_damage_can_be_stored_again(tmp_path):

@@ -7,6 +7,7 @@ import importlib
 import sys
 
 from rationale_eval.errors import NO_ROOM, UserError
+from rationale_eval.long_arguments import whole
 
 # The disk, a quota or the largest size of a file is reached.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -68,7 +69,7 @@ def main(argv: list[str]) -> int:
         return 2
     module = importlib.import_module(f"rationale_eval.{STAGES[argv[0]][0]}")
     try:
-        module.main(argv[1:])
+        module.main(whole(argv[1:]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -60,14 +60,20 @@ class Memo:
         self._stream: io.FileIO | None = None
 
     def _read(self, path: Path) -> None:
+        if not path.is_file():
+            say(f"memo: {path}: is no file and is not read")
+            return
         damaged = 0
         for line in path.read_bytes().splitlines():
             checksum, _, body = line.partition(b" ")
-            if checksum != _checksum(body):
+            try:
+                if checksum != _checksum(body):
+                    raise ValueError
+                record = json.loads(body, object_hook=_decode)
+                key, value = record["key"], record["value"]
+                self._results[key] = value
+            except (ValueError, KeyError, TypeError, RecursionError):  # of another program, if the checksum is right
                 damaged += 1
-                continue
-            record = json.loads(body, object_hook=_decode)
-            self._results[record["key"]] = record["value"]
         if damaged:
             say(f"memo: {path}: {damaged} damaged line(s) left out; what they held is computed again")
 

@@ -13,6 +13,7 @@ from rationale_eval.code_digest import stage_code
 from rationale_eval.config_files import check_keys
 from rationale_eval.errors import UserError
 from rationale_eval.job_environment import full_disks, prepare
+from rationale_eval.long_arguments import as_argument
 from rationale_eval.plugins import digest as plugin_digest
 from rationale_eval.sources.card import HUB_CARD
 from rationale_eval.study import StudyPlan
@@ -74,6 +75,11 @@ wildcard_constraints:
 def one_of(names):
     """A wildcard constraint that takes exactly ``names``."""
     return "|".join(map(re.escape, sorted(names))) or "(?!)"
+
+
+def slice_of_report(text):
+    """A slice with all cells of the study, as the argument of a command; a large one is in a file."""
+    return as_argument(text, Path(RESULTS, "report/.slices"))
 
 
 def cells(path):

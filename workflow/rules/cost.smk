@@ -26,7 +26,7 @@ rule cost:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.cost(),
+        spec=lambda wildcards: slice_of_report(plan.report.cost()),
         code=stage_code("cost"),
         results=lambda wildcards: RESULTS,
     shell:

@@ -31,7 +31,7 @@ rule report_explorer:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.explorer(),
+        spec=lambda wildcards: slice_of_report(plan.report.explorer()),
         code=stage_code("explorer"),
         results=lambda wildcards: RESULTS,
     shell:

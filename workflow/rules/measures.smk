@@ -30,7 +30,7 @@ rule measure_tables:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.measure_tables(),
+        spec=lambda wildcards: slice_of_report(plan.report.measure_tables()),
         code=stage_code("measure_tables"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -60,7 +60,7 @@ rule sensitivity:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.sensitivity(),
+        spec=lambda wildcards: slice_of_report(plan.report.sensitivity()),
         code=stage_code("sensitivity"),
         results=lambda wildcards: RESULTS,
     shell:

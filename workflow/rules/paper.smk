@@ -46,7 +46,7 @@ rule report_latex:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.latex(list(LATEX_TABLES)),
+        spec=lambda wildcards: slice_of_report(plan.report.latex(list(LATEX_TABLES))),
         code=stage_code("latex"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -76,7 +76,7 @@ rule report_examples:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.latex_examples(),
+        spec=lambda wildcards: slice_of_report(plan.report.latex_examples()),
         code=stage_code("latex_examples"),
         results=lambda wildcards: RESULTS,
     shell:

@@ -112,7 +112,7 @@ rule report_tables:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.tables(),
+        spec=lambda wildcards: slice_of_report(plan.report.tables()),
         code=stage_code("tables"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -152,7 +152,7 @@ rule report_calibration:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.calibration(),
+        spec=lambda wildcards: slice_of_report(plan.report.calibration()),
         code=stage_code("calibration"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -183,7 +183,7 @@ rule claims:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.claims(),
+        spec=lambda wildcards: slice_of_report(plan.report.claims()),
         code=stage_code("claims"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -245,7 +245,7 @@ rule report_figures:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.figures(),
+        spec=lambda wildcards: slice_of_report(plan.report.figures()),
         code=stage_code("figures"),
         results=lambda wildcards: RESULTS,
     shell:
@@ -293,7 +293,7 @@ rule report_page:
     conda:
         "../../envs/cpu.yaml"
     params:
-        spec=lambda wildcards: plan.report.page(),
+        spec=lambda wildcards: slice_of_report(plan.report.page()),
         code=stage_code("page"),
         results=lambda wildcards: RESULTS,
     shell:

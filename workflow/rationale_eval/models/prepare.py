@@ -135,11 +135,9 @@ def _check_counts(config: Mapping[str, Any], snapshot: Path) -> None:
     """
     tensors = 0
     for path in snapshot.glob("*.safetensors"):
-        try:
-            with safe_open(path, framework="np") as weights:
-                tensors += len(weights.keys())
-        except SafetensorError as error:
-            raise UserError(f"{path}: a safetensors file is not whole ({error}); get the model again") from None
+        # One that is not whole is told where it is loaded.
+        with suppress(SafetensorError), safe_open(path, framework="np") as weights:
+            tensors += len(weights.keys())
     for part in (config, *(value for value in config.values() if isinstance(value, dict))):
         for key, value in part.items():
             if COUNT.search(key) and isinstance(value, int) and value > max(tensors, FEW):
