@@ -51,7 +51,7 @@ function passage(corpus, place, paint) {
   const [first, last] = [corpus.first[place], corpus.first[place + 1]];
   const names = corpus.names[place];
   return corpus.texts[place].map((text, field) => {
-    const shown = element("p", { class: "passage", dir: "auto" });
+    const shown = element("p", { class: "passage" });
     let end = 0;
     for (let word = first; word < last; word += 1) {
       if (corpus.field[word] !== field) continue;
@@ -60,6 +60,8 @@ function passage(corpus, place, paint) {
       end = corpus.end[word];
     }
     appendText(shown, text.slice(end));
+    // Last: a browser looks for the direction anew with each node that such an element gets.
+    shown.setAttribute("dir", "auto");
     return names.length > 1 ? element("div", { class: "field" }, element("span", { class: "soft" }, names[field]), shown)
       : shown;
   });
