@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import hidden_characters
 import pytest
 import report_trees
 from browser_checks import until
 from explorer_pages import build
 from rationale_eval.corpora.instances import read_instances, write_instances
+from rationale_eval.report.wording import HIDDEN, visible
 from report_trees import ATTENTION, BUDGETS, METHODS, write_cell
 
 pytestmark = pytest.mark.xdist_group("browser")
 READY = "#instance[aria-busy=false]"
+TAG = "\U000e0041"  # a letter that no browser draws
 WORDS, ANNOTATORS = 70_000, 300  # more than 16 bits hold, and more than 8
 
 
@@ -33,7 +36,7 @@ def names(tmp_path, monkeypatch):
         return write(path, rows, schema, made)
 
     monkeypatch.setattr(report_trees, "write_table", with_many_selected)
-    write_cell(tmp_path, "constructor", "__proto__", "fine film", {})
+    write_cell(tmp_path, "constructor", "__proto__", f"fine film{TAG}", {})
     path = tmp_path / "corpora/constructor/test.parquet"
     rows = [replace(one, annotators=(one.rationale,) * ANNOTATORS) for one in read_instances(path)]
     write_instances(path, rows, {})
@@ -50,7 +53,17 @@ def test_names_of_javascript_are_names_and_large_numbers_are_whole(open_page, na
     assert page.locator(".people .word").first.get_attribute("title") == "marked by 300 of 300"
     assert "70000 words · F1 0.60" in page.locator("article[aria-label=constructor]").inner_text()
     assert "predicted __proto__" in page.inner_text(".answer")
+    assert page.locator(".people .word").nth(1).inner_text() == "filmU+E0041"
+    assert TAG not in page.evaluate("document.documentElement.innerText")
     assert "right (1)" in page.inner_text("#prediction")
+
+
+def test_the_browser_shows_hidden_characters_as_python_does(open_page, names):
+    page = open_page(names)
+    texts = [*(text for pair in hidden_characters.KEPT for text in pair), *hidden_characters.every()]
+    spelt = """([pattern, texts]) => texts.map((text) => text.replace(new RegExp(pattern, "gu"), (character) =>
+        `[U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`))"""
+    assert page.evaluate(spelt, [HIDDEN, texts]) == [visible(text) for text in texts]
 
 
 def test_a_text_of_very_many_words_is_shown(open_page, tmp_path, monkeypatch):
