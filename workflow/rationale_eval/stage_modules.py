@@ -23,7 +23,8 @@ _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
     *("apis/asking", "apis/classification", "apis/client", "apis/completion", "apis/labels", "apis/ledger"),
-    *("apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task", "thoughts"),
+    *("apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task", "plain_text"),
+    "thoughts",
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _REQUESTS = (
@@ -117,6 +118,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "prompted": (
         "evidence/reply_schema",
+        "plain_text",
         "rationales/echoes",
         "rationales/prompted",
         "rationales/matching",

@@ -28,7 +28,7 @@ from rationale_eval.thoughts import answer
 Pair = tuple[str, float]
 
 _NUMBER = (
-    r"(?P<sign>[-+−–]?)(?P<value>\d+(?:\.\d+)?|\.\d+)(?![\d.]*\d)"
+    r"(?P<sign>[-+−–]?)(?P<value>\d++(?:\.\d++)?+|\.\d++)(?![\d.]*\d)"
     r"(?:\s*(?:/|out\sof)\s*(?P<of>\d+(?:\.\d+)?)|\s*(?P<percent>%))?"
 )
 # The key of a score stands between, in lists of objects. Lengths are bounded, so that a scan is linear.
@@ -38,7 +38,7 @@ _QUOTED_PAIR = re.compile(
 )
 # A number and what parts it from its word: a mark, or nothing but a space.
 _LINE_NUMBER = re.compile(
-    r"(?P<mark>\s*(?:[:=|(\[→⇒]|[-=]+>|\s[-–—]\s|,(?=\s*[-+−]?[\d.]))"
+    r"(?P<mark>\s*(?:[:=|(\[→⇒]|(?<![-=])[-=]++>|\s[-–—]\s|,(?=\s*[-+−]?[\d.]))"
     r"\s*(?:\*\*|[\"'(\[]|score|weight|importance|[:=]){0,4}\s*|\s+)"
     rf"{_NUMBER}(?=[\s,;|)\].*\"'}}]|$)",
     re.IGNORECASE,
