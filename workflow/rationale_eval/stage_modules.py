@@ -44,7 +44,7 @@ _ANSWERS = (
 )
 _CELLS = (
     *("alignment", "plugins", "evidence/attribution_schema", "evidence/reply_schema", "evidence/schema"),
-    *("faithfulness/schema", "report/cells", "report/layout", *_SELECTING, *_INSTANCES),
+    *("faithfulness/schema", "report/cells", "home_paths", "report/layout", *_SELECTING, *_INSTANCES),
 )
 
 _FLAGS = ("report/cell_flags", "report/completeness", "report/flags", "report/usability", "thoughts")
@@ -261,6 +261,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/schema",
         "report/aggregate",
         "report/cost",
+        "home_paths",
         "report/layout",
         "report/table_files",
         "tables",
@@ -271,6 +272,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/drawing",
         "report/figures",
         "report/flags",
+        "home_paths",
         "report/layout",
         "report/marked",
         "report/method_figures",
@@ -294,6 +296,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/latex_grids",
         "report/latex_short",
         "report/latex_tables",
+        "home_paths",
         "report/layout",
         "report/marked",
         "report/wording",
