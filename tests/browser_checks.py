@@ -92,12 +92,12 @@ def low_contrasts(page: Any) -> list[str]:
     return found
 
 
-def until(page: Any, condition: str) -> None:
-    """Wait until a JavaScript expression is true, for ten seconds at most; then the assertion fails.
+def until(page: Any, condition: str, seconds: float = 10) -> None:
+    """Wait until a JavaScript expression is true, for so many seconds at most; then the assertion fails.
 
     Playwright's own way to wait for one evaluates it within the page, where a security policy can forbid that.
     """
-    end = time.monotonic() + 10
+    end = time.monotonic() + seconds
     while not (met := page.evaluate(condition)) and time.monotonic() < end:
         page.wait_for_timeout(20)
     assert met, condition

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from rationale_eval.corpora.instances import SPAN_IN_WORD, TIED
@@ -50,6 +51,14 @@ def test_numbers_that_mean_the_same_words_either_way_are_taken(rows_of):
     # Only one of the two has so many words.
     (found,) = rows_of([row([4], review="a 10\u00a0000 word film")], spec_of())
     assert marked(found) == ["film"]
+
+
+def test_a_long_text_is_compared_in_a_moment(rows_of):
+    words = 30_000
+    begun = time.monotonic()
+    (found,) = rows_of([row(list(range(words)), review="a " * words)], spec_of())
+    assert sum(found.rationale) == words
+    assert time.monotonic() - begun < 5  # it took minutes when each word was looked for among all
 
 
 def test_a_mask_is_for_the_words_that_it_has_entries_for(rows_of):

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 from explorer_pages import EMOJI, blocks_of, build, hostile, spec_of, unpacked
 from rationale_eval import thoughts
+from rationale_eval.alignment import ALIGNMENT
 from rationale_eval.apis import client, completion, labels
-from rationale_eval.corpora.instances import read_instances, write_instances
+from rationale_eval.corpora.instances import Instance, Word, read_instances, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.evidence import reply_schema
 from rationale_eval.models import encoding
@@ -22,9 +23,10 @@ from rationale_eval.rationales import schema
 from rationale_eval.rationales.budgets import selections, sizes
 from rationale_eval.rationales.schema import RATIONALES
 from rationale_eval.report import explorer, explorer_words
-from rationale_eval.report.explorer_cell import ABSENT
-from rationale_eval.report.explorer_pack import MISSING, fixed, levels, pack, utf16_offsets
-from rationale_eval.tables import read_table
+from rationale_eval.report.explorer_cell import ABSENT, NO_COUNT, Codes
+from rationale_eval.report.explorer_corpus import corpus_values
+from rationale_eval.report.explorer_pack import MISSING, counts, fixed, levels, pack, utf16_offsets
+from rationale_eval.tables import read_table, write_table
 from report_trees import APPLY, BUDGETS, HOSTILE, METHODS, SCRIPT, budgets_of, write_cell
 
 
@@ -205,3 +207,32 @@ def test_a_study_without_cells_is_refused(tmp_path):
     spec = json.dumps(spec_of([]))
     with pytest.raises(UserError, match="the study has no cell"):
         explorer.main(["--spec", spec, "--results", str(tmp_path), "--output", str(tmp_path / "explorer.html")])
+
+
+def test_counts_of_any_size_are_packed_whole():
+    """300 annotators and 300 fields do not fit a byte."""
+    fields = {f"field {number}": "word" for number in range(300)}
+    words = tuple(Word(number, 0, 4) for number in range(300))
+    one = Instance("0", "yes", fields, words, (True,) * 300, ((True,) * 300,) * 300)
+    found = unpacked(pack(corpus_values([one])))
+    assert found["annotators"].tolist() == [300]
+    assert found["field"].tolist() == list(range(300))
+    assert found["votes"].tolist() == [300] * 300
+    assert unpacked(pack({"n": counts([0, 2**32 - 1]), "none": counts([])}))["n"].tolist() == [0, 2**32 - 1]
+
+
+def test_more_words_than_16_bits_count_can_be_selected(tmp_path):
+    write_cell(tmp_path, "two", "yes", "plain words", {})
+    path = tmp_path / "two/m/base/alignment.parquet"
+    rows = read_table(path, ALIGNMENT)
+    counted = {"0": 65_534, "1": 65_535, "2": 70_000}
+    write_table(path, [row | {"selected": counted.get(row["id"])} for row in rows], ALIGNMENT, {})
+    cell = blocks_of(build(tmp_path, [("two", "m", "base")]))["cell-0"]
+    views = len(cell["views"])
+    assert cell["selected"].reshape(views, 4).tolist() == [[*counted.values(), NO_COUNT]] * views
+
+
+def test_codes_number_texts_as_they_come():
+    codes = Codes(("absent", "ok"))
+    assert [codes.of(text) for text in ("ok", "new", "absent", "new")] == [1, 2, 0, 2]
+    assert codes.texts == ["absent", "ok", "new"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import hidden_characters
 import pandas as pd
 import pytest
 from rationale_eval.alignment import MEASURES
@@ -151,6 +152,16 @@ def test_settings_leave_out_what_is_not_set():
 def test_controls_are_spelled_out():
     assert visible("a\u202eb\x00c\nd") == "a[U+202E]b[U+0000]c\nd"
     assert visible(3) == 3
+
+
+def test_every_character_that_cannot_be_seen_is_spelled_out():
+    for character in hidden_characters.every():
+        assert visible(f"a{character}b") == f"a[U+{ord(character):04X}]b"
+
+
+@pytest.mark.parametrize(("text", "shown"), hidden_characters.KEPT)
+def test_a_joiner_or_selector_stays_only_where_its_neighbours_look_otherwise_without_it(text, shown):
+    assert visible(text) == shown
 
 
 def test_a_finding_names_the_best_and_those_that_overlap_with_it():

@@ -28,6 +28,26 @@ def read(reply, finished=True, text=TEXT, **fields):
     return parsed.outcome, [(one.text(one.words[k]), scores[k]) for k in parsed.order]
 
 
+@pytest.mark.parametrize(
+    "number", ["1e999", "-1e999", "1e39", "9" * 50, "9" * 400, "9" * 400 + "%", "nan", "NaN", "inf", "-Infinity"]
+)
+@pytest.mark.parametrize(
+    "form", ["great: {}\nfunny: 0.5", '{{"great": {}, "funny": 0.5}}', '[["great", {}], ["funny", 0.5]]']
+)
+def test_what_is_no_finite_number_is_no_score(form, number):
+    _, pairs = read(form.format(number))
+    assert pairs == [("funny", 0.5)]
+
+
+def test_a_fraction_of_what_is_too_large_is_no_score():
+    assert read("great: 1/" + "9" * 400) == (NOTHING, [])
+
+
+@pytest.mark.parametrize("form", ["great: {}\nfunny: 0.5", '{{"great": {}, "funny": 0.5}}'])
+def test_a_number_may_have_an_exponent(form):
+    assert read(form.format("2.5e-1"))[1] == [("great,", 0.25), ("funny", 0.5)]
+
+
 GREAT, FUNNY = ("great,", 0.9), ("funny", 8.0)
 
 

@@ -110,6 +110,17 @@ def test_slices_are_the_same_text_in_every_process(raw: dict[str, Any]) -> None:
     assert int(found.pop().split()[0]) > 60
 
 
+def test_slices_of_the_report_name_no_home_folder(raw: dict[str, Any]) -> None:
+    raw["methods"]["theirs"] = {"kind": "external", "path": "/home/somebody/{corpus}.csv"}
+    raw["study"]["methods"] = [*raw["study"]["methods"], "theirs"]
+    plan = StudyPlan(parse(raw))
+    for made in (plan.report.page(), plan.report.explorer(), plan.report.claims(), plan.report.tables()):
+        assert json.loads(made)["methods"]["theirs"]["path"] == "~/{corpus}.csv"
+    assert plan.external("theirs", "movie_reviews", "smollm2-135m-instruct", "base") == [
+        "/home/somebody/movie_reviews.csv"
+    ]
+
+
 def test_a_plugins_method_needs_its_evidence(plugged: dict[str, Any]) -> None:
     plugged["models"]["smollm2-135m-instruct"]["evidence"] = ["attention"]
     plugged["study"] |= {"methods": ["random", "own"], "budgets": ["top_var"]}

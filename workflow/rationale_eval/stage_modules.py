@@ -31,16 +31,9 @@ _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
-    *(
-        "apis/asking",
-        "apis/classification",
-        "apis/client",
-        "apis/completion",
-        "apis/echoes",
-        "apis/labels",
-        "apis/ledger",
-    ),
-    *("apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task", "thoughts"),
+    *("apis/asking", "apis/classification", "apis/client", "apis/completion", "apis/echoes", "apis/labels"),
+    *("apis/ledger", "apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task"),
+    *("plain_text", "thoughts"),
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _REQUESTS = (
@@ -60,7 +53,7 @@ _ANSWERS = (
 )
 _CELLS = (
     *("alignment", "plugins", "evidence/attribution_schema", "evidence/reply_schema", "evidence/schema"),
-    *("faithfulness/schema", "report/cells", "report/layout", *_SELECTING, *_INSTANCES),
+    *("faithfulness/schema", "report/cells", "home_paths", "report/layout", *_SELECTING, *_INSTANCES),
 )
 
 _FLAGS = ("report/cell_flags", "report/completeness", "report/flags", "report/usability", "thoughts")
@@ -134,6 +127,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
     "prompted": (
         "evidence/reply_schema",
+        "plain_text",
         "rationales/echoes",
         "rationales/prompted",
         "rationales/matching",
@@ -279,6 +273,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "rationales/schema",
         "report/aggregate",
         "report/cost",
+        "home_paths",
         "report/layout",
         "report/table_files",
         "tables",
@@ -289,6 +284,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/drawing",
         "report/figures",
         "report/flags",
+        "home_paths",
         "report/layout",
         "report/marked",
         "report/method_figures",
@@ -312,6 +308,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         "report/latex_grids",
         "report/latex_short",
         "report/latex_tables",
+        "home_paths",
         "report/layout",
         "report/marked",
         "report/wording",

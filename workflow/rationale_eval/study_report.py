@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rationale_eval.home_paths import without_home
 from rationale_eval.study_cells import canonical
 
 if TYPE_CHECKING:
@@ -115,4 +116,5 @@ class ReportSlices:
         return canonical(self._compared("cells", "methods", "budgets", "main_budget") | about)
 
     def _methods(self) -> dict[str, Any]:
-        return {name: self._plan.config.methods[name].model_dump() for name in self._plan.study.methods}
+        # No stage of the report reads a file of a method's own, but readers of the report see what is here.
+        return {name: without_home(self._plan.config.methods[name].model_dump()) for name in self._plan.study.methods}

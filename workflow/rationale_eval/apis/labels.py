@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rationale_eval.apis.naming import names
+from rationale_eval.plain_text import compatible
 
 OK, UNPARSED, REFUSAL = "ok", "unparsed", "refusal"
 
@@ -24,7 +24,7 @@ _LEAST, _BELOW = 1e-6, 1e-3
 
 
 def _plain(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    return compatible(text).casefold()
 
 
 def label_of(reply: str, verbalisers: Mapping[str, str]) -> tuple[str, str | None]:
@@ -35,8 +35,9 @@ def label_of(reply: str, verbalisers: Mapping[str, str]) -> tuple[str, str | Non
     and ``refusal`` for a reply that names none and declines.
     """
     text, plain = _plain(reply), {label: _plain(words) for label, words in verbalisers.items()}
-    for line in text.splitlines():
-        named, unsure = names(line, plain)
+    there = {label: words for label, words in plain.items() if words in text}
+    for line in text.splitlines() if there else ():
+        named, unsure = names(line, there)
         if named:
             return (OK, named[0]) if len(named) == 1 and not unsure else (UNPARSED, None)
     return (REFUSAL if _REFUSING.search(text) else UNPARSED), None

@@ -1,9 +1,15 @@
-"""Which labels a line of a reply names, and whether it says them of the text or only mentions them."""
+"""Which labels a line of a reply names, and whether it says them of the text or only mentions them.
+
+A line may be a whole reply of tens of thousands of characters, with thousands of labels. So what holds for the line is
+found once, and for each label only what stands between it and its neighbours is looked at: all is linear.
+"""
 
 from __future__ import annotations
 
+import bisect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 _ARTICLE = r"(?:an?\s+|the\s+)?[\"'“‘*_]*$"
 _DENIED = re.compile(rf"(?:\b(?:not|never|neither|nor|hardly)\s+|n['’]t\s+|\b(?:non|anti)[-‐‑]){_ARTICLE}")
@@ -19,8 +25,10 @@ _NEGATION = re.compile(
 _EXCEPT = re.compile(rf"\b(?:anything|all|everything)\s+but\s+{_ARTICLE}")
 _OR_BEFORE = re.compile(rf"(?:\b(?:or|oder|ou)\s+|/\s*){_ARTICLE}")
 _OR_AFTER = re.compile(r"[\"'”’*_]*\s*(?:\b(?:or|oder|ou)\b|/)")
-_ASKED = re.compile(r"[^.;:!]*\?")
-_QUOTED = re.compile(r"\"([^\"]*)\"|“([^”]*)”|«([^»]*)»|(?<!\w)'([^']*)'(?!\w)|‘([^’]*)’(?!\w)")
+_QUESTION, _STOP = re.compile(r"\?"), re.compile("[.;:!]")
+_OPENING = re.compile(r"[\"“«‘]|(?<!\w)'")
+_CLOSING = {'"': '"', "“": "”", "«": "»", "'": "'", "‘": "’"}
+_LETTER = re.compile(r"\w")
 
 
 def names(line: str, verbalisers: Mapping[str, str]) -> tuple[list[str], bool]:
@@ -34,42 +42,99 @@ def names(line: str, verbalisers: Mapping[str, str]) -> tuple[list[str], bool]:
     places: list[tuple[int, int, str]] = []
     blank = line
     for label, words in sorted(verbalisers.items(), key=lambda pair: -len(pair[1])):
-        pattern = re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
+        if words not in blank:
+            continue
+        pattern = _whole(words)
         places += [(place.start(), place.end(), label) for place in pattern.finditer(blank)]
         # A sign that is in no list here: "not positive" as a verbaliser is neither "positive" nor a negation.
         blank = pattern.sub(lambda place: "#" * len(place[0]), blank)
-    said = []
+    said: list[tuple[int, int, int, str]] = []
+    shown, before = list(blank), 0
     for start, end, label in sorted(places):
-        if denied := _DENIED.search(blank[:start]):
-            blank = blank[: denied.start()] + "#" * (start - denied.start()) + blank[start:]
+        if denied := _DENIED.search(blank, before, start):
+            shown[denied.start() : start] = "#" * (start - denied.start())
         else:
-            said.append((start, end, label))
-    unsure = any(_only_mentioned(blank, start, end) for start, end, _ in said)
+            said.append((before, start, end, label))
+        before = end
+    about = _Line("".join(shown))
+    unsure = any(about.only_mentions(before, start, end) for before, start, end, _ in said)
     return list(dict.fromkeys(label for *_, label in said)), unsure
 
 
-def _only_mentioned(line: str, start: int, end: int) -> bool:
-    before, after = line[:start], line[end:]
-    earlier = [cut.end() for cut in _CLAUSE.finditer(before)]
-    later = _CLAUSE.search(after)
-    clause = before[earlier[-1] if earlier else 0 :] + "#" + (after[: later.start()] if later else after)
-    excepted = _EXCEPT.search(before)
-    return bool(
-        _NEGATION.search(clause)
-        or (excepted and not _NEGATION.search(before[: excepted.start()]))
-        or _ASKED.match(after)
-        or _OR_BEFORE.search(before)
-        or _OR_AFTER.match(after)
-        or _quoted_with_more(line, start, end)
-    )
+@lru_cache(maxsize=4096)
+def _whole(words: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(words)}(?!\w)")
 
 
-def _quoted_with_more(line: str, start: int, end: int) -> bool:
-    """Whether the place is in a quotation of more than itself that is not the whole line."""
-    for quoted in _QUOTED.finditer(line):
-        group = quoted.lastindex or 0
-        if quoted.start(group) <= start and end <= quoted.end(group):
-            others = line[quoted.start(group) : start] + line[end : quoted.end(group)]
-            around = line[: quoted.start()] + line[quoted.end() :]
-            return bool(re.search(r"\w", others) and re.search(r"\w", around))
-    return False
+class _Line:
+    """A line in which a ``#`` stands for each character of a label, and of what denies it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        cuts = [cut.span() for cut in _CLAUSE.finditer(text)]
+        self._clauses_begin, self._clauses_end = (
+            [0, *(end for _, end in cuts)],
+            [*(start for start, _ in cuts), len(text)],
+        )
+        self._negated: dict[int, bool] = {}  # by the number of a clause
+        self._negation = _NEGATION.search(text)
+        self._questions = [place.start() for place in _QUESTION.finditer(text)]
+        self._stops = [place.start() for place in _STOP.finditer(text)]
+        self._quotations = list(_quotations(text))
+        letters = [place.start() for place in _LETTER.finditer(text)]
+        self._first_letter, self._last_letter = (letters[0], letters[-1]) if letters else (len(text), -1)
+
+    def only_mentions(self, before: int, start: int, end: int) -> bool:
+        """Whether the label at [start, end) is not said of the text; the one before it ends at ``before``."""
+        return bool(
+            self._in_negated_clause(start)
+            or self._is_excepted(before, start)
+            or _next(self._questions, end) < _next(self._stops, end)
+            or _OR_BEFORE.search(self._text, before, start)
+            or _OR_AFTER.match(self._text, end)
+            or self._is_quoted_with_more(start, end)
+        )
+
+    def _in_negated_clause(self, start: int) -> bool:
+        number = bisect.bisect_right(self._clauses_begin, start) - 1
+        if number not in self._negated:
+            clause = self._text[self._clauses_begin[number] : self._clauses_end[number]]
+            self._negated[number] = bool(_NEGATION.search(clause))
+        return self._negated[number]
+
+    def _is_excepted(self, before: int, start: int) -> bool:
+        """Whether "anything but" stands before the label, and no negation before that."""
+        excepted = _EXCEPT.search(self._text, before, start)
+        return excepted is not None and not (self._negation and self._negation.start() < excepted.start())
+
+    def _is_quoted_with_more(self, start: int, end: int) -> bool:
+        """Whether the place is in a quotation of more than itself that is not the whole line."""
+        number = bisect.bisect_right(self._quotations, (start, len(self._text), True)) - 1
+        if number < 0:
+            return False
+        first, last, more = self._quotations[number]
+        around = self._first_letter < first or self._last_letter >= last
+        return first < start and end < last and more and around
+
+
+def _next(places: list[int], start: int) -> float:
+    """The first of ``places`` from ``start`` on; infinity where there is none."""
+    number = bisect.bisect_left(places, start)
+    return places[number] if number < len(places) else float("inf")
+
+
+def _quotations(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Begin and end of each quotation, marks included, and whether it holds a letter; none is within another."""
+    closing: dict[str, int] = {}
+    place = 0
+    while opening := _OPENING.search(text, place):
+        place, mark = opening.end(), _CLOSING[opening[0]]
+        # A mark that is looked for again and again is found once.
+        if closing.get(mark, -1) < place:
+            found = text.find(mark, place)
+            closing[mark] = len(text) if found < 0 else found
+        end = closing[mark]
+        if end == len(text) or (mark in "'’" and _LETTER.match(text, end + 1)):
+            continue
+        yield opening.start(), end + 1, bool(_LETTER.search(text, place, end))
+        place = end + 1

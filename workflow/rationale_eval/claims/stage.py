@@ -43,6 +43,7 @@ from rationale_eval.claims.verdicts import (
     of_existence,
     verdict_of,
 )
+from rationale_eval.home_paths import without_home
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance
 from rationale_eval.report.belonging import check_belonging
@@ -240,6 +241,6 @@ def main(argv: list[str]) -> None:
     made = provenance("claims", spec, inputs, ("numpy", "pandas", "scipy", "statsmodels"))
     write(args.tables, "claims", COLUMNS, table_rows(found), made)
     settings = spec["claims"] | {"level": spec["interval"]["level"], "correction": "Holm"} | spec["validity"]
-    write_json(args.output, {"settings": settings, "claims": found, "provenance": made})
+    write_json(args.output, {"settings": settings, "claims": found, "provenance": without_home(made)})
     counts = Counter(claim["verdict"] for claim in found)
     say(f"{args.output}: {', '.join(f'{count} {verdict}' for verdict, count in counts.items())}")

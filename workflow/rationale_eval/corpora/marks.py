@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -70,10 +71,10 @@ def check_numbers(mask: Sequence[bool], words: Sequence[Word], text: str, counte
         return
     ends = list(itertools.accumulate(len(piece) + 1 for piece in text.split(" ")))
     # Of each word the number of the piece that it is in.
-    numbers = [next(number for number, end in enumerate(ends) if word.start < end) for word in words]
+    numbers = [bisect.bisect_right(ends, word.start) for word in words]
     if counted not in (None, len(ends)):
         return
-    marked = [number for number, mark in enumerate(mask) if mark]
+    marked = {number for number, mark in enumerate(mask) if mark}
     if any(number >= len(ends) for number in marked):
         return
     if [number in marked for number in numbers] != list(mask):

@@ -8,8 +8,6 @@ there) numbers several rationales of one instance, such as repeated draws.
 from __future__ import annotations
 
 import json
-import math
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from rationale_eval.corpora.instances import Instance
 from rationale_eval.corpora.rows import rows
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
-from rationale_eval.rationales.schema import NOT_GIVEN, rationale_row
+from rationale_eval.rationales.schema import NOT_GIVEN, is_score, rationale_row
 
 GIVES = ("scores", "selected")
 MAX_SAMPLE = 2**15 - 1  # the column is int16
@@ -104,7 +102,7 @@ def _values(row: Mapping[str, Any], gives: str, words: int, place: str) -> list[
                 raise UserError(f"{place}: `selected` of word {word} is {value!r:.60}; it must be 0 or 1")
         return [bool(value) for value in values]
     for word, value in enumerate(values):
-        if not _is_score(value):
+        if not is_score(value):
             raise UserError(f"{place}: the score of word {word} is {value!r:.60}; it must be a finite number")
     return [float(value) for value in values]
 
@@ -118,11 +116,3 @@ def _list(value: Any, column: str, place: str) -> list[Any]:
     if not isinstance(value, list):
         raise UserError(f"{place}: `{column}` is not a list but {type(value).__name__}")
     return value
-
-
-def _is_score(value: Any) -> bool:
-    try:
-        struct.pack("<f", value)  # the column is float32, where a larger number would become infinite
-    except (OverflowError, struct.error):
-        return False
-    return not isinstance(value, bool) and math.isfinite(value)

@@ -18,13 +18,14 @@ spelt as the quotation is, then those in the same case, then the others; among e
 
 from __future__ import annotations
 
-import html
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 
 from rationale_eval.corpora.instances import UNSPACED, Instance, whitespace_words
+from rationale_eval.plain_text import compatible, unescaped
 
 _POSSESSIVE = re.compile(r"['’`]s?\W*$")
 # Punctuation within a word that does not part it: don't, A.E.W., 274,000, 3.5.
@@ -35,8 +36,8 @@ Span = tuple[int, int]
 
 def normalised(text: str) -> str:
     """``text`` without differences of entities, compatibility forms and case."""
-    text = unicodedata.normalize("NFKC", html.unescape(text)).casefold()
-    return unicodedata.normalize("NFKC", text)
+    text = compatible(unescaped(text)).casefold()
+    return compatible(text)
 
 
 class _Letters(dict[int, int | None]):
@@ -64,7 +65,7 @@ def _bare(text: str) -> str:
 
 def _cased(text: str) -> str:
     """``letters``, but in their case."""
-    return unicodedata.normalize("NFKC", text).translate(_LETTERS)
+    return compatible(text).translate(_LETTERS)
 
 
 def tokens(text: str) -> list[str]:
@@ -141,7 +142,7 @@ class Words:
 
     def _apart(self, quotation: str, span: Span) -> int:
         """How far the spelling of a run of words is from that of a quotation with the same letters."""
-        said, there = " ".join(html.unescape(quotation).split()), " ".join(self._spelt[span[0] : span[1]])
+        said, there = " ".join(unescaped(quotation).split()), " ".join(self._spelt[span[0] : span[1]])
         return 0 if _bare(said) == _bare(there) else 1 if _cased(said) == _cased(there) else 2
 
     def _same_letters(self, key: str) -> list[Span]:
@@ -195,10 +196,11 @@ class Selection:
         while first < len(spans) and self._taken.issuperset(range(*spans[first])):
             first += 1
         self._next[key] = first
-        fresh = [span for span in spans[first:] if not self._taken.issuperset(range(*span))]
-        if not fresh:
+        if first == len(spans):
             return None
-        start, end = next((span for span in fresh if after is not None and span[0] >= after), fresh[0])
+        later = itertools.islice(spans, first, None) if after is not None else ()
+        fresh = (span for span in later if span[0] >= (after or 0) and not self._taken.issuperset(range(*span)))
+        start, end = next(fresh, spans[first])
         for index in range(start, end):
             if index not in self._taken:
                 self._taken.add(index)

@@ -63,10 +63,10 @@ _FILLER = re.compile(
     r"\s*(?:sure(?: thing)?|certainly|of course|okay|ok|absolutely|here you go)[,.!:]\s*", re.IGNORECASE
 )
 _LABELS = re.compile(
-    r"""(?:[ *_"]*(?:[^\W\d_]+[ ])?(?:words?|phrases?|tokens?|keywords?)(?:[ ]\d+)?[*_"]*[ ]?[:：][*_]*[ ]?)+""",
+    r"""(?:[ *_"]*+(?:[^\W\d_]+[ ])?(?:words?|phrases?|tokens?|keywords?)(?:[ ]\d+)?[*_"]*[ ]?[:：][*_]*+[ ]?)+""",
     re.IGNORECASE,
 )
-_EXPLAINED = re.compile(r"\s+(?:[-–—]+|[-=]+>|[→⇒=])\s+|\s*\(|\s+because\b|\s*[–—]+\s+")
+_EXPLAINED = re.compile(r"\s+(?:[-–—]+|[-=]+>|[→⇒=])\s+|\s*\(|\s+because\b|\s*(?<![–—])[–—]++\s+")
 _COLON = re.compile(r" ?[:：]\s+|[:：](?=\s|[\"'“‘*`]|$)|：")
 _SEPARATOR = re.compile(
     r"\s*(?:,(?!\d)|(?<!\d),|[;，、；|•]|\s/\s)\s*(?:and\s+|&\s+|or\s+)?|\s+(?:and|&)\s+", re.IGNORECASE

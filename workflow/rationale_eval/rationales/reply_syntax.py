@@ -5,14 +5,16 @@ Nothing here looks at the instance; ``replies`` decides which form counts. Each 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Iterator
 
+from rationale_eval.plain_text import unescaped
+
 _FENCE = re.compile(r"```+[ \t]*(?:json|python|text|plaintext|markdown|csv|yaml)?[ \t]*")
 _SPACES = re.compile(r"[^\S\r\n]+")
-_LINE_ENDS = re.compile(r"[\r\n]+")
+# Empty lines too, spaces in them or not: no run of white space is long enough for a scan to be slow.
+_LINE_ENDS = re.compile(r"[\r\n]+(?: [\r\n]+)*")
 # Alternatives of the quotes are exclusive in their content, so that a scan never runs past the next quote.
 _QUOTED = re.compile(
     r"""
@@ -44,7 +46,7 @@ _JSON = re.compile(r"""[\[{]\s*(?:["'“‘\]\[{]|\Z)|^\s*\[(?=[^\]\n]*,)""", re
 _JSON_TOKEN = re.compile(
     r"""  "(?P<double>(?:[^"\\\n]|\\.)*)(?:"|$)
         | (?<![\w])'(?P<single>(?:[^'\n]|(?<=\w)'(?=\w))*)(?:'|$)
-        | [“‘](?P<curly>[^”\n]*?)(?:[”’](?!\w)|$)
+        | [“‘](?P<curly>[^”\n]*?)(?:[”’](?!\w)|”|$)
         | (?P<mark>[\[\]{},:])
         | (?P<bare>[^\s\[\]{},:"'“‘][^\[\]{},:"“\n]*)
     """,
@@ -60,7 +62,7 @@ EDGES = " \n.,;:!?…\"'“”‘’`*_()[]{}<>«»-–—•"
 
 def cleaned(reply: str) -> str:
     """``reply`` with plain line ends, spaces and quotes, without entities and the marks of code fences."""
-    text = _FENCE.sub("\n", html.unescape(reply))
+    text = _FENCE.sub("\n", unescaped(reply))
     text = _LINE_ENDS.sub("\n", _SPACES.sub(" ", text))
     return text.replace("''", '"').replace("``", '"')
 
@@ -123,7 +125,7 @@ def _json_values(text: str, start: int) -> Iterator[tuple[str, str]]:
         if mark is None:
             if held is not None:
                 yield keys[-1], held
-            held = _unescaped(match.group(match.lastgroup or 0)).strip()
+            held = " ".join(_unescaped(match.group(match.lastgroup or 0)).split())
             continue
         if mark == ":":
             keys[-1] = (held or "").casefold()

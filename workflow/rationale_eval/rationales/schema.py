@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any
 
 import pyarrow as pa
@@ -41,6 +43,15 @@ RATIONALES = TableSchema(
     key=("id", "sample"),
     required=("status",),
 )
+
+
+def is_score(value: Any) -> bool:
+    """Whether ``value`` is a number that the table holds: finite, also in float32, where larger ones are infinite."""
+    try:
+        struct.pack("<f", value)
+    except (OverflowError, struct.error):
+        return False
+    return not isinstance(value, bool) and math.isfinite(value)
 
 
 def rationale_row(identifier: str, sample: int = 0, status: str = OK, **columns: Any) -> dict[str, Any]:

@@ -8,13 +8,14 @@ The first of these forms that gives pairs wins:
    ``| great | 0.9 |``, ``great = -2``, ``great 0.9``; of several pairs in a line each.
 
 A fraction counts as its value, a percentage as a hundredth; else numbers are taken as they stand, since only the order
-of words within an instance is used. Pairs are found in the text by the rules of ``replies``: the k-th mention of a word
-is its k-th occurrence, and a pair that names several words gives each its number. A word without a number names
-nothing.
+of words within an instance is used. What no table holds (``1e999``, ``nan``, 50 digits) is no number. Pairs are found
+in the text by the rules of ``replies``: the k-th mention of a word is its k-th occurrence, and a pair that names
+several words gives each its number. A word without a number names nothing.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -23,12 +24,13 @@ from rationale_eval.rationales.echoes import NO_LABELS, Echo, Labels
 from rationale_eval.rationales.matching import Selection, Words, with_all_fields
 from rationale_eval.rationales.replies import EMPTY, TRUNCATED, Item, Parsed, outcome_of, select
 from rationale_eval.rationales.reply_syntax import EDGES, bullets, cleaned
+from rationale_eval.rationales.schema import is_score
 from rationale_eval.thoughts import answer
 
 Pair = tuple[str, float]
 
 _NUMBER = (
-    r"(?P<sign>[-+−–]?)(?P<value>\d+(?:\.\d+)?|\.\d+)(?![\d.]*\d)"
+    r"(?P<sign>[-+−–]?)(?P<value>(?:\d++(?:\.\d++)?+|\.\d++)(?:[eE][-+]?\d++)?+)(?![\d.]*\d)"
     r"(?:\s*(?:/|out\sof)\s*(?P<of>\d+(?:\.\d+)?)|\s*(?P<percent>%))?"
 )
 # The key of a score stands between, in lists of objects. Lengths are bounded, so that a scan is linear.
@@ -38,7 +40,7 @@ _QUOTED_PAIR = re.compile(
 )
 # A number and what parts it from its word: a mark, or nothing but a space.
 _LINE_NUMBER = re.compile(
-    r"(?P<mark>\s*(?:[:=|(\[→⇒]|[-=]+>|\s[-–—]\s|,(?=\s*[-+−]?[\d.]))"
+    r"(?P<mark>\s*(?:[:=|(\[→⇒]|(?<![-=])[-=]++>|\s[-–—]\s|,(?=\s*[-+−]?[\d.]))"
     r"\s*(?:\*\*|[\"'(\[]|score|weight|importance|[:=]){0,4}\s*|\s+)"
     rf"{_NUMBER}(?=[\s,;|)\].*\"'}}]|$)",
     re.IGNORECASE,
@@ -68,7 +70,7 @@ def parse_scored_reply(
     words, shown = Words(instance), Words(with_all_fields(instance))
     echo = Echo(instance, words, labels)
     found = list(_pairs(text, words))
-    pairs = [(name, value) for name, value in found if not echo.holds_place(name)]
+    pairs = [(name, value) for name, value in found if is_score(value) and not echo.holds_place(name)]
     listed = [name for name, _ in found] or bullets(text)  # without a number they count for nothing, but are no form
     named = [name for name in listed if not echo.holds_place(name)]
     echoed = echo.outcome(text, named, len(named) < len(listed))
@@ -114,6 +116,8 @@ def _line_pairs(line: str, words: Words) -> Iterator[Pair]:
 
 
 def _value(match: re.Match[str]) -> float:
-    value = float(match["value"]) / (float(match["of"] or 1) or 1.0)
+    """The number; infinite, which is no score, where it or what it is a fraction of is too large."""
+    whole = float(match["of"] or 1) or 1.0
+    value = float(match["value"]) / whole if is_score(whole) else math.inf
     value = value / 100 if match["percent"] else value
     return -value if match["sign"] in ("-", "−", "–") else value

@@ -27,7 +27,7 @@ from rationale_eval.report.explorer_pack import pack
 from rationale_eval.report.explorer_words import CellWords
 from rationale_eval.report.layout import Cell, family, of_cell, ordered, prompted, read_card
 from rationale_eval.report.marked import MARKED
-from rationale_eval.report.wording import budget_text, operator_text, settings, terms, visible
+from rationale_eval.report.wording import HIDDEN, operator_text, settings, terms, visible
 
 HERE = Path(__file__).parent
 # In the order in which they stand in the page.
@@ -95,7 +95,7 @@ def study_values(cells: Sequence[Cell], spec: Mapping[str, Any], results: Path) 
             for name in ordered(methods)
         ],
         "human": next((name for name in methods if methods[name]["kind"] == "human"), None),
-        "budgets": {name: budget_text(budget) for name, budget in spec["budgets"].items()},
+        "budgets": list(spec["budgets"]),
         "main_budget": spec["main_budget"],
         "masked": operator_text(spec["perturbation"]),
         "block": BLOCK,
@@ -106,7 +106,8 @@ def study_values(cells: Sequence[Cell], spec: Mapping[str, Any], results: Path) 
 def script() -> str:
     """The page's script: its parts in one function, so that they see each other and nothing else does."""
     parts = [(HERE / f"explorer_{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
-    return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+    hidden = f'const HIDDEN = new RegExp({json.dumps(HIDDEN)}, "gu");\n'
+    return '(() => {\n"use strict";\n' + hidden + "\n".join(parts) + "})();\n"
 
 
 def allowed(text: str) -> str:

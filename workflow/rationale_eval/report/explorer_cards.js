@@ -3,7 +3,7 @@
 const WHERE = 12; // as many words are listed with their scores
 
 // Why something is not there.
-const reason = (study, status) => study.statuses[status] || words(status);
+const reason = (study, status) => own(study.statuses, status) || words(status);
 
 function peopleCard(study, corpus, cell, place, state) {
   const [first, last] = [corpus.first[place], corpus.first[place + 1]];
@@ -114,7 +114,7 @@ function shift(before, drop) {
 }
 
 function replies(study, corpus, inside, place, method) {
-  const given = inside.replies[method];
+  const given = own(inside.replies, method);
   if (!given) return [];
   const mine = given[place % study.block];
   if (!mine.length) return [element("p", { class: "outcome" }, "There is no reply.")];

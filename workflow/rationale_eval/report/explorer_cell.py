@@ -5,8 +5,7 @@ Of repeated draws (``sample``) the first is shown; of replies all are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +26,23 @@ CHANGED = ("comprehensiveness", "sufficiency", "flip_random", "comprehensiveness
 # The status of what a table has no row of.
 ABSENT = "absent"
 # No words, no label, not known.
-NO_COUNT, NO_LABEL, UNKNOWN = 65_535, -1, -1
+NO_COUNT, NO_LABEL, UNKNOWN = -1, -1, -1
 
 
-@dataclass
 class Codes:
     """Texts that repeat, each by its number in the order in which it first came."""
 
-    texts: list[str]
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._numbers = {text: number for number, text in enumerate(texts)}
 
     def of(self, text: str) -> int:
         """The number of ``text``."""
-        if text not in self.texts:
-            self.texts.append(text)
-        return self.texts.index(text)
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts by their numbers."""
+        return list(self._numbers)
 
 
 class CellReader:
@@ -59,7 +61,7 @@ class CellReader:
         self.methods = [method["name"] for method in evaluated]
         self.views = [(method["name"], budget) for method in evaluated for budget in method["budgets"]]
         self.rank = {view: number for number, view in enumerate(self.views)}
-        self.statuses, self.labels = Codes([ABSENT, OK]), Codes([])
+        self.statuses, self.labels = Codes((ABSENT, OK)), Codes()
 
     def rows(self, path: Path, schema: TableSchema) -> Iterator[tuple[int, dict[str, Any]]]:
         """The rows of a table, the first draw of repeated ones, each with the place of its instance."""
@@ -83,7 +85,7 @@ class CellReader:
 
     def _predictions(self) -> dict[str, Any]:
         count = len(self.instances)
-        status, predicted = np.zeros(count, dtype=np.uint8), np.full(count, NO_LABEL, dtype=np.int16)
+        status, predicted = np.zeros(count, dtype=np.uint8), np.full(count, NO_LABEL, dtype=np.int32)
         scored: list[tuple[int, dict[str, Any]]] = []
         for place, row in self.rows(self.folder / "predictions.parquet", PREDICTIONS):
             status[place] = self.statuses.of(row["status"])
@@ -101,7 +103,7 @@ class CellReader:
         return {"predicted": predicted, "status": status, "scores": scores, "probabilities": probabilities}
 
     def _alignment(self) -> dict[str, Any]:
-        status, selected = self._by_view(0, np.uint8), self._by_view(NO_COUNT, np.uint16)
+        status, selected = self._by_view(0, np.uint8), self._by_view(NO_COUNT, np.int32)
         short = self._by_view(0, np.uint8)
         measures = {name: self._by_view(MISSING, np.int16) for name in ALIGNED}
         of_method = (len(self.methods), len(self.instances))
@@ -142,8 +144,8 @@ class CellReader:
 
         ``…_whole`` and ``…_all`` are the text as it is, and with all its words masked.
         """
-        masked, kept = self._by_view(NO_LABEL, np.int16), self._by_view(NO_LABEL, np.int16)
-        apart = {name: np.full(len(self.instances), NO_LABEL, dtype=np.int16) for name in (WHOLE, ALL)}
+        masked, kept = self._by_view(NO_LABEL, np.int32), self._by_view(NO_LABEL, np.int32)
+        apart = {name: np.full(len(self.instances), NO_LABEL, dtype=np.int32) for name in (WHOLE, ALL)}
         scored: dict[int, dict[str, Any]] = {}
         for place, row in self.rows(self.folder / "perturbations.parquet", PERTURBATIONS):
             if row["predicted"] is None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rationale_eval.corpora.instances import Instance
 from rationale_eval.rationales.choices import gold_of
-from rationale_eval.report.explorer_pack import utf16_offsets
+from rationale_eval.report.explorer_pack import counts, utf16_offsets
 
 # Instances whose words and replies are unpacked together.
 BLOCK = 256
@@ -44,11 +44,11 @@ def corpus_values(instances: Sequence[Instance]) -> dict[str, Any]:
         "foils": [one.foil for one in instances] if any(one.foil for one in instances) else None,
         "names": [list(one.fields) for one in instances],
         "texts": [list(one.fields.values()) for one in instances],
-        "annotators": np.array([len(one.annotators or ()) for one in instances], dtype=np.uint8),
+        "annotators": counts([len(one.annotators or ()) for one in instances]),
         "first": first_words(instances),
-        "field": np.array(fields, dtype=np.uint8),
+        "field": counts(fields),
         "start": np.array(starts, dtype=np.uint32),
         "end": np.array(ends, dtype=np.uint32),
         "marked": np.packbits(np.array(marked, dtype=np.bool_), bitorder="little"),
-        "votes": np.array(votes, dtype=np.uint8),
+        "votes": counts(votes),
     }

@@ -1,9 +1,9 @@
 // Blocks of data: base64 of deflated typed arrays and JSON, as explorer_pack.py describes them.
 const TYPES = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array,
-  uint32: Uint32Array, float32: Float32Array,
+  int32: Int32Array, uint32: Uint32Array, float32: Float32Array,
 };
-const SCALE = 10000, MISSING = -32768, LEVELS = 127, NO_COUNT = 65535;
+const SCALE = 10000, MISSING = -32768, LEVELS = 127, NO_COUNT = -1;
 const KEPT_BLOCKS = 16;
 const blocks = new Map();
 
@@ -43,6 +43,9 @@ function block(id) {
 }
 
 const bit = (bytes, place, begin = 0) => ((bytes[begin + (place >> 3)] >> (place & 7)) & 1) === 1;
+
+// What `values` holds by a name that comes from outside: `constructor` names something in every object.
+const own = (values, name) => (Object.hasOwn(values, name) ? values[name] : undefined);
 
 // A number that is kept to four decimals; null for none.
 const fixed = (column, place) => (column[place] === MISSING ? null : column[place] / SCALE);

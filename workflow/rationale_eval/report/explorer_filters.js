@@ -53,8 +53,8 @@ function passing(corpus, cell, state, view) {
 // How many instances of the cell have each value of each filter.
 function counts(corpus, cell, state, view) {
   const count = corpus.ids.length;
-  const found = { prediction: {}, masked: {}, reply: {} };
-  const add = (part, value) => { found[part][value] = (found[part][value] ?? 0) + 1; };
+  const found = { prediction: new Map(), masked: new Map(), reply: new Map() };
+  const add = (part, value) => found[part].set(value, (found[part].get(value) ?? 0) + 1);
   for (let place = 0; place < count; place += 1) {
     add("prediction", predictionOf(corpus, cell, place));
     add("masked", maskedOf(cell, view, place, count));

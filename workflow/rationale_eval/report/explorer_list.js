@@ -36,6 +36,9 @@ function makeList(box, rows, choose) {
   };
 }
 
+// The beginning of a text; half of a character beyond 16 bits is none.
+const cut = (text) => (text.length > SNIPPET ? `${text.slice(0, SNIPPET).replace(/[\ud800-\udbff]$/, "")}…` : text);
+
 // What a row says of an instance: its text, answer, and the method's F1 and flip.
 function rowOf(corpus, cell, view, place) {
   const count = corpus.ids.length;
@@ -48,6 +51,6 @@ function rowOf(corpus, cell, view, place) {
     if (f1 !== null) parts.push(` · F1 ${number(f1)}`);
     if (maskedOf(cell, view, place, count) === "flips") parts.push(" · ", element("b", { class: "flips" }, "flips"));
   }
-  return [element("div", { class: "snippet", dir: "auto" }, text.length > SNIPPET ? `${text.slice(0, SNIPPET)}…` : text),
+  return [element("div", { class: "snippet", dir: "auto" }, cut(text)),
     element("div", { class: "soft" }, parts)];
 }

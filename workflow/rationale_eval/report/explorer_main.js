@@ -23,12 +23,12 @@ function fillControls() {
   const count = counts(corpus, cell, state, view);
   for (const part of ["prediction", "masked"]) {
     fill(part, possible[part], state[part],
-      (value) => TEXTS[part][value] + (value === "all" ? "" : ` (${count[part][value] ?? 0})`));
+      (value) => TEXTS[part][value] + (value === "all" ? "" : ` (${count[part].get(value) ?? 0})`));
   }
   fill("order", possible.order, state.order, (value) => TEXTS.order[value]);
   const outcomesHere = unique(["all", ...cell.outcomes, state.reply]);
   fill("reply", outcomesHere, state.reply,
-    (value) => (value === "all" ? "all" : `${plain(words(value))} (${count.reply[value] ?? 0})`));
+    (value) => (value === "all" ? "all" : `${plain(words(value))} (${count.reply.get(value) ?? 0})`));
   by("reply").disabled = cell.prompted.length === 0;
   if (by("search").value !== state.search) by("search").value = state.search;
 }
@@ -100,7 +100,7 @@ function onKey(event) {
   const keys = { j: 1, k: -1 };
   if (!target.closest(".scroll, pre")) Object.assign(keys, { ArrowRight: 1, ArrowLeft: -1 });
   if (inList) Object.assign(keys, { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity });
-  if (event.key in keys) move(keys[event.key]);
+  if (Object.hasOwn(keys, event.key)) move(keys[event.key]);
   else if (event.key === "/") by("search").focus();
   else if (event.key === "?") by("help").showModal();
   else return;

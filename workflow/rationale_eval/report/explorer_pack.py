@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,11 @@ def pack(values: Mapping[str, Any]) -> str:
 def fixed(value: float | None) -> int:
     """A number between -3 and 3 to four decimals as a 16-bit integer; ``MISSING`` for none."""
     return MISSING if value is None or np.isnan(value) else round(value * SCALE)
+
+
+def counts(values: Sequence[int]) -> np.ndarray:
+    """Whole numbers from 0 to 2^32 - 1 in the smallest type that holds the largest of them."""
+    return np.array(values, dtype=np.min_scalar_type(max(values, default=0)))
 
 
 def levels(scores: np.ndarray) -> tuple[np.ndarray, float]:

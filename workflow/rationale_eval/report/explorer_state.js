@@ -13,7 +13,7 @@ function choices(study, state) {
     model: unique(ofCorpus.map((cell) => cell.model)),
     checkpoint: ofModel.map((cell) => cell.checkpoint),
     method: study.methods.map((method) => method.name),
-    budget: unique([study.main_budget, ...Object.keys(study.budgets), "as_given"]),
+    budget: unique([study.main_budget, ...study.budgets, "as_given"]),
     prediction: ["all", "right", "wrong", "none"],
     masked: ["all", "flips", "stays", "unknown"],
     order: ["corpus", "best", "worst"],

@@ -1,5 +1,5 @@
 // Elements and texts. Whatever comes from a corpus, a model or the configuration becomes a text node here, never markup.
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+// HIDDEN, the pattern of what cannot be seen, stands above: it is the one of wording.py.
 
 function element(tag, attributes = {}, ...content) {
   const node = document.createElement(tag);
@@ -14,10 +14,10 @@ function element(tag, attributes = {}, ...content) {
   return node;
 }
 
-// `text`, its control and bidirectional characters as marks with their numbers, so that they hide and reorder nothing.
+// `text`, its characters that cannot be seen as marks with their numbers, so that they hide and reorder nothing.
 function appendText(node, text) {
   let end = 0;
-  for (const match of text.matchAll(CONTROLS)) {
+  for (const match of text.matchAll(HIDDEN)) {
     if (match.index > end) node.append(text.slice(end, match.index));
     const mark = document.createElement("span");
     mark.className = "control";
@@ -31,7 +31,7 @@ function appendText(node, text) {
 const named = (character) => `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
 
 // `text` as one string, for attributes and options, which hold no marks.
-const plain = (text) => text.replace(CONTROLS, (character) => `[${named(character)}]`);
+const plain = (text) => text.replace(HIDDEN, (character) => `[${named(character)}]`);
 
 // What others wrote, apart from the direction of the text around it.
 const foreign = (text, tag = "bdi") => element(tag, {}, text);
@@ -51,7 +51,7 @@ function passage(corpus, place, paint) {
   const [first, last] = [corpus.first[place], corpus.first[place + 1]];
   const names = corpus.names[place];
   return corpus.texts[place].map((text, field) => {
-    const shown = element("p", { class: "passage", dir: "auto" });
+    const shown = element("p", { class: "passage" });
     let end = 0;
     for (let word = first; word < last; word += 1) {
       if (corpus.field[word] !== field) continue;
@@ -60,6 +60,8 @@ function passage(corpus, place, paint) {
       end = corpus.end[word];
     }
     appendText(shown, text.slice(end));
+    // Last: a browser looks for the direction anew with each node that such an element gets.
+    shown.setAttribute("dir", "auto");
     return names.length > 1 ? element("div", { class: "field" }, element("span", { class: "soft" }, names[field]), shown)
       : shown;
   });

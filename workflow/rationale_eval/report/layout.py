@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from rationale_eval.errors import UserError
+from rationale_eval.home_paths import without_home
 from rationale_eval.rationales.budgets import AS_GIVEN
 
 CELL = ["corpus", "model", "checkpoint"]
@@ -177,10 +178,10 @@ def flagged(text: str, collapsed: bool) -> str:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The card of a corpus or model. Raises ``UserError`` where there is none."""
+    """The card of a corpus or model, without home folders. Raises ``UserError`` where there is none."""
     path = folder / "card.json"
     try:
-        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card: dict[str, Any] = without_home(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such card") from None
     except ValueError as error:

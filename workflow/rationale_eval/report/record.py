@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rationale_eval.home_paths import without_home
 from rationale_eval.provenance import sha256_file
 from rationale_eval.report.layout import Cell
 from rationale_eval.tables import read_provenance
@@ -37,8 +38,8 @@ class Record:
 
     @property
     def slice(self) -> str:
-        """The slice of the configuration that the table depends on, as JSON."""
-        return json.dumps(self.made.get("spec", {}), indent=2, sort_keys=True, ensure_ascii=False)
+        """The slice of the configuration that the table depends on, as JSON, without home folders."""
+        return json.dumps(without_home(self.made.get("spec", {})), indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def records(

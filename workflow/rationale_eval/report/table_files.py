@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,15 @@ _COUNTED_OPEN = ("status_", "finish_")
 _OPEN = (*_COUNTED_OPEN, "metric_")
 
 
+# What spreadsheets take for the beginning of a formula, in both widths, and what they leave out before one; but not a
+# label that is a number.
+_FORMULA = re.compile(r"(?![-+]\d*\.?\d+$)[=+\-@\t\r\n＝＋－＠]")
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
 def _type(column: str) -> pa.DataType:
     if column in _TEXT:
         return pa.string()
@@ -65,10 +76,20 @@ def table_schema(name: str, columns: Sequence[str], rows: Sequence[Row]) -> Tabl
 
 
 def write(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Row], made: Mapping[str, Any]) -> None:
-    """Write one table as ``name.parquet`` and ``name.csv`` (six significant digits, empty where not computed)."""
+    """Write one table as ``name.parquet`` and ``name.csv`` (six significant digits, empty where not computed).
+
+    In the CSV texts that a spreadsheet would run as formulas have an apostrophe before them, which it does not show.
+    """
     schema = table_schema(name, columns, rows)
     nothing = {column: 0 if column.startswith(_COUNTED_OPEN) else None for column in schema.columns.names}
     rows = [nothing | row for row in rows]
     write_table(folder / f"{name}.parquet", rows, schema, made)
     frame = pd.DataFrame(rows, columns=schema.columns.names)
-    write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    texts = list(_TEXT.intersection(frame.columns))
+    frame[texts] = frame[texts].map(_no_formula)
+    # Python's writer sees no need to quote a carriage return, at which readers begin a row.
+    broken = frame[texts].map(lambda value: isinstance(value, str) and "\r" in value).any(axis=None)
+    quoting = csv.QUOTE_NONNUMERIC if broken else csv.QUOTE_MINIMAL
+    write_text(
+        folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n", quoting=quoting)
+    )

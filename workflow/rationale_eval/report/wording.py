@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+import regex
 from markupsafe import Markup
 
 MISSING = "\N{EN DASH}"
 # With fewer instances than this a tenth of a percent is less than one instance can change.
 FINE_PERCENTAGES = 200
 
-# Controls that no text needs: they can hide characters or show them in another order than they are stored.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+# Scripts in which a joiner or non-joiner chooses the form of the letters beside it.
+_JOINED = "".join(
+    rf"\p{{Script_Extensions={script}}}"
+    for script in (
+        *("Arabic", "Syriac", "Mandaic", "Nko", "Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil"),
+        *("Telugu", "Kannada", "Malayalam", "Sinhala", "Tibetan", "Myanmar", "Balinese", "Javanese"),
+    )
+)
+# Characters that are drawn as nothing, or that show others in another order than they are stored: a model reads them,
+# and a reader should see what it reads. That is all of Unicode's category of controls, formats, private and unassigned
+# ones (C), separators of lines and paragraphs, what it calls ignorable by default (fillers, selectors), and four signs
+# that are blank. Tabs and line ends are no secret. Three kinds stay, because they change how their visible neighbours
+# look: one joiner or non-joiner between two letters of a script that joins (Persian and Hindi are misspelt without),
+# one joiner between two pictographs, and one selector that makes a pictograph coloured or plain. By themselves, in
+# rows or elsewhere these hide something as well; flags of regions are written with hidden letters, and are spelled out.
+# Written so that JavaScript reads it alike: the explorer has the same pattern.
+HIDDEN = (
+    rf"(?!(?<=[{_JOINED}])(?<=[\p{{L}}\p{{M}}])[\u200c\u200d](?=[{_JOINED}])(?=[\p{{L}}\p{{M}}]))"
+    r"(?!(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])\u200d(?=\p{Extended_Pictographic}))"
+    r"(?!(?<=\p{Extended_Pictographic})[\ufe0e\ufe0f]|(?<=[0-9#*])\ufe0f(?=\u20e3))"
+    "(?![\\t\\n])[\\p{C}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\u2800\U0001d159\U00013441\U00013442]"
+)
+_HIDDEN = regex.compile(HIDDEN)
 
 
 def visible(value: Any) -> Any:
-    """``value`` with control and bidirectional characters spelled out, as in [U+202E]; markup stays as it is."""
+    """``value`` with characters that cannot be seen spelled out, as in [U+202E]; markup stays as it is."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
-    return _CONTROLS.sub(lambda match: f"[U+{ord(match[0]):04X}]", value)
+    return _HIDDEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", value)
 
 
 def number(value: float | None) -> str:
