@@ -331,3 +331,14 @@ def test_a_table_is_whole_after_its_writer_was_killed(path):
         rows = read_table(path, SCHEMA)
         assert len(rows) in (1, 3000)
         assert len({row["sample"] for row in rows}) == 1
+
+
+def test_what_a_killed_job_left_of_a_table_is_deleted_when_it_is_made(tmp_path):
+    path = tmp_path / "table[1].parquet"
+    (tmp_path / ".table[1].parquet.999999999.partial").write_text("half")
+    (tmp_path / f".table[1].parquet.{os.getppid()}.partial").write_text("under way")
+    (tmp_path / ".table1.parquet.999999999.partial").write_text("another's")
+    write_text(path, "whole")
+    assert path.read_text() == "whole"
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {path.name, f".table[1].parquet.{os.getppid()}.partial", ".table1.parquet.999999999.partial"}

@@ -6,6 +6,7 @@ the disk and renamed.
 
 from __future__ import annotations
 
+import glob
 import itertools
 import json
 import os
@@ -67,7 +68,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8 under a temporary name, then rename it."""
-    with _whole(path) as partial, partial.open("w", encoding="utf-8") as stream:
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -83,7 +84,7 @@ def write_table(
     schema or repeats a key.
     """
     waiting, seen, count = iter(rows), set[tuple[Any, ...]](), 0
-    with _whole(path) as partial:
+    with whole(path) as partial:
         with pq.ParquetWriter(partial, schema.columns, compression="zstd") as writer:
             while chunk := list(itertools.islice(waiting, ROW_GROUP)):
                 table = _table(path, chunk, schema)
@@ -165,9 +166,15 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` to write to: renamed to it at the end, deleted after an error."""
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to: renamed to it at the end, deleted after an error.
+
+    What a job that was killed has left of the same file is deleted too.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if not _is_alive(leftover.name.split(".")[-2]):
+            leftover.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -178,3 +185,8 @@ def _whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    """Whether the process of this number is there: on this machine, since of one table there is one job."""
+    return process.isdecimal() and Path("/proc", process).exists()

@@ -28,6 +28,7 @@ from rationale_eval.report.explorer_words import CellWords
 from rationale_eval.report.layout import Cell, family, of_cell, ordered, prompted, read_card
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import HIDDEN, operator_text, settings, terms, visible
+from rationale_eval.tables import whole
 
 HERE = Path(__file__).parent
 # In the order in which they stand in the page.
@@ -140,18 +141,11 @@ def rendered(title: str, blocks: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> int:
     """Write ``pieces`` one after another under a temporary name, then rename it; the number of bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.writelines(pieces)
-            stream.flush()
-            os.fsync(stream.fileno())
-        size = partial.stat().st_size
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return size
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        stream.writelines(pieces)
+        stream.flush()
+        os.fsync(stream.fileno())
+    return path.stat().st_size
 
 
 def main(argv: list[str]) -> None:
