@@ -11,11 +11,12 @@ import yaml
 from rationale_eval.checks.results import results
 from rationale_eval.checksums import Checksums
 from rationale_eval.config_corpora import plain_path
-from rationale_eval.config_files import check_keys, merged
+from rationale_eval.config_files import merged
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.provenance import provenance, sha256_file
 from rationale_eval.study_records import METADATA, expected, is_recorded, record_of, rules_of, spec_of, stale_unrecorded
+from rationale_eval.yaml_keys import check_keys
 from snakemake.persistence.file import FilePersistence
 
 

@@ -232,6 +232,13 @@ def test_missing_and_broken_files_are_named(load, tmp_path):
         load_task(tmp_path / "latin.yaml")
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("verbalisers: {good: good, bad: bad, good: bad2}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"twice.yaml: line 1: 'good' stands twice in one section"):
+        load_task(path)
+
+
 def test_a_field_named_twice_is_refused(load):
     with pytest.raises(UserError, match="fields"):
         load({"fields": ["premise", "premise"], "classify": "{premise} {premise}"})

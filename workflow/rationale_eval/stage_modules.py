@@ -9,7 +9,7 @@ from __future__ import annotations
 # Nor on where files of the hub lie: their checksums are in a card, which is an input; nor on how rows are shared out.
 UNTRACKED = frozenset(
     {"__init__", "__main__", "errors", "progress", "provenance", "code_digest", "stage_modules"}
-    | {"long_arguments"}
+    | {"long_arguments", "yaml_keys"}
     | {"sources/card", "sources/hub", "shards", "merge", "models/memory"}
 )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from rationale_eval.config import Config
 from rationale_eval.config import Task as Entry
-from rationale_eval.config_files import check_keys
 from rationale_eval.config_methods import PromptMethod
 from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
@@ -45,7 +44,6 @@ class Prompts:
         sized: dict[str, tuple[bool, str]] = {}
         for corpus in self._config.study.corpora:
             file = self.entry(corpus).prompts
-            check_keys(Path(file))
             task = self.task(corpus)
             fields = self._config.corpora[corpus].field_names
             if fields is not None and (fault := task.field_fault(fields)):

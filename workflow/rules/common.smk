@@ -10,7 +10,7 @@ sys.path.insert(0, str(WORKFLOW))
 # Its `parse` would hide a name of Snakemake's own if it were imported bare.
 from rationale_eval import config_checks
 from rationale_eval.code_digest import stage_code
-from rationale_eval.config_files import check_keys
+from rationale_eval.yaml_keys import check_keys
 from rationale_eval.errors import UserError
 from rationale_eval.job_environment import full_disks, prepare
 from rationale_eval.long_arguments import as_argument

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from rationale_eval.errors import UserError
+from rationale_eval.yaml_keys import check_keys
 
 NEEDED = {"version", "fields", "classify"}
 VERBALISERS, CUE = "verbalisers", "cue"
@@ -149,7 +150,8 @@ def load_task(path: Path, verbalisers: Mapping[str, str] | None = None) -> Task:
 
 
 def read_prompts(path: Path) -> Any:
-    """What a prompt file holds, not checked. Raises ``UserError`` unless there is YAML in UTF-8."""
+    """What a prompt file holds, checked by ``check_keys`` alone. Raises ``UserError`` unless there is YAML in UTF-8."""
+    check_keys(path)
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
