@@ -331,3 +331,12 @@ def test_a_table_is_whole_after_its_writer_was_killed(path):
         rows = read_table(path, SCHEMA)
         assert len(rows) in (1, 3000)
         assert len({row["sample"] for row in rows}) == 1
+
+
+def test_long_rows_are_written_and_read_few_at_a_time(path, monkeypatch):
+    monkeypatch.setattr(tables, "ROW_GROUP_CELLS", 1000)
+    rows = [ROW | {"id": str(number), "scores": [0.5] * 300} for number in range(10)]
+    assert write_table(path, iter(rows), SCHEMA, {}) == 10
+    file = pq.ParquetFile(path)
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [4, 4, 2]
+    assert list(iter_table(path, SCHEMA)) == read_table(path, SCHEMA) == rows
