@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import random
@@ -12,7 +13,7 @@ import zlib
 
 import pytest
 from rationale_eval.corpora import archive, containers
-from rationale_eval.corpora.archive import open_members, open_named_members, read_member
+from rationale_eval.corpora.archive import open_members, open_named_members, read_member, unpacked_gz
 from rationale_eval.errors import UserError
 
 CONTENT = b"row one\nrow two\n" * 500
@@ -348,3 +349,56 @@ def test_what_the_consumer_raises_is_not_mistaken_for_damage(nested):
     next(members)
     with pytest.raises(ValueError, match="mine"):
         members.throw(ValueError("mine"))
+
+
+@pytest.mark.parametrize("pack", [tar_of, lambda members: tar_of(members, "w:xz"), zip_of, lambda m: zip_of(m, 0)])
+def test_a_file_is_read_in_pieces_larger_than_a_header_may_be(tmp_path, pack):
+    content = random.Random(0).randbytes(1_000_000) * 3
+    (tmp_path / "packed").write_bytes(pack({"a": content}))
+    ((_, stream),) = ((where, stream.read(2_500_000)) for where, stream in open_members(tmp_path / "packed", [], ["a"]))
+    assert stream == content[:2_500_000]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_of_every_method_are_sought_in_and_their_damage_is_found(tmp_path, method):
+    path = tmp_path / "rows.zip"
+    path.write_bytes(zip_of({"a": CONTENT}, method))
+    ((_, stream),) = (
+        (where, (s.seek(-8, 2), s.read(), s.seek(0), s.read())) for where, s in open_members(path, [], ["a"])
+    )
+    assert stream == (len(CONTENT) - 8, b"row two\n", 0, CONTENT)
+    packed = bytearray(path.read_bytes())
+    packed[packed.index(b"PK\x01\x02") + 16] ^= 1  # the checksum
+    path.write_bytes(packed)
+    with pytest.raises(UserError, match="another size or checksum"):
+        contents(path, [], ["a"])
+
+
+def test_what_a_gz_in_a_zip_holds_counts_too(tmp_path, monkeypatch):
+    path = tmp_path / "rows.zip"
+    path.write_bytes(zip_of({name: gzip.compress(CONTENT, mtime=0) for name in ("a.gz", "b.gz")}))
+
+    def unpacked():
+        return [unpacked_gz(stream, where).read() for where, stream in open_members(path, [], ["*"])]
+
+    assert unpacked() == [CONTENT, CONTENT]
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 2 * len(CONTENT) - 1)
+    with pytest.raises(UserError, match=r"b\.gz: the files read up to here hold more"):
+        unpacked()
+    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", len(CONTENT) - 1)
+    with pytest.raises(UserError, match=r"a\.gz: decompresses to more than"):
+        unpacked()
+
+
+def test_names_too_long_for_a_file_system_and_too_many_of_them_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "packed"
+    for pack in (tar_of, zip_of):
+        path.write_bytes(pack({"a" * 5000: b"", "b": b"x"}))
+        with pytest.raises(UserError, match=r"the name of a file in it, 'aaa.* is longer than 4096 characters"):
+            contents(path, [], ["b"])
+        path.write_bytes(pack({"a" * 4000: b"", "b": b"x"}))
+        assert contents(path, [], ["b"]) == {"b": b"x"}
+        with monkeypatch.context() as patch:
+            patch.setattr(containers, "MAX_NAMES_CHARS", 4000)
+            with pytest.raises(UserError, match="or their names are too long"):
+                contents(path, [], ["b"])

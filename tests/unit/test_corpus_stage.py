@@ -268,9 +268,9 @@ def test_copies_that_read_the_same_are_one_text(publisher):
     assert read_provenance(publisher("test", ((), [*tests, *train])))["left_out"]["repeated_text"] == len(COPIES)
 
 
-@pytest.mark.parametrize(("rows", "most"), [(100, 105), (None, 5)])
+@pytest.mark.parametrize("rows", [100, None])
 @pytest.mark.parametrize("test_share", [None, 0.25], ids=["publisher", "by-hash"])
-def test_no_more_rows_are_held_than_are_taken(tmp_path, monkeypatch, rows, most, test_share):
+def test_no_more_rows_are_held_than_are_taken(tmp_path, monkeypatch, rows, test_share):
     alive, highest, made = weakref.WeakSet(), [0], Counter()
     words = whitespace_words(["text number"])
 
@@ -287,7 +287,7 @@ def test_no_more_rows_are_held_than_are_taken(tmp_path, monkeypatch, rows, most,
     output = run(tmp_path, tmp_path / "out", "train", SPEC | {"rows": rows} | more)
     assert made["train"] == 20_000
     assert len(read_instances(output)) == rows or rows is None
-    assert (rows or 1) <= highest[0] <= most
+    assert 1 <= highest[0] <= 5  # those that are taken are held packed
 
 
 PLUGIN = """

@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.corpora.rows import MAX_ROW_CHARS, csv_rows, jsonl_rows, parquet_rows, rows
+from rationale_eval.corpora import rows as rows_module
+from rationale_eval.corpora.instances import MAX_ROW_CHARS
+from rationale_eval.corpora.rows import csv_rows, jsonl_rows, parquet_rows, rows
 from rationale_eval.errors import UserError
 
 NEEDED = ("id", "text")
@@ -215,3 +217,18 @@ def test_strings_of_parquet_that_are_not_utf_8_are_refused():
     pq.write_table(pa.table({"id": [1], "text": values}), sink)
     with pytest.raises(UserError, match="f: not a whole Parquet file"):
         list(parquet_rows("f", sink, NEEDED))
+
+
+@pytest.mark.parametrize("room", [None, 20_000_000])
+def test_rows_of_parquet_come_once_each_with_and_without_room_for_many(monkeypatch, room):
+    table = [{"id": str(number), "text": f"{number % 7}" * 200_000 if room else "x"} for number in range(700)]
+    content = as_parquet(table, row_group_size=300)
+    if room:
+        monkeypatch.setattr(rows_module, "PARQUET_BYTES", room)
+    assert [row for _, row in parquet_rows("f", io.BytesIO(content), NEEDED)] == table
+
+
+def test_values_without_characters_count_in_a_row_of_parquet():
+    content = as_parquet([{"id": "a", "text": "x", "mask": [0] * (MAX_ROW_CHARS + 1)}])
+    with pytest.raises(UserError, match="row 1 is longer"):
+        list(parquet_rows("f", io.BytesIO(content), NEEDED))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rationale_eval.corpora.instances import Instance, whitespace_words
-from rationale_eval.corpora.stage import IN_TEST, REPEATED, on_side, once, take, text_hash
+from rationale_eval.corpora import stage
+from rationale_eval.corpora.instances import Instance, packed, unpacked, whitespace_words
+from rationale_eval.corpora.stage import IN_TEST, REPEATED, bounded, on_side, once, take, text_hash
+from rationale_eval.errors import UserError
 
 
 def row(number, text=None):
@@ -22,7 +26,7 @@ ROWS = [row(number) for number in range(300)]
 def split(rows, seed, test_share, train_rows, test_rows):
     """Both sides, as the stage takes them from a source that has no split of its own."""
     return tuple(
-        take(once(on_side(rows, side, seed, test_share), set(), Counter()), seed, count)
+        list(map(unpacked, take(once(on_side(rows, side, seed, test_share), set(), Counter()), seed, count)))
         for side, count in (("train", train_rows), ("test", test_rows))
     )
 
@@ -161,3 +165,30 @@ def test_rows_without_a_group_stay_on_the_side_of_their_text():
     train, test = split(mixed, 1, 0.5, 300, 300)
     assert {one.id for one in train if one.group is None} == {name for name in plain_train if int(name) % 2 == 0}
     assert {one.id for one in test if one.group is None} == {name for name in plain_test if int(name) % 2 == 0}
+
+
+def test_a_packed_row_comes_back_as_it_was():
+    masks = ((True, False, True), (False, False, True))
+    fields = {"b": "ein Ø\n", "a": "zwei drei"}
+    words = whitespace_words(fields.values())[1:]
+    whole = Instance("i", "yes", fields, words, masks[0], masks, "no", "group", ("note",))
+    assert unpacked(packed(whole)) == whole
+    assert list(unpacked(packed(whole)).fields) == list(fields)
+    assert unpacked(packed(ROWS[0])) == ROWS[0]
+
+
+def test_rows_that_are_held_to_choose_among_them_have_a_limit(monkeypatch):
+    monkeypatch.setattr(stage, "MAX_TAKEN_BYTES", 100_000)
+    assert len(take(ROWS, 0, 100)) == 100
+    with pytest.raises(UserError, match="the 300 rows that were asked for take more than 100000 bytes"):
+        take(ROWS, 0, 300)
+
+
+def test_rows_and_labels_have_limits(monkeypatch):
+    assert list(bounded(ROWS, Path("x"))) == ROWS
+    for labels in ([str(number) for number in range(1001)], ["y" * 1001]):
+        with pytest.raises(UserError, match=r"x: row '.*': the label .* is the right column read as label"):
+            list(bounded([replace(ROWS[0], label=label) for label in labels], Path("x")))
+    monkeypatch.setattr(stage, "MAX_ROWS", 299)
+    with pytest.raises(UserError, match="x: has more than 299 rows"):
+        list(bounded(ROWS, Path("x")))

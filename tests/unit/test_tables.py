@@ -342,3 +342,12 @@ def test_what_a_killed_job_left_of_a_table_is_deleted_when_it_is_made(tmp_path):
     assert path.read_text() == "whole"
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {path.name, f".table[1].parquet.{os.getppid()}.partial", ".table1.parquet.999999999.partial"}
+
+
+def test_long_rows_are_written_and_read_few_at_a_time(path, monkeypatch):
+    monkeypatch.setattr(tables, "ROW_GROUP_CELLS", 1000)
+    rows = [ROW | {"id": str(number), "scores": [0.5] * 300} for number in range(10)]
+    assert write_table(path, iter(rows), SCHEMA, {}) == 10
+    file = pq.ParquetFile(path)
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [4, 4, 2]
+    assert list(iter_table(path, SCHEMA)) == read_table(path, SCHEMA) == rows

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 
 from rationale_eval.errors import NO_ROOM, UserError
 from rationale_eval.long_arguments import whole
+
+# Read when Arrow is imported. Its own pools reserve a gigabyte at once, within which ``corpora.memory`` bounds nothing.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 # The disk, a quota or the largest size of a file is reached.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -83,7 +83,8 @@ class Url(Strict):
     url: str = Field(description="Address of the file, or of the folder of `files`.", pattern=ADDRESS)
     sha256: Sha256 | None = Field(
         default=None,
-        description="SHA-256 of the file; null: that of another entry with this address, or not checked, only logged.",
+        description="SHA-256 of the file; null: that of another entry with this address, or not checked, only logged "
+        "(and refused where the server does not say how long the file is).",
     )
     files: dict[FileName, Sha256 | None] | None = Field(
         default=None, description="Names of the files in the folder, each with its SHA-256 or null."

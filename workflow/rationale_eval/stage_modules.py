@@ -14,26 +14,19 @@ UNTRACKED = frozenset(
 )
 
 _INSTANCES = ("corpora/instances", "tables")
+_ARCHIVES = ("corpora/archive", "corpora/containers", "corpora/unpacking")
 _ASKING = (
-    *(
-        "checksums",
-        "models/asking",
-        "models/chat",
-        "models/completion",
-        "models/encoding",
-        "models/limits",
-        "models/loading",
-    ),
-    *("models/placement", "models/task", "thoughts"),
+    *("checksums", "models/asking", "models/chat", "models/completion", "models/encoding", "models/limits"),
+    *("models/loading", "models/placement", "models/task", "thoughts"),
 )
 _SCORING = ("models/batching", "models/scoring", *_ASKING)
 _VARIANTS = ("memo", "models/variants", *_SCORING)
 _SHOTS = ("models/shots", "models/task_input")
 _INPUT = ("models/stage_input", *_SHOTS)
 _APIS = (
-    *("apis/asking", "apis/classification", "apis/client", "apis/completion", "apis/echoes", "apis/labels"),
-    *("apis/ledger", "apis/naming", "apis/refusals", "apis/request", "memo", "models/shots", "models/task"),
-    *("plain_text", "thoughts"),
+    *("apis/asking", "apis/bodies", "apis/classification", "apis/client", "apis/completion", "apis/echoes"),
+    *("apis/labels", "apis/ledger", "apis/naming", "apis/refusals", "apis/request", "memo", "models/shots"),
+    *("models/task", "plain_text", "thoughts"),
 )
 _SELECTING = ("rationales/budgets", "rationales/choices", "rationales/schema")
 _REQUESTS = (
@@ -64,7 +57,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "fetch_url": ("sources/url",),
     "fetch_hub": (),
     # And what the format needs: READERS.
-    "corpus": ("corpora/archive", "corpora/containers", "corpora/stage", *_INSTANCES),
+    "corpus": (*_ARCHIVES, "corpora/stage", *_INSTANCES),
     "corpus_card": ("corpora/aggregate", "corpora/agreement", "corpora/card", *_INSTANCES),
     "model": ("models/gguf_file", "models/prepare", "tables"),
     "finetune": (
@@ -140,8 +133,10 @@ STAGES: dict[str, tuple[str, ...]] = {
         *_INSTANCES,
     ),
     "rationale": (
-        "evidence/schema",
+        *_ARCHIVES,
+        "corpora/memory",
         "corpora/rows",
+        "evidence/schema",
         "evidence/attribution_schema",
         "plugins",
         "rationales/aggregation",
@@ -370,14 +365,15 @@ STAGES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-_FILES = ("corpora/aggregate", "corpora/rows")
+_ROWS = ("corpora/memory", "corpora/rows")
+_FILES = ("corpora/aggregate", *_ROWS)
 # What the stage ``corpus`` uses besides, by the format of the corpus.
 READERS: dict[str, tuple[str, ...]] = {
     "rated_snippets": ("corpora/rated_snippets",),
     "planted": ("corpora/planted",),
     "esnli": ("corpora/esnli", *_FILES),
-    "eraser": ("corpora/eraser", "corpora/rows", "corpora/treebank"),
-    "medical_bios": ("corpora/medical_bios", "corpora/rows"),
+    "eraser": ("corpora/eraser", "corpora/treebank", *_ROWS),
+    "medical_bios": ("corpora/medical_bios", *_ROWS),
     "table": ("corpora/marks", "corpora/table", *_FILES),
 }
 

@@ -7,7 +7,7 @@ the disk and renamed.
 from __future__ import annotations
 
 import glob
-import itertools
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +23,7 @@ from rationale_eval.errors import UserError
 
 METADATA_KEY = b"rationale_eval"
 ROW_GROUP = 4096  # rows that are held and written at a time
+ROW_GROUP_CELLS = 1 << 23  # characters and values of lists in them; fewer rows where they hold more
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,24 @@ def write_table(
 ) -> int:
     """Check ``rows`` against ``schema`` and write them as one Parquet file; the number of rows.
 
-    Rows may come from a generator: no more than twice ``ROW_GROUP`` of them are held. ``provenance`` is read after the
+    Rows may come from a generator: no more than ``ROW_GROUP`` of them are held, and little more than
+    ``ROW_GROUP_CELLS`` of their characters and values. ``provenance`` is read after the
     last row, so that it may hold counts that grow meanwhile. Raises ``UserError`` when a row lacks a column, breaks the
     schema or repeats a key.
     """
-    waiting, seen, count = iter(rows), set[tuple[Any, ...]](), 0
+    waiting, seen, count = iter(rows), set[bytes](), 0
     with whole(path) as partial:
         with pq.ParquetWriter(partial, schema.columns, compression="zstd") as writer:
-            while chunk := list(itertools.islice(waiting, ROW_GROUP)):
+            while chunk := _chunk(waiting):
                 table = _table(path, chunk, schema)
                 schema.check(table, str(path))
-                keys = {tuple(row[name] for name in schema.key) for row in chunk}
-                if repeated := keys & seen:
-                    raise UserError(schema.repeats(str(path), sorted(repeated)[0]))
-                seen |= keys
+                for row in chunk:
+                    key = [row[name] for name in schema.key]
+                    # A part of each digest is plenty to tell keys apart, and millions of them stay small.
+                    digest = hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).digest()[:16]
+                    if digest in seen:
+                        raise UserError(schema.repeats(str(path), key))
+                    seen.add(digest)
                 writer.write_table(table, ROW_GROUP)
                 count += len(chunk)
             if not count:
@@ -100,6 +105,30 @@ def write_table(
             writer.add_key_value_metadata({METADATA_KEY: json.dumps(provenance, sort_keys=True)})
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
+    return count
+
+
+def _chunk(rows: Iterator[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The next rows that are written together."""
+    chunk: list[Mapping[str, Any]] = []
+    cells = 0
+    for row in rows:
+        chunk.append(row)
+        cells += _cells(row.values())
+        if len(chunk) == ROW_GROUP or cells >= ROW_GROUP_CELLS:
+            break
+    return chunk
+
+
+def _cells(values: Iterable[Any]) -> int:
+    """The characters and values in ``values``, which may be lists of lists or of texts."""
+    count = 0
+    for value in values:
+        if isinstance(value, str):
+            count += len(value)
+        elif isinstance(value, list):
+            deeper = value and isinstance(value[0], list | str)
+            count += len(value) + (_cells(value) if deeper else 0)
     return count
 
 
@@ -131,10 +160,11 @@ def iter_table(path: Path, schema: TableSchema) -> Iterator[dict[str, Any]]:
     Unlike there keys are checked within each part only.
     """
     with _opened(path) as file:
-        for batch in file.iter_batches(ROW_GROUP):
-            part = pa.Table.from_batches([batch])
-            schema.check(part, str(path))
-            yield from part.to_pylist()
+        for group in range(file.num_row_groups):  # a batch would span them, and they are as small as memory needs
+            for batch in file.iter_batches(ROW_GROUP, row_groups=[group]):
+                part = pa.Table.from_batches([batch])
+                schema.check(part, str(path))
+                yield from part.to_pylist()
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

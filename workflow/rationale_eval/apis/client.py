@@ -18,6 +18,7 @@ import openai
 import tenacity
 from aiolimiter import AsyncLimiter
 
+from rationale_eval.apis.bodies import ENCODINGS, bound
 from rationale_eval.apis.completion import ServerError, kept
 from rationale_eval.apis.echoes import Echoes
 from rationale_eval.apis.ledger import Ledger, Spending
@@ -135,7 +136,12 @@ class Client:
                     max_retries=0,
                     timeout=settings["timeout"],
                     # A redirect would carry the texts to whatever server it names.
-                    http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=settings["timeout"]),
+                    http_client=openai.DefaultAsyncHttpxClient(
+                        follow_redirects=False,
+                        timeout=settings["timeout"],
+                        headers={"Accept-Encoding": ENCODINGS},
+                        event_hooks={"response": [bound]},
+                    ),
                 )
         except Exception as error:  # of many kinds: proxies and certificates are read from the environment here
             raise UserError(

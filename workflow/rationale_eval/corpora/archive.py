@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
+from heapq import nsmallest
 from pathlib import Path
 from typing import IO, Any, cast
 
 from rationale_eval.corpora.containers import (
+    CHUNK_BYTES,
     Entry,
     archive_entries,
     damage_named,
@@ -21,7 +24,7 @@ from rationale_eval.corpora.containers import (
 )
 from rationale_eval.errors import UserError
 
-MAX_MEMBER_BYTES = 1024**3
+MAX_MEMBER_BYTES = 1024**3  # of a file in an archive, or of what a .gz holds
 MAX_TOTAL_BYTES = 2 * 1024**3
 
 _ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", ".tar.gz", ".tar.bz2", ".tar.xz", ".zip")
@@ -62,10 +65,27 @@ def open_named_members(
                 yield name, entries[name].where, stream
 
 
-def read_member(source: Path, inner: Sequence[str], member: str) -> bytes:
-    """The bytes of the file at ``member``, a path written out, of what ``open_members`` reads; same errors."""
+@contextmanager
+def open_member(source: Path, inner: Sequence[str], member: str) -> Iterator[IO[bytes]]:
+    """A stream of the file at ``member``, a path written out, of what ``open_members`` reads; same errors."""
     with _opened(source, inner) as (place, entries), _stream(_entry(entries, member, place)) as stream:
+        yield stream
+
+
+def read_member(source: Path, inner: Sequence[str], member: str) -> bytes:
+    """The bytes of the file at ``member``, as of ``open_member``."""
+    with open_member(source, inner, member) as stream:
         return stream.read()
+
+
+def unpacked_gz(stream: IO[bytes], where: str) -> IO[bytes]:
+    """What the .gz in ``stream`` holds, counted as files of an archive are, and together with these if it is one.
+
+    What damage raises is left as it is: the reader knows in which line it is.
+    """
+    spend = stream.spend if isinstance(stream, _Member) else None
+    unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+    return _Member(_Counted(unpacked, where, spend), spend)
 
 
 def shared_members(source: Path, inner: Sequence[str], one: Sequence[str], other: Sequence[str]) -> list[str]:
@@ -139,11 +159,11 @@ def _matching(entries: Mapping[str, Entry], patterns: Sequence[str], place: str)
 def _examples(entries: Mapping[str, Entry]) -> str:
     if not entries:
         return "; it is empty"
-    return f"; it holds {len(entries)}, such as {', '.join(map(repr, sorted(entries)[:3]))}"
+    return f"; it holds {len(entries)}, such as {', '.join(repr(name[:100]) for name in nsmallest(3, entries))}"
 
 
 @contextmanager
-def _stream(entry: Entry, spend: Callable[[int, str], None] | None = None) -> Iterator[IO[bytes]]:
+def _stream(entry: Entry, spend: _Spend = None) -> Iterator[IO[bytes]]:
     if entry.fault is not None:
         raise UserError(f"{entry.where}: {entry.fault}")
     with damage_named(entry.where):
@@ -152,14 +172,25 @@ def _stream(entry: Entry, spend: Callable[[int, str], None] | None = None) -> It
         if not entry.packed:
             yield opened
             return
-        with io.BufferedReader(_Measured(opened, entry.where, spend), buffer_size=1 << 16) as measured:
-            yield cast(IO[bytes], measured)
+        with _Member(_Measured(opened, entry.where, spend), spend) as measured:
+            yield measured
 
 
-class _Measured(io.RawIOBase):
-    """A member's stream that counts what comes out of it, and says in one message what is wrong with it."""
+_Spend = Callable[[int, str], None] | None
 
-    def __init__(self, stream: IO[bytes], where: str, spend: Callable[[int, str], None] | None) -> None:
+
+class _Member(io.BufferedReader):
+    """The stream of a file in an archive. ``spend`` counts the bytes of all of them together."""
+
+    def __init__(self, raw: io.RawIOBase, spend: _Spend) -> None:
+        super().__init__(raw, buffer_size=1 << 16)
+        self.spend = spend
+
+
+class _Counted(io.RawIOBase):
+    """A stream that counts what comes out of it, and refuses what passes the limits."""
+
+    def __init__(self, stream: IO[bytes], where: str, spend: _Spend) -> None:
         self._stream, self._where, self._spend = stream, where, spend
         self._position = self._furthest = 0
 
@@ -170,15 +201,13 @@ class _Measured(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with damage_named(self._where):
-            chunk = self._stream.read(len(buffer))
+        chunk = self._stream.read(min(len(buffer), CHUNK_BYTES))  # no more than a header may take
         buffer[: len(chunk)] = chunk
         self._move(self._position + len(chunk))
         return len(chunk)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with damage_named(self._where):
-            self._move(self._stream.seek(offset, whence))
+        self._move(self._stream.seek(offset, whence))
         return self._position
 
     def _move(self, position: int) -> None:
@@ -190,3 +219,15 @@ class _Measured(io.RawIOBase):
             )
         if new and self._spend is not None:
             self._spend(new, self._where)
+
+
+class _Measured(_Counted):
+    """That of a file in an archive, which says in one message what is wrong with it."""
+
+    def readinto(self, buffer: Any) -> int:
+        with damage_named(self._where):
+            return super().readinto(buffer)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with damage_named(self._where):
+            return super().seek(offset, whence)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import glob
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,13 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from rationale_eval.corpora.archive import open_members, open_named_members
-from rationale_eval.corpora.instances import Instance, Word
-from rationale_eval.corpora.rows import NO_TEXT, jsonl_rows
+from rationale_eval.corpora.instances import MAX_ROW_CHARS, Instance, Word
+from rationale_eval.corpora.rows import MAX_LINE_BYTES, NO_TEXT, jsonl_rows
 from rationale_eval.corpora.treebank import detokenise
 from rationale_eval.errors import UserError
 
 BAD_ROW, NO_EVIDENCE, SENTENCE = "bad_row", "no_evidence", "sentences_of_long_documents"
 EVIDENCE_TOO_LONG, SENTENCE_TOO_LONG = "evidence_too_long", "first_sentence_too_long"
+MAX_DOCUMENT_BYTES = 512 * 1024**2  # of memory, for all documents of a side and their names
 
 
 class _BadRowError(Exception):
@@ -82,13 +84,18 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
     "leave_out", and ``sentences_of_long_documents``: not rows, but the sentences that ``max_words`` cost the rows that
     stay.
     Raises ``UserError`` for a file that is no such JSONL, for documents that are not there at all or not UTF-8, and,
-    if ``bad_rows`` is "error", for a bad row. The side's documents are held in memory; the rows are read twice.
+    if ``bad_rows`` is "error", for a bad row. The side's documents are held in memory, which may take no more than
+    ``MAX_DOCUMENT_BYTES``, and the rows are read twice; a row's documents are no longer than ``MAX_ROW_CHARS``.
     """
     wanted: set[str] = set()
-    for _, row in _rows(source, spec, side):
+    held = _Held()
+    for place, row in _rows(source, spec, side):
         with suppress(_BadRowError):
-            wanted.update(_docids(row, _groups(row)))
-    documents = _documents(source, spec, wanted) if wanted else {}
+            for docid in _docids(row, _groups(row)):
+                if docid not in wanted:
+                    held.add(docid, place)
+                    wanted.add(docid)
+    documents = _documents(source, spec, wanted, held) if wanted else {}
     for place, row in _rows(source, spec, side):
         try:
             instance, shortened_by = _instance(row, documents, spec, side)
@@ -104,6 +111,19 @@ def read(source: Path, spec: Mapping[str, Any], side: str, left_out: Counter[str
             yield instance
 
 
+class _Held:
+    """Counts the memory that texts take which are held."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, text: str, place: str) -> None:
+        """Count ``text``, of ``place``; raises ``UserError`` past ``MAX_DOCUMENT_BYTES``."""
+        self._bytes += sys.getsizeof(text) + 64  # and its place in a table
+        if self._bytes > MAX_DOCUMENT_BYTES:
+            raise UserError(f"{place}: the documents of this side take more than {MAX_DOCUMENT_BYTES} bytes of memory")
+
+
 def _rows(source: Path, spec: Mapping[str, Any], side: str) -> Iterator[tuple[str, dict[str, Any]]]:
     needed = ["annotation_id", "classification", "evidences", *(["query"] if spec["query_field"] else [])]
     for where, stream in open_members(source, spec["archive"], spec[side]):
@@ -116,8 +136,8 @@ def documents_pattern(docs: str) -> str:
     return docs if docs.endswith(".jsonl") else f"{glob.escape(docs)}/*"
 
 
-def _documents(source: Path, spec: Mapping[str, Any], wanted: set[str]) -> dict[str, str]:
-    """The texts of those of the ``wanted`` documents that are there."""
+def _documents(source: Path, spec: Mapping[str, Any], wanted: set[str], held: _Held) -> dict[str, str]:
+    """The texts of those of the ``wanted`` documents that are there; ``held`` counts them."""
     docs = spec["docs"].removeprefix("./").rstrip("/")
     pattern = documents_pattern(spec["docs"])
     found = {}
@@ -131,15 +151,20 @@ def _documents(source: Path, spec: Mapping[str, Any], wanted: set[str]) -> dict[
                     raise UserError(f"{place}: the document {docid!r} is not a string")
                 if docid in found:
                     raise UserError(f"{place}: the document {docid!r} was there before")
+                held.add(row["document"], place)
                 found[docid] = row["document"]
         return found
     for name, where, stream in open_named_members(source, spec["archive"], [pattern]):
         docid = name.removeprefix(f"{docs}/")
         if docid in wanted:
+            content = stream.read(MAX_LINE_BYTES + 1)
+            if len(content) > MAX_LINE_BYTES:
+                raise UserError(f"{where}: the document is larger than {MAX_LINE_BYTES} bytes, the limit of one")
             try:
-                found[docid] = stream.read().decode("utf-8-sig")
+                found[docid] = content.decode("utf-8-sig")
             except UnicodeDecodeError as error:
                 raise UserError(f"{where}: the document is not UTF-8 ({error})") from None
+            held.add(found[docid], where)
             if NO_TEXT.search(found[docid]):
                 raise UserError(f"{where}: the document holds a NUL byte, so it is no text")
     return found
@@ -216,10 +241,13 @@ def _docid(value: Any) -> str:
 
 def _sentences(docids: Sequence[str], documents: Mapping[str, str]) -> list[_Sentence]:
     sentences: list[_Sentence] = []
-    count = 0
+    count = chars = 0
     for docid in docids:
         if docid not in documents:
             raise _BadRowError(f"there is no document {docid!r}")
+        chars += len(documents[docid])
+        if chars > MAX_ROW_CHARS:
+            raise _BadRowError(f"its documents have more than {MAX_ROW_CHARS:,} characters together")
         before = count
         for line in re.split(r"\r\n|\r|\n", documents[docid]):
             # Only the space parts tokens, as in the authors' own reader: a no-break space may stand inside one.

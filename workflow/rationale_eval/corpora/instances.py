@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +36,9 @@ INSTANCES = TableSchema(
     required=("label", "field_names", "field_texts", "word_field", "word_start", "word_end"),
 )
 
+# The most rows of a corpus, as some bytes are held of each while they are read, and the most characters of a row.
+MAX_ROWS = 4_000_000
+MAX_ROW_CHARS = 1_000_000
 
 # Scripts without spaces between words: Thai to Myanmar, Khmer, kana, Han (with extensions).
 UNSPACED = re.compile(
@@ -107,6 +111,19 @@ def _compared(text: str) -> str:
     # Casefolding can part what was composed.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return "".join(character for character in folded if unicodedata.category(character) != "Cf")
+
+
+def packed(instance: Instance) -> bytes:
+    """An instance as few bytes, for many that are held at a time; ``unpacked`` gives it back."""
+    places = [[word.field, word.start, word.end] for word in instance.words]
+    rest = (instance.rationale, instance.annotators, instance.foil, instance.group, instance.notes)
+    return pickle.dumps((instance.id, instance.label, dict(instance.fields), places, *rest))
+
+
+def unpacked(row: bytes) -> Instance:
+    """The instance that ``packed`` made ``row`` of."""
+    identifier, label, fields, places, *rest = pickle.loads(row)
+    return Instance(identifier, label, fields, tuple(Word(*place) for place in places), *rest)
 
 
 def check(instance: Instance, where: str) -> None:

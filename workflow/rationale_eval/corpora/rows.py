@@ -8,22 +8,24 @@ trusted to the end (wrong encoding, damaged, rows that do not fit the header) is
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rationale_eval.corpora.archive import unpacked_gz
+from rationale_eval.corpora.instances import MAX_ROW_CHARS
+from rationale_eval.corpora.memory import room
 from rationale_eval.errors import UserError
 
-MAX_ROW_CHARS = 1_000_000
 MAX_LINE_BYTES = 4 * MAX_ROW_CHARS  # no character of UTF-8 takes more than four bytes
-PARQUET_BATCH = 256  # rows in memory at a time
+PARQUET_BATCH = 256  # rows in memory at a time, if there is room for them
+PARQUET_BYTES = 640 * 1024**2  # of memory to unpack them: files have pages and groups of rows of some hundred MB
 TEXT_ENDINGS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json-lines": "jsonl"}
 DAMAGE = (OSError, EOFError, zlib.error)  # what a damaged .gz raises; archives name their own damage
 # Valid in JSON and in Parquet, yet no text: NUL, and halves of surrogate pairs, which UTF-8 cannot hold.
@@ -47,7 +49,7 @@ def rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[tup
     if name.endswith(".parquet"):
         return parquet_rows(where, stream, needed)
     if name.endswith(".gz"):
-        name, stream = name.removesuffix(".gz"), cast(IO[bytes], gzip.GzipFile(fileobj=stream))
+        name, stream = name.removesuffix(".gz"), unpacked_gz(stream, where)
     for ending, kind in TEXT_ENDINGS.items():
         if name.endswith(ending):
             if kind == "jsonl":
@@ -160,27 +162,60 @@ def parquet_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iter
     """Yield ``(place, row)`` of a Parquet file, read batch by batch; ``needed`` columns must be there.
 
     ``stream`` must be seekable. Raises ``UserError`` for a damaged file, a column missing or there twice, a row with
-    more than ``MAX_ROW_CHARS`` characters or with characters that are no text.
+    more than ``MAX_ROW_CHARS`` characters and values or with characters that are no text, and for rows that take more
+    than ``PARQUET_BYTES`` to unpack.
     """
+    for number, row in enumerate(_unpacked_rows(where, stream, needed), start=1):
+        place = f"{where}: row {number}"
+        if _check_texts(place, row) > MAX_ROW_CHARS:
+            raise UserError(_too_long(place))
+        yield place, row
+
+
+def _unpacked_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[dict[str, Any]]:
     number = 0
-    for batch in _batches(where, stream, needed):
-        for row in batch:
-            number += 1
-            place = f"{where}: row {number}"
-            if _check_texts(place, row) > MAX_ROW_CHARS:
-                raise UserError(_too_long(place))
-            yield place, row
-
-
-def _batches(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[list[dict[str, Any]]]:
     try:
-        file = pq.ParquetFile(stream)
+        with room(PARQUET_BYTES):
+            file = pq.ParquetFile(stream)
         _check_columns(where, file.schema_arrow.names, needed)
-        for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-            yield batch.to_pylist()
+        for group in range(file.num_row_groups):
+            for row in _of_group(file, group):
+                number += 1
+                yield row
+    except MemoryError:
+        raise UserError(
+            f"{where}: after row {number} it takes more than {PARQUET_BYTES} bytes of memory to unpack; are the rows "
+            "that large? If so, write it anew with smaller groups of rows"
+        ) from None
     # UnicodeDecodeError, a ValueError, comes from a string column that is not UTF-8.
     except (pa.ArrowException, ValueError, OSError) as error:
         raise UserError(f"{where}: not a whole Parquet file ({error})") from None
+
+
+def _of_group(file: pq.ParquetFile, group: int) -> Iterator[dict[str, Any]]:
+    """The rows of a group, one at a time where there is no room for more: what a row takes, no number in it says."""
+    done = 0
+    for size in (PARQUET_BATCH, 1):
+        before = done
+        batches = file.iter_batches(size, row_groups=[group], use_threads=False)
+        try:
+            while True:
+                with room(PARQUET_BYTES):
+                    batch = next(batches, None)
+                    if batch is None:
+                        return
+                    if before:  # this one came already
+                        before -= 1
+                        continue
+                    found = batch.to_pylist()
+                    del batch
+                found.reverse()
+                while found:  # let go of each before the next batch
+                    done += 1
+                    yield found.pop()
+        except MemoryError:
+            if size == 1:
+                raise
 
 
 def _lines(where: str, stream: IO[bytes]) -> Iterator[tuple[int, str]]:
@@ -214,11 +249,11 @@ def _check_columns(place: str, names: Sequence[str], needed: Collection[str]) ->
         raise UserError(f"{place}: there is no {missing[0]!r}; found: {there}"[:1000])
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
-        raise UserError(f"{place}: {twice!r} is there twice")
+        raise UserError(f"{place}: {twice[:200]!r} is there twice")
 
 
 def _check_texts(place: str, value: Any) -> int:
-    """Raise ``UserError`` if a string in ``value`` is no text; the number of characters of all its strings."""
+    """Raise ``UserError`` if a string in ``value`` is no text; the number of all characters and other values in it."""
     if isinstance(value, str):
         found = NO_TEXT.search(value)
         if found:
@@ -228,7 +263,7 @@ def _check_texts(place: str, value: Any) -> int:
         return sum(_check_texts(place, part) for pair in value.items() for part in pair)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return sum(_check_texts(place, part) for part in value)
-    return 0
+    return 1
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -236,7 +271,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
+        raise ValueError(f"the key {twice[:200]!r} is there twice")
     return found
 
 

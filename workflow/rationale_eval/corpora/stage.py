@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rationale_eval.corpora.archive import shared_members
-from rationale_eval.corpora.instances import Instance, plain_texts, write_instances
+from rationale_eval.corpora.instances import MAX_ROWS, Instance, packed, plain_texts, unpacked, write_instances
 from rationale_eval.errors import UserError
 from rationale_eval.progress import say
 from rationale_eval.provenance import provenance, sha256_file
@@ -30,6 +30,11 @@ Reader = Callable[[Path, Mapping[str, Any], str, Counter[str]], Iterator[Instanc
 # The modules of the formats, imported when they are needed: an edit of one re-reads no corpus of another.
 READERS = ("rated_snippets", "planted", "esnli", "eraser", "medical_bios", "table")
 REPEATED, IN_TEST, NO_RATIONALE = "repeated_text", "text_in_test", "no_rationale"
+
+# What a corpus may hold beside its texts, so that a job stays within the memory that it asks for.
+MAX_LABELS = 1000  # different ones, and characters of each
+MAX_TAKEN_BYTES = 768 * 1024**2  # of the rows that are held to choose among them
+ROW_BYTES = 256  # of a row's place in the order
 
 
 def reader_of(name: str, plugins: Sequence[Path]) -> Reader:
@@ -117,19 +122,42 @@ def once(instances: Iterable[Instance], elsewhere: set[str], left_out: Counter[s
             yield instance
 
 
-def take(instances: Iterable[Instance], seed: int, count: int) -> list[Instance]:
-    """The first ``count`` of ``instances`` in the order of a hash of their texts, fewer if there are not as many.
+def take(instances: Iterable[Instance], seed: int, count: int) -> list[bytes]:
+    """The first ``count`` of ``instances``, packed, by a hash of their texts; fewer if there are not as many.
 
-    No more than ``count`` are held at a time.
+    No more than ``count`` are held at a time. Raises ``UserError`` where these take more than ``MAX_TAKEN_BYTES``.
     """
-    kept: list[tuple[float, str, Instance]] = []
+    kept: list[tuple[float, str, bytes]] = []
+    held = 0
     for instance in instances:
         text = text_hash(instance)
         place = (_unit("order", str(seed), text), text)
         if len(kept) < count or (kept and place < kept[-1][:2]):
-            bisect.insort(kept, (*place, instance), key=lambda row: row[:2])
+            row = packed(instance)
+            bisect.insort(kept, (*place, row), key=lambda row: row[:2])
+            held += len(row) + ROW_BYTES - sum(len(gone) + ROW_BYTES for _, _, gone in kept[count:])
             del kept[count:]
-    return [instance for _, _, instance in kept]
+            if held > MAX_TAKEN_BYTES:
+                raise UserError(
+                    f"the {count} rows that were asked for take more than {MAX_TAKEN_BYTES} bytes of memory; ask for "
+                    "fewer, or for all with null"
+                )
+    return [row for _, _, row in kept]
+
+
+def bounded(instances: Iterable[Instance], source: Path) -> Iterator[Instance]:
+    """``instances``; raises ``UserError`` past ``MAX_ROWS`` and where labels are none, by their number or length."""
+    labels: set[str] = set()
+    for number, instance in enumerate(instances, start=1):
+        if number > MAX_ROWS:
+            raise UserError(f"{source}: has more than {MAX_ROWS:,} rows, the limit of a corpus")
+        labels.add(instance.label[: MAX_LABELS + 1])
+        if len(labels) > MAX_LABELS or len(instance.label) > MAX_LABELS:
+            raise UserError(
+                f"{source}: row {instance.id[:200]!r}: the label {instance.label[:100]!r} is longer than "
+                f"{MAX_LABELS:,} characters or the {len(labels):,}th; is the right column read as label?"
+            )
+        yield instance
 
 
 def main(argv: list[str]) -> None:
@@ -150,7 +178,7 @@ def main(argv: list[str]) -> None:
     in_files: Counter[str] = left_out if shared is None else Counter()
 
     def rows(side: str, counts: Counter[str], reading: Counter[str]) -> Iterator[Instance]:
-        found: Iterable[Instance] = read(source, spec, side, reading)
+        found: Iterable[Instance] = bounded(read(source, spec, side, reading), source)
         found = found if shared is None else on_side(found, side, spec["seed"], shared)
         # What a plugin yields is what it means: a row without marks is one on which nobody marked a word.
         return annotated(found, counts) if side == "test" and spec["format"] in READERS else iter(found)
@@ -161,12 +189,13 @@ def main(argv: list[str]) -> None:
     tests = {text_hash(row) for row in rows("test", Counter(), Counter())} if args.side == "train" else set()
     chosen: Iterable[Instance] = once(rows(args.side, left_out, in_files), tests, left_out)
     if spec["rows"] is not None:
-        chosen = take(chosen, spec["seed"], spec["rows"])
-        if len(chosen) < spec["rows"]:
+        taken = take(chosen, spec["seed"], spec["rows"])
+        chosen = map(unpacked, taken)
+        if len(taken) < spec["rows"]:
             gone = left_out if shared is None else left_out + in_files
             raise UserError(
                 f"corpora.{spec['name']}.{args.side}_rows: {spec['rows']} rows were asked for, but {args.source} has "
-                f"only {len(chosen)} usable ones for this side (left out: {dict(gone)}); ask for fewer, or for all "
+                f"only {len(taken)} usable ones for this side (left out: {dict(gone)}); ask for fewer, or for all "
                 "with null"
             )
     labels, notes = Counter[str](), Counter[str]()

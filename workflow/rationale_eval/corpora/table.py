@@ -37,6 +37,7 @@ from rationale_eval.corpora.rows import RowError, rows
 from rationale_eval.errors import UserError
 
 BAD_ROW = "bad_row"
+MAX_MARKS = 10_000_000  # words of a row times its annotators: `[]` of one marks each word with no
 # Given words that are looked at to see whether they go on within one word of the text.
 _AHEAD = 20
 
@@ -98,6 +99,8 @@ def _instance(row: Mapping[str, Any], number: str, spec: Mapping[str, Any]) -> I
     if not any(words.values()):
         raise RowError(f"{spec['rationale']['words']!r} gives no words")
     texts = _Texts(fields, words, given)
+    if len(annotators) * sum(map(len, words.values())) > MAX_MARKS:
+        raise RowError(f"{len(annotators)} annotators of so many words are more than the limit of {MAX_MARKS:,} marks")
     masks = [_mask(value, spec["annotators"], texts, spec["rationale"]) for value in annotators]
     mask: tuple[bool, ...] | None = None
     if rationale is not None:

@@ -33,13 +33,13 @@ def read_external(path: Path, instances: Sequence[Instance], gives: str) -> Iter
     words = {instance.id: len(instance.words) for instance in instances}
     found: dict[str, dict[int, dict[str, Any]]] = {}
     places: dict[tuple[str, int], str] = {}
-    unknown: list[str] = []
+    unknown, example = 0, ""
     try:
         with path.open("rb") as stream:
             for place, row in rows(str(path), stream, ["id"]):
                 identifier = _id(row["id"], place)
                 if identifier not in words:
-                    unknown.append(identifier)
+                    unknown, example = unknown + 1, example or identifier
                     continue
                 sample = _sample(row.get("sample"), place)
                 if (before := places.setdefault((identifier, sample), place)) != place:
@@ -51,10 +51,9 @@ def read_external(path: Path, instances: Sequence[Instance], gives: str) -> Iter
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not found:
-        raise UserError(
-            f"{path}: none of its ids{_example(unknown)} is among the {len(words)} instances{_example(list(words))}"
-        )
-    say(f"{path}: rationales of {len(found)} of {len(words)} instances; {len(unknown)} rows are of others and ignored")
+        known = _example(next(iter(words), ""))
+        raise UserError(f"{path}: none of its ids{_example(example)} is among the {len(words)} instances{known}")
+    say(f"{path}: rationales of {len(found)} of {len(words)} instances; {unknown} rows are of others and ignored")
     for instance in instances:
         samples = found.get(instance.id, {})
         yield from (samples[sample] for sample in sorted(samples))
@@ -62,8 +61,8 @@ def read_external(path: Path, instances: Sequence[Instance], gives: str) -> Iter
             yield rationale_row(instance.id, status=NOT_GIVEN)
 
 
-def _example(identifiers: Sequence[str]) -> str:
-    return f" (such as {identifiers[0]!r})" if identifiers else ""
+def _example(identifier: str) -> str:
+    return f" (such as {identifier[:200]!r})" if identifier else ""
 
 
 def _id(value: Any, place: str) -> str:

@@ -33,6 +33,7 @@ CHUNK = 1 << 16  # bytes that a kill may cost
 TIMEOUT = (20.0, 60.0)  # seconds: to connect, and to wait for the next bytes
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each new try; counted anew whenever it gets further
 REDIRECTS = 10
+NUMBER = "[0-9]{1,18}"  # Python reads no endless ones
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -45,7 +46,8 @@ def download(url: str, sha256: str | None, target: Path) -> str:
     """Put the file at ``url`` at ``target`` and return its sha256, which must be ``sha256`` if that is given.
 
     Raises ``UserError`` for a URL that is not http or https or carries a password, for a server that cannot be reached,
-    lacks the file or refuses it, for other bytes than the pinned ones, and for a full disk.
+    lacks the file, refuses it or redirects to nowhere, for other bytes than the pinned ones, for a file of which
+    neither server nor checksum tells whether it is whole, and for a full disk.
     """
     check_url(url)
     partial = target.with_name(f".{target.name}.partial")
@@ -55,7 +57,7 @@ def download(url: str, sha256: str | None, target: Path) -> str:
         with _alone(partial) as stream:
             if sha256 and target.is_file() and sha256_file(target) == sha256.lower():
                 return sha256.lower()
-            _transfer(url, stream, notes)
+            _transfer(url, stream, notes, pinned=sha256 is not None)
             os.fsync(stream.fileno())
             found = sha256_file(partial)
             if sha256 and found != sha256.lower():
@@ -105,14 +107,22 @@ def _alone(partial: Path) -> Iterator[BinaryIO]:
                     partial.with_name(f"{partial.name}.json").unlink(missing_ok=True)
 
 
-def _transfer(url: str, stream: BinaryIO, notes: Path) -> None:
+class _Session(requests.Session):
+    """A session that leaves redirects alone: it would read the body of each whole, and follow any address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """None."""
+        return None
+
+
+def _transfer(url: str, stream: BinaryIO, notes: Path, pinned: bool) -> None:
     """Bring ``stream`` to the whole file, with new tries after transient faults."""
     failures = 0
     furthest = stream.seek(0, os.SEEK_END)
-    with requests.Session() as session:
+    with _Session() as session:
         while True:
             try:
-                return _receive(session, url, stream, notes)
+                return _receive(session, url, stream, notes, pinned)
             except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, TransientError) as error:
                 innermost = _innermost(error)
             except requests.RequestException as error:
@@ -129,7 +139,7 @@ def _transfer(url: str, stream: BinaryIO, notes: Path) -> None:
             failures += 1
 
 
-def _receive(session: requests.Session, url: str, stream: BinaryIO, notes: Path) -> None:
+def _receive(session: requests.Session, url: str, stream: BinaryIO, notes: Path, pinned: bool) -> None:
     """One request: continue ``stream``, or start it anew if the server does not vouch for the same file."""
     start, noted = _resumable(url, stream, notes)
     # Compressed on the way, lengths and ranges would count other bytes than those that are kept.
@@ -139,6 +149,11 @@ def _receive(session: requests.Session, url: str, stream: BinaryIO, notes: Path)
     with _follow(session, url, headers) as response:
         _check_status(response, url)
         if response.status_code == 200:
+            if not (pinned or _is_chunked(response)) and _length(response) is None:
+                raise UserError(
+                    f"{_shown(url)}: the server does not say how long the file is, so a part of it would pass for all; "
+                    "pin its `sha256` in the configuration"
+                )
             start = 0
             stream.truncate(0)  # before the note: it must never speak of bytes of another file
             noted = {"url": url, "validator": _validator(response), "length": _length(response)}
@@ -186,24 +201,38 @@ def _follow(session: requests.Session, url: str, headers: dict[str, str]) -> req
         if not response.is_redirect:
             return response
         response.close()
-        target = urljoin(asked, response.headers["Location"])
-        check_url(target)
+        target = _redirected(asked, response.headers["Location"], url)
         if urlsplit(asked).scheme == "https" and urlsplit(target).scheme != "https":
             raise UserError(f"{_shown(url)}: redirects from https to unprotected http on {urlsplit(target).hostname}")
         asked = target
     raise UserError(f"{_shown(url)}: more than {REDIRECTS} redirects")
 
 
+def _redirected(asked: str, location: str, url: str) -> str:
+    """The address that ``location``, a header of the answer at ``asked``, stands for; ``url`` is for messages."""
+    if not location:
+        raise UserError(f"{_shown(url)}: redirects without saying where to")
+    try:
+        # Headers come as Latin-1, in which those that are not ASCII are seldom meant.
+        target = urljoin(asked, location.encode("latin-1").decode("utf-8"))
+        check_url(target)
+    except ValueError:  # whose text may quote a signature
+        raise UserError(f"{_shown(url)}: redirects to a malformed address") from None
+    except UserError as error:
+        raise UserError(f"{_shown(url)}: redirects to an address that is not downloaded ({error})") from None
+    return target
+
+
 def _check_status(response: requests.Response, url: str) -> None:
-    status = response.status_code
+    status, reason = response.status_code, " ".join(str(response.reason or "").split())[:100]
     if status in TRANSIENT_STATUS:
-        raise TransientError(f"the server answered {status} {response.reason}")
+        raise TransientError(f"the server answered {status} {reason}")
     if status in (404, 410):
         raise UserError(f"{_shown(url)}: there is no such file ({status}); check the address")
     if status in (401, 403):
         raise UserError(f"{_shown(url)}: the server refuses it ({status}); it may need a login or other terms of use")
     if status not in (200, 206, 416):
-        raise UserError(f"{_shown(url)}: the server answered {status} {response.reason}")
+        raise UserError(f"{_shown(url)}: the server answered {status} {reason}")
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -213,13 +242,18 @@ def _validator(response: requests.Response) -> str | None:
 
 
 def _length(response: requests.Response) -> int | None:
+    """The bytes of the body, as far as the server says. Chunks tell their end; a length beside them does not count."""
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if re.fullmatch(NUMBER, length) and not _is_chunked(response) else None
+
+
+def _is_chunked(response: requests.Response) -> bool:
+    return bool(getattr(response.raw, "chunked", False))
 
 
 def _continues(response: requests.Response, start: int, noted: dict[str, Any]) -> bool:
     """Whether a partial answer is the rest of the noted file from ``start``."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+    found = re.fullmatch(f"bytes ({NUMBER})-{NUMBER}/({NUMBER})", response.headers.get("Content-Range", ""))
     if response.status_code != 206 or found is None or _validator(response) not in (None, noted.get("validator")):
         return False
     return [int(number) for number in found.groups()] == [start, noted.get("length")]
