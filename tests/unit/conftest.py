@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from downloads import DATA, NAME
+from loopback_hub import FileServer
+from rationale_eval.sources import url
 
 
 @pytest.fixture
@@ -75,3 +78,18 @@ def ask(ask_requests: Callable[..., Any]) -> Callable[..., Any]:
         return ask_requests({text: request_for(text, reply_tokens) for text in texts}, **changed)
 
     return run
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A server of ``downloads.DATA`` that is asked again without waiting."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(url, "WAITS", (0.0, 0.0, 0.0))
+    with FileServer({NAME: DATA}) as running:
+        yield running
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where a download of it goes."""
+    return tmp_path / "cache" / "corpus.tar.gz"
