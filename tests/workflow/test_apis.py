@@ -15,10 +15,11 @@ from pathlib import Path
 import loopback_api
 import pandas as pd
 import pytest
+from rationale_eval.code_digest import UNTRACKED
+from rationale_eval.code_digest import modules_of as tracked_of
 from rationale_eval.corpora.instances import Instance, whitespace_words, write_instances
 from rationale_eval.evidence.schema import PREDICTIONS
 from rationale_eval.models.task import task_slice
-from rationale_eval.stage_modules import STAGES, UNTRACKED
 from rationale_eval.tables import read_provenance, read_table
 from tiny_models import sentences
 
@@ -164,13 +165,13 @@ def test_nothing_was_asked_twice_but_what_failed(mixed: Workspace, api: loopback
 
 
 @pytest.mark.parametrize("stage", STAGES_OF_APIS)
-def test_the_code_map_lists_what_the_stage_imports(
+def test_the_digest_covers_what_the_stage_imports(
     stage: str, mixed: Workspace, modules_of: Callable[[str], set[str]]
 ) -> None:
     prefix = "rationale_eval."
     imported = {name.removeprefix(prefix).replace(".", "/") for name in modules_of(stage) if name.startswith(prefix)}
     packages = {name for name in imported if (ROOT / "workflow/rationale_eval" / name / "__init__.py").exists()}
-    assert imported - packages - UNTRACKED == set(STAGES[stage])
+    assert imported - packages - UNTRACKED == tracked_of(stage)
     # The client has models of its own on pydantic; the configuration stays out.
     assert not {"torch", "transformers", "rationale_eval.config", "rationale_eval.study"} & modules_of(stage)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rationale_eval.code_digest import UNTRACKED
+from rationale_eval.code_digest import modules_of as tracked_of
 from rationale_eval.report.layout import REFERENCE_KINDS
-from rationale_eval.stage_modules import STAGES, UNTRACKED
 
 from .conftest import ROOT, Workspace
 
@@ -73,7 +74,7 @@ def test_the_code_map_of_the_calibration_is_true(planted: Workspace, imported: P
     names = set(json.loads(job.read_text()))
     own = {name.removeprefix(prefix).replace(".", "/") for name in names if name.startswith(prefix)}
     packages = {name for name in own if (ROOT / "workflow/rationale_eval" / name / "__init__.py").exists()}
-    assert own - packages - UNTRACKED == set(STAGES["calibration"])
+    assert own - packages - UNTRACKED == tracked_of("calibration")
     assert not {"torch", "transformers", "pydantic"} & names
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from loopback_hub import FileServer, Hub, Repository
-from rationale_eval.stage_modules import STAGES, UNTRACKED
+from rationale_eval.code_digest import UNTRACKED
+from rationale_eval.code_digest import modules_of as tracked_of
 
 from .conftest import Workspace
 
@@ -177,5 +178,5 @@ def test_downloads_load_what_the_code_map_says_and_no_torch(
     modules = modules_of(stage)
     own = {name.removeprefix("rationale_eval.").replace(".", "/") for name in modules if "rationale_eval." in name}
     tracked = {name for name in own - UNTRACKED if name not in ("models", "sources", "corpora")}
-    assert tracked >= set(STAGES[stage])
+    assert tracked >= tracked_of(stage)
     assert not {"torch", "transformers", "rationale_eval.config", "pydantic"} & modules

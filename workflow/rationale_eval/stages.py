@@ -1,0 +1,42 @@
+"""The commands of the package: each is a stage that a rule calls, or a tool for a person."""
+
+from __future__ import annotations
+
+# name -> (module, what it does). Modules are imported only when asked for: importing torch takes seconds.
+STAGES = {
+    "fetch": ("fetch", "download a pinned package file and check its sha256"),
+    "fetch_url": ("sources.url", "download a file from a web server and check its sha256"),
+    "fetch_hub": ("sources.hub", "get a model or data set from the Hugging Face hub into its cache"),
+    "corpus": ("corpora.stage", "read the train or test instances of a corpus"),
+    "corpus_card": ("corpora.card", "say what a corpus is, with its sizes"),
+    "model": ("models.prepare", "bring a model into safetensors form with a card"),
+    "finetune": ("finetuning.stage", "train one epoch of a checkpoint"),
+    "evidence": ("evidence.stage", "predictions, gradients and attention of a checkpoint on every instance"),
+    "attributions": ("evidence.attributions", "attributions that need passes of their own, such as ablation"),
+    "replies": ("evidence.replies", "ask a checkpoint which words made it decide"),
+    "prompted": ("rationales.prompted", "read replies into words"),
+    "rationale": ("rationales.stage", "turn evidence into one method's rationales"),
+    "alignment": ("alignment", "compare rationales with the human annotation"),
+    "perturb": ("faithfulness.perturb", "score the instances again with words masked or kept"),
+    "model_api": ("apis.card", "write the card of a model behind an API"),
+    "predictions_api": ("apis.predictions", "predictions of a model behind an API"),
+    "replies_api": ("apis.replies", "ask a model behind an API which words made it decide"),
+    "perturb_api": ("apis.perturb", "classify the instances again by an API, with words masked or kept"),
+    "merge": ("merge", "put the tables of shards together"),
+    "faithfulness": ("faithfulness.measures", "flips and probability drops from the perturbed scores"),
+    "curves": ("faithfulness.curve_stage", "measures of each method's order of words from the perturbed scores"),
+    "measure_tables": ("report.measure_tables", "collect measures of orders, and against random words, into tables"),
+    "sensitivity": ("report.sensitivity", "compare the conclusions under several ways to mask words"),
+    "tables": ("report.tables", "collect the study's cells into tables"),
+    "calibration": ("report.calibration", "on planted corpora, how often each method names the words that decide"),
+    "claims": ("claims.stage", "test the claims of the paper on the study"),
+    "cost": ("report.cost", "collect what the jobs took, by Snakemake's records"),
+    "figures": ("report.figures", "draw the study's figures"),
+    "latex": ("report.latex_tables", "write the study's tables as LaTeX for a paper"),
+    "latex_examples": ("report.latex_examples", "write coloured examples of rationales as LaTeX for a paper"),
+    "page": ("report.page", "write the report page"),
+    "explorer": ("report.explorer", "write the page in which every instance can be looked at"),
+    "estimate": ("estimate", "calls, tokens, cost and hours of a study before it is run"),
+    "check": ("check", "whether environment, sources and cluster are ready for a study"),
+    "schema": ("config_docs", "write the JSON Schema and the reference of the configuration"),
+}
