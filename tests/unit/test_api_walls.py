@@ -83,6 +83,13 @@ ECHOES = {
     "percent where it must": lambda key: quote(key, safe=""),
     "escaped twice as JSON": lambda key: "".join(f"\\u{ord(c):04x}" for c in key),
     "HTML": lambda key: "".join(f"&#{ord(c)};" for c in key),
+    "lines of base64": lambda key: base64.encodebytes(f"{'-' * 50}{key}".encode()).decode()[66:],
+    "hex with colons": lambda key: ":".join(f"{ord(c):02x}" for c in key),
+    "octal": lambda key: "".join(f"\\{ord(c):03o}" for c in key),
+    "quoted-printable": lambda key: "".join(f"={ord(c):02X}" for c in key),
+    "percent twice": lambda key: "".join(f"%25{ord(c):02X}" for c in key),
+    "Markdown": lambda key: key.replace("-", "\\-"),
+    "cut off": lambda key: key[:-2],
 }
 
 
@@ -95,9 +102,19 @@ def test_a_key_that_is_echoed_is_kept_nowhere(form, ask, api, tmp_path):
     echo = form(loopback_api.KEY)
     api.instead = lambda body: (200, loopback_api.completion(f"Positive, {echo}") | {"model": echo})
     found = ask(["a film"])["a film"]
-    assert re.fullmatch(r"Positive, .{0,3}\[key\].{0,4}", found["text"])
+    assert re.fullmatch(r"Positive, .{0,4}\[key\].{0,4}", found["text"], re.DOTALL)
     assert "[key]" in found["served"][0]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and echo in path.read_text(errors="replace")]
+
+
+@pytest.mark.parametrize("key", ["content", "EMPTY", "token", "x", "local"])
+def test_a_short_key_is_no_secret_and_alters_no_reply(key, ask, api, monkeypatch):
+    """As servers on one's own machine want one, whatever it is."""
+    monkeypatch.setenv("FAKE_KEY", key)
+    api.key = key
+    text = "Positive: the EMPTY local token, an abstract x of content"
+    api.instead = lambda body: (200, loopback_api.completion(text))
+    assert ask(["a film"])["a film"]["text"] == text
 
 
 def test_a_key_in_pieces_is_kept_nowhere(ask, api, tmp_path):

@@ -71,6 +71,31 @@ def test_another_corpus_under_old_tables_is_named(results):
         read(results)
 
 
+def test_what_people_bring_may_lie_anywhere(results):
+    """Below the results, under the name of a table, as another study's table, or by an absolute path."""
+    films, test = Path("corpora/films/test.parquet"), results / "corpora/films/test.parquet"
+    write(films, 9, {})
+    below = results / "raw/films/v1/films.parquet"
+    write(below, 8, {})
+    other = results / CELLS[1] / "rationales/own.parquet"
+    for source in (films, films.absolute(), below, below.absolute()):
+        write(test, 0, {"source": source})
+        for cell in CELLS:
+            write(results / cell / "rationales/own.parquet", 3, {"test": test, "raw": below, "external": other})
+            write(results / cell / "alignment.parquet", 4, {"own": results / cell / "rationales/own.parquet"})
+        read(results)
+
+
+def test_results_at_an_absolute_place_belong_together_and_are_looked_at(results):
+    there = results.absolute()
+    for number, cell in enumerate(CELLS):
+        write(there / cell / "alignment.parquet", number, {"own": there / cell / "rationales/own.parquet"})
+    read(there)
+    write(there / CELLS[0] / "alignment.parquet", 5, {"own": there / CELLS[1] / "rationales/own.parquet"})
+    with pytest.raises(UserError, match=rf"so it is a table of {CELLS[1]}"):
+        read(there)
+
+
 def test_files_that_are_not_read_are_not_asked_for(results):
     (results / CELLS[0] / "rationales/own.parquet").unlink()
     check_belonging([results / CELLS[0] / "alignment.parquet"], results)

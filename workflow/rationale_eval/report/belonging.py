@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
@@ -10,8 +11,10 @@ from rationale_eval.errors import UserError
 from rationale_eval.provenance import sha256_file
 from rationale_eval.tables import read_provenance
 
-# Folders of the results that hold no cell.
-SHARED = ("corpora", "models")
+# Inputs that people bring, wherever they lie.
+BROUGHT = ("source", "external")
+# What the third folder of a cell is called, below those of its corpus and model.
+CHECKPOINT = re.compile(r"base|epoch-\d\d+-seed-\d+")
 
 
 def check_belonging(paths: Collection[Path], results: Path) -> None:
@@ -23,8 +26,8 @@ def check_belonging(paths: Collection[Path], results: Path) -> None:
     checksum = cache(sha256_file)
     paths = set(paths)
     for path in sorted(paths):
-        for entry in read_provenance(path).get("inputs", {}).values():
-            place = _place(entry.get("path", ""), results)
+        for name, entry in read_provenance(path).get("inputs", {}).items():
+            place = None if name in BROUGHT else _place(Path(entry.get("path", "")), results)
             if place is None:
                 continue
             cell = _cell(place)
@@ -40,12 +43,18 @@ def check_belonging(paths: Collection[Path], results: Path) -> None:
                 )
 
 
-def _place(made_from: str, results: Path) -> Path | None:
+def _place(made_from: Path, results: Path) -> Path | None:
     """Where below ``results`` a file lies that a table names, wherever they were then; None for one from elsewhere."""
-    parts = Path(made_from).parts
-    return next((Path(*parts[i:]) for i in range(len(parts)) if (results / Path(*parts[i:])).is_file()), None)
+    for folder in (results, results.absolute()):
+        if made_from.is_relative_to(folder):
+            return made_from.relative_to(folder)
+    if made_from.exists():
+        return None
+    parts = made_from.parts
+    return next((Path(*parts[i:]) for i in range(1, len(parts)) if (results / Path(*parts[i:])).is_file()), None)
 
 
 def _cell(place: Path) -> str | None:
     """The cell of a file of the results: corpus, model and checkpoint; None for what cells share."""
-    return None if place.parts[0] in SHARED or len(place.parts) < 4 else "/".join(place.parts[:3])
+    is_of_cell = len(place.parts) > 3 and CHECKPOINT.fullmatch(place.parts[2])
+    return "/".join(place.parts[:3]) if is_of_cell else None
