@@ -67,7 +67,18 @@ def test_a_reply_is_unpacked_in_small_pieces():
     assert max(map(len, pieces(200, "gzip", BOMB))) <= 1 << 16
 
 
-@pytest.mark.parametrize(("encoding", "body"), [("br", TEXT), ("zstd", TEXT), ("gzip, gzip", TEXT), ("gzip", TEXT)])
-def test_other_encodings_and_damage_are_told(encoding, body):
-    with pytest.raises(httpx2.DecodingError, match=r"encoded as|is no gzip"):
-        pieces(200, encoding, body)
+@pytest.mark.parametrize("encoding", ["utf-8", "none", "", "br", "identity, gzip"])
+def test_what_names_no_packing_that_is_known_stays_as_it_is(encoding):
+    body = gzip.compress(TEXT) if "gzip" in encoding else TEXT
+    assert b"".join(pieces(200, encoding, body)) == TEXT
+
+
+@pytest.mark.parametrize("split", [TEXT[:40_000], TEXT[:7]])
+def test_a_body_of_several_parts_is_put_together_and_padding_left_out(split):
+    body = gzip.compress(split) + gzip.compress(TEXT[len(split) :]) + bytes(20_000)
+    assert b"".join(pieces(200, "gzip", body)) == TEXT
+
+
+def test_damage_is_told():
+    with pytest.raises(httpx2.DecodingError, match="is no gzip"):
+        pieces(200, "gzip", TEXT)

@@ -100,6 +100,30 @@ def test_no_code_of_a_source_distribution_runs(index, tmp_path, project):
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
 
+@pytest.mark.parametrize("version", ["1.0", "1", "1.0.0", "v1.0", "01.0"])
+def test_versions_that_are_the_same_are_spelt_in_several_ways(index, tmp_path, monkeypatch, version):
+    monkeypatch.setenv("PIP_ONLY_BINARY", ":all:")  # as where a user builds nothing; nothing is built here
+    sha256 = make_sdist(index, tmp_path / "marker", None)
+    download("parcel", version, sha256, tmp_path / "got" / "parcel-1.0.tar.gz")
+    assert (tmp_path / "got" / "parcel-1.0.tar.gz").exists()
+
+
+def test_of_two_files_with_one_name_the_pinned_one_comes(index, tmp_path, monkeypatch):
+    sha256 = make_sdist(index, tmp_path / "marker", None)
+    for number, (content, digest) in enumerate([(b"other", "0" * 64), (None, sha256), (b"third", "1" * 64)]):
+        page = tmp_path / f"simple{number}/parcel/index.html"
+        page.parent.mkdir(parents=True)
+        file = page.parent / "parcel-1.0.tar.gz"
+        file.write_bytes((index / "parcel-1.0.tar.gz").read_bytes() if content is None else content)
+        page.write_text(f'<a href="{file.name}#sha256={digest}">{file.name}</a>', encoding="utf-8")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    places = [(tmp_path / f"simple{number}").as_uri() for number in range(3)]
+    monkeypatch.setenv("PIP_INDEX_URL", places[0])
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", " ".join(places[1:]))
+    download("parcel", "1.0", sha256, tmp_path / "got" / "parcel-1.0.tar.gz")
+
+
 def test_what_a_source_distribution_would_write_elsewhere_is_not_written(index, tmp_path):
     """It is not unpacked: not through a link, an absolute or a climbing path, nor a device."""
     outside = tmp_path / "home"

@@ -11,7 +11,7 @@ import time
 import pytest
 import tiny_models
 from rationale_eval.errors import UserError
-from rationale_eval.models import chat
+from rationale_eval.models import chat, loading
 from rationale_eval.models.chat import Chat
 from rationale_eval.models.limits import OverLimitsError, limited
 from rationale_eval.models.loading import load
@@ -47,6 +47,26 @@ def test_a_template_that_takes_all_there_is_is_stopped(template, folder, monkeyp
         Chat(tokenizer, None)
     assert time.monotonic() - began < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < (1 << 20)  # KiB
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ 1/0 }}",
+        "{{ 'a'.split('') }}",
+        "{{ 2.0 ** 5000 }}",
+        "{% for i in range(200000) %}{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% if 1 %}" * 120 + "{% endif %}" * 120,
+        "{{ 'é'.encode('ascii') }}",
+        "{{ 10 ** 6000 }}",
+    ],
+)
+def test_a_template_that_fails_in_any_way_is_one_message(template, folder):
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.chat_template = template
+    with pytest.raises(UserError, match="the model's chat template refuses the conversation"):
+        Chat(tokenizer, None)
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox(folder):
@@ -105,10 +125,23 @@ def test_no_kernel_that_a_config_names_is_fetched(key, folder, tmp_path, monkeyp
         {"n_layer": 10**6},
         {"num_local_experts": 10**7},
         {"text_config": {"num_hidden_layers": 10**9}},
+        {"num_hidden_layers": 1e9},
+        {"parts": [{"deep": {"num_hidden_layers": 10**9}}]},
     ],
 )
 def test_more_layers_than_the_weights_can_be_of_are_refused(change, folder, tmp_path):
     (key,) = change
-    key = key if key != "text_config" else "num_hidden_layers"
-    with pytest.raises(UserError, match=rf"config.json has {key} [\d,]+, but the weights are \d+ tensors"):
+    key = key if key not in ("text_config", "parts") else "num_hidden_layers"
+    with pytest.raises(UserError, match=rf"config.json has {key} [\d,.]+, but the weights are \d+ tensors"):
         described(folder, tmp_path, change)
+
+
+def test_numbers_that_count_no_modules_are_no_matter(folder, tmp_path):
+    """As in configs of Doge, whose experts are rows of an embedding and are counted where there are none."""
+    assert described(folder, tmp_path, {"num_experts": 16_384, "max_position_embeddings": 10**6, "vocab_size_": 10**9})
+
+
+def test_a_config_that_lists_millions_is_stopped(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "CONFIG_SECONDS", 1.0)
+    with pytest.raises(UserError, match=r"its config\.json takes more (time|than)"):
+        load(described(folder, tmp_path, {"num_labels": 10**9}), "float32")

@@ -140,6 +140,13 @@ def test_weights_that_nothing_names_are_refused(folder, tmp_path):
         prepare(folder, tmp_path / "m")
 
 
+@pytest.mark.parametrize("index", ["[]", "null", '{"a": ["x"]}'])
+def test_an_index_that_names_no_files_is_refused(folder, tmp_path, index):
+    (folder / "model.safetensors.index.json").write_text(f'{{"weight_map": {index}}}')
+    with pytest.raises(UserError, match=r"index.json: its weight_map does not name the file of each weight"):
+        link_folder(folder, tmp_path / "snapshot")
+
+
 def test_a_broken_config_is_named_and_leaves_nothing(folder, tmp_path):
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match=r"config.json: not valid JSON"):

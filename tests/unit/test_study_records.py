@@ -169,6 +169,8 @@ def test_aliases_that_stand_for_millions_of_entries_are_refused(text, tmp_path):
         ("study:\n  a: 1\n  a: 2\n", "line 3: 'a' stands twice"),
         ("a: &x {b: 1}\nc: {<<: *x, b: 2}\n", None),
         ("a: {b: 1}\nc: {b: 1}\n", None),
+        ("a: {1: x, '1': y}\n", None),
+        ("a: [{b: 1, b: 2}]\n", "line 1: 'b' stands twice"),
         ("{", None),
     ],
 )

@@ -239,6 +239,14 @@ def test_a_key_that_stands_twice_is_refused(tmp_path):
         load_task(path)
 
 
+@pytest.mark.parametrize("text", ["classify: {{text}}", "a: 2020-13-45", "x: !!int abc"])
+def test_what_yaml_makes_of_a_slip_is_one_message(tmp_path, text):
+    path = tmp_path / "slip.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"slip.yaml: not valid YAML in UTF-8"):
+        load_task(path)
+
+
 def test_a_field_named_twice_is_refused(load):
     with pytest.raises(UserError, match="fields"):
         load({"fields": ["premise", "premise"], "classify": "{premise} {premise}"})

@@ -25,7 +25,7 @@ def download(package: str, version: str, sha256: str, target: Path) -> None:
         got = Path(folder, target.name)
         # -I: the script's own folder, whose modules have common names, is not searched for what pip imports.
         command = [sys.executable, "-I", package_index.__file__, "--disable-pip-version-check", "--no-input", "--quiet"]
-        command += [package, version, target.name, str(got)]
+        command += [package, version, sha256, target.name, str(got)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise UserError(f"could not fetch {target.name} ({package}=={version}):\n{done.stderr.strip()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -18,24 +19,29 @@ def check_keys(path: Path) -> None:
     And for aliases that stand for more than ``MOST_ENTRIES`` entries.
     """
 
-    class Once(yaml.SafeLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
-            seen: set[object] = set()
-            for key, _ in node.value:
-                name = key.value
-                if name in seen and key.tag != "tag:yaml.org,2002:merge":
-                    raise UserError(f"{path}: line {key.start_mark.line + 1}: {name!r} stands twice in one section")
-                seen.add(name)
-            made: dict[object, object] = super().construct_mapping(node, deep)
-            return made
-
     try:
-        text = path.read_text(encoding="utf-8")
-        if (count := _entries(yaml.compose(text, Loader=yaml.SafeLoader), {})) > MOST_ENTRIES:
-            raise UserError(f"{path}: its aliases (*name) stand for {count:,} entries; write out what is meant")
-        yaml.load(text, Loader=Once)
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return  # said by those that read it
+    if (count := _entries(node, {})) > MOST_ENTRIES:
+        raise UserError(f"{path}: its aliases (*name) stand for {count:,} entries; write out what is meant")
+    if twice := next(_twice(node), None):
+        raise UserError(f"{path}: line {twice.start_mark.line + 1}: {twice.value!r} stands twice in one section")
+
+
+def _twice(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """The keys that stand twice in a section of a node, which has few entries."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    yield key
+                seen.add((key.tag, key.value))
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _twice(value)
 
 
 def _entries(node: yaml.Node | None, known: dict[int, int]) -> int:

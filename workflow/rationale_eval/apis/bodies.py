@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 
+PACKINGS = ("gzip", "x-gzip", "deflate")
 ENCODINGS = "gzip, deflate"  # what is asked for: others cannot be unpacked in pieces of a known size
 MOST_OF_ERROR = 1 << 16  # bytes of an error's body that are read
 _PIECE = 1 << 16
@@ -15,14 +16,14 @@ _PIECE = 1 << 16
 async def bound(response: httpx2.Response) -> None:
     """A hook of the client: the body of ``response`` is unpacked piece by piece, and that of an error cut off.
 
-    Raises ``httpx2.DecodingError`` for an encoding that was not asked for; so does reading the body, if it is damaged.
+    What is packed in another way than was asked for stays as it is, and so do bodies of servers that name there what is
+    no packing, such as utf-8. Reading a body that is damaged raises ``httpx2.DecodingError``.
     """
-    encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", "x-gzip", "deflate"):
-        raise httpx2.DecodingError(f"the reply is encoded as {encoding[:40]!r}, not as asked for", request=None)
+    named = {part.strip().lower() for part in response.headers.pop("Content-Encoding", "").split(",")}
     stream = response.stream
     assert isinstance(stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(stream, encoding != "identity", None if response.status_code < 300 else MOST_OF_ERROR)
+    is_packed = not named.isdisjoint(PACKINGS)
+    response.stream = _Bounded(stream, is_packed, None if response.status_code < 300 else MOST_OF_ERROR)
 
 
 class _Bounded(httpx2.AsyncByteStream):
@@ -39,21 +40,26 @@ class _Bounded(httpx2.AsyncByteStream):
                     return
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        unpacker = None
+        unpacker, is_first = None, True
         async for packed in self._stream:
             if not self._is_packed:
                 yield packed
                 continue
-            if unpacker is None and packed:
-                # The header of gzip or zlib, else it is bare deflate, as some servers send it.
-                known = packed[:1] == b"\x1f" or packed[0] & 15 == 8
-                unpacker = zlib.decompressobj(47 if known else -15)
-            while packed and unpacker is not None:
+            while packed:
+                if unpacker is None:
+                    # A body of gzip may have several parts; of anything else that is behind the first nothing is known.
+                    if not is_first and packed[:1] != b"\x1f":
+                        break
+                    # The header of gzip or zlib, else it is bare deflate, as some servers send it.
+                    unpacker = zlib.decompressobj(47 if packed[:1] == b"\x1f" or packed[0] & 15 == 8 else -15)
+                    is_first = False
                 try:
                     piece = unpacker.decompress(packed, _PIECE)
                 except zlib.error as error:
                     raise httpx2.DecodingError(f"the reply is no {ENCODINGS}: {error}", request=None) from None
                 packed = unpacker.unconsumed_tail
+                if unpacker.eof:
+                    packed, unpacker = unpacker.unused_data, None
                 if piece:
                     yield piece
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html.entities
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -39,7 +38,9 @@ class Echoes:
 
     def _goes_on(self, text: str) -> int:
         """How many characters at the begin of ``text`` go on with the key behind its beginning."""
-        return len(os.path.commonprefix([text, self._key[BEGINNING:]]))
+        rest = self._key[BEGINNING:]
+        most = min(len(text), len(rest))
+        return next((n for n in range(most) if text[n] != rest[n]), most)
 
     def hide_in(self, value: Any) -> Any:
         """The same for all strings of a parsed JSON value; the names of its fields are the protocol's, and not kept."""

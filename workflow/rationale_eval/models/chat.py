@@ -142,9 +142,10 @@ def _rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], settings: Mapp
                 text = _applied(tokenizer, turns, settings)
         except OverLimitsError as error:
             raise UserError(f"the model's chat template takes {error} to show one conversation") from None
-        except (TemplateError, TypeError) as error:
+        except Exception as error:  # of whatever kind: a template is a program
             mend = "set the model's system_prompt to null" if turns[0]["role"] == "system" else "see the template"
-            raise UserError(f"the model's chat template refuses the conversation ({error}); {mend}") from None
+            reason = f"{error}" if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+            raise UserError(f"the model's chat template refuses the conversation ({reason[:300]}); {mend}") from None
     return text
 
 

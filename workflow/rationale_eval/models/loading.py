@@ -16,6 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from rationale_eval.checksums import Checksums
 from rationale_eval.errors import UserError
+from rationale_eval.models.limits import OverLimitsError, limited
 from rationale_eval.models.placement import check_placed, spread
 from rationale_eval.progress import say
 from rationale_eval.provenance import versions
@@ -23,6 +24,8 @@ from rationale_eval.provenance import versions
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # What older files store beside the weights and newer code computes: masks, and the frequencies of rotary positions.
 BUFFER = re.compile(r"(\.attn\.(masked_)?bias|\.attention\.(masked_)?bias|rotary_emb\.inv_freq|position_ids)$")
+# What reading a config.json may take: one may count labels or kinds of attention that are then listed.
+CONFIG_SECONDS, CONFIG_BYTES = 60.0, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,8 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
         # splitting text, so that "2023" would be one token where the model knows four.
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         # Not None, with which transformers asks at the terminal whether it may run code.
-        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        with limited(CONFIG_SECONDS, CONFIG_BYTES):
+            config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         # What a config.json names there may be a kernel to be downloaded and run; transformers has a choice of its own.
         config._attn_implementation = config._experts_implementation = None
         model, loading = AutoModelForCausalLM.from_pretrained(
@@ -114,6 +118,8 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
         )
     except SafetensorError as error:
         raise UserError(f"{source}: a safetensors file is not whole ({error}); get the model again") from None
+    except OverLimitsError as error:
+        raise UserError(f"{source}: its config.json takes {error} to be read: is it one of a model?") from None
     except torch.OutOfMemoryError:
         raise
     # What a config.json asks for and is not there: code, packages for quantised weights, shapes of another model.

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,10 +34,9 @@ INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model", "merges.txt", "vocab.txt")
 WEIGHTS = "model.safetensors"
-# Keys of config.json that say how many modules are made: num_hidden_layers, n_layer, num_local_experts and the like.
-# Fewer than FEW are no matter.
-COUNT = re.compile(r"(layers?|experts|blocks)$")
-FEW = 1000
+# Keys of config.json that say how many modules are made, and what numbers are no matter. Experts may be mere rows of a
+# tensor, so that more of them than tensors mean nothing.
+COUNTS = {re.compile(r"(layers?|blocks|groups)$"): 1000, re.compile(r"experts$"): 100_000}
 # transformers would attach it to the model, which it may have been merged into already.
 ADAPTER = "adapter_config.json"
 
@@ -51,7 +50,12 @@ def model_files(folder: Path) -> list[Path]:
 
 def _shards(folder: Path) -> set[str]:
     """The names of the files that the index of weights names; none without an index."""
-    return set(_json(folder / INDEX).get("weight_map", {}).values()) if (folder / INDEX).is_file() else set()
+    if not (folder / INDEX).is_file():
+        return set()
+    files = _json(folder / INDEX).get("weight_map", {})
+    if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
+        raise UserError(f"{folder / INDEX}: its weight_map does not name the file of each weight")
+    return set(files.values())
 
 
 def link_folder(source: Path, snapshot: Path) -> None:
@@ -116,7 +120,7 @@ def card(spec: Mapping[str, Any], snapshot: Path) -> dict[str, Any]:
     return {
         "name": spec["name"],
         "source": spec["source"],
-        "architecture": (config.get("architectures") or ["unknown"])[0],
+        "architecture": _architecture(config.get("architectures")),
         # GPT-2 and its kin have names of their own.
         "layers": config.get("num_hidden_layers", config.get("n_layer")),
         "hidden_size": config.get("hidden_size", config.get("n_embd")),
@@ -138,13 +142,28 @@ def _check_counts(config: Mapping[str, Any], snapshot: Path) -> None:
         # One that is not whole is told where it is loaded.
         with suppress(SafetensorError), safe_open(path, framework="np") as weights:
             tensors += len(weights.keys())
-    for part in (config, *(value for value in config.values() if isinstance(value, dict))):
-        for key, value in part.items():
-            if COUNT.search(key) and isinstance(value, int) and value > max(tensors, FEW):
-                raise UserError(
-                    f"{snapshot}: config.json has {key} {value:,}, but the weights are {tensors:,} tensors: they are "
-                    "not of one model"
-                )
+    for key, value in _numbers(config):
+        if any(pattern.search(key) and value > max(tensors, few) for pattern, few in COUNTS.items()):
+            raise UserError(
+                f"{snapshot}: config.json has {key} {value:,}, but the weights are {tensors:,} tensors: they are not "
+                "of one model"
+            )
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of a JSON value, at any depth, with their keys."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _numbers(part, name)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _numbers(part, key)
+    elif isinstance(value, int | float):
+        yield key, value
+
+
+def _architecture(named: Any) -> str:
+    return named[0] if isinstance(named, list) and named and isinstance(named[0], str) else "unknown"
 
 
 def dequantised(source: Path, gguf: str | None, cache: Path) -> Path:

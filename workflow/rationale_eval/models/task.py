@@ -156,7 +156,8 @@ def read_prompts(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such prompt file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    # Not only errors of YAML: a section as a key, as in `{{text}}` without quotes, a date or number that is none.
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not valid YAML in UTF-8: {error}") from None
 
 
