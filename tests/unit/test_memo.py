@@ -173,6 +173,7 @@ def test_what_is_no_record_is_left_out(tmp_path, capsys):
         b'{"key": "k", "value": {"f4": 3}}',
         b"no JSON",
         b"[" * 9999,
+        b'{"f4": "AAAAAA=="}',
     ]
     odd = b"".join(f"{zlib.crc32(body):08x} ".encode() + body + b"\n" for body in bodies)
     (folder / "odd.jsonl").write_bytes(odd)
@@ -180,7 +181,7 @@ def test_what_is_no_record_is_left_out(tmp_path, capsys):
         assert dict(zip(memo.keys(), memo.values(), strict=True)) == {"one": 1}
     said = capsys.readouterr().err
     assert "a folder.jsonl: is no file and is not read" in said
-    assert "odd.jsonl: 6 damaged line(s) left out" in said
+    assert "odd.jsonl: 7 damaged line(s) left out" in said
 
 
 def test_a_result_lost_to_damage_can_be_stored_again(tmp_path):

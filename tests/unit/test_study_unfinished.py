@@ -89,6 +89,21 @@ def test_other_results_and_odd_records_are_left_alone(run):
     assert mark_unfinished("out") == [B]
 
 
+def test_records_that_are_no_records_or_go_in_a_circle_are_no_fault(run):
+    chain(run)
+    for path, inputs in ((A, [B]), (B, [A]), ("out/x", 3), ("out/y", [1, None])):
+        run(path, inputs, "abc", None)
+        Path(path).unlink()
+    assert mark_unfinished("out") == []
+    names = [f"out/{number}" for number in range(2000)]
+    for name, before in zip(names, [A, *names], strict=False):
+        run(name, [before], 0, 1)
+        Path(name).unlink()
+    run(C, [names[-1]], 4, 5)
+    fails(run, A, ["data.csv"], 10)
+    assert mark_unfinished("out") == [C]
+
+
 def test_without_a_single_record_nothing_is_done(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert mark_unfinished("out") == []

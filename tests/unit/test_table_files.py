@@ -31,3 +31,11 @@ def test_a_text_that_a_spreadsheet_would_run_has_an_apostrophe_before_it(tmp_pat
 @pytest.mark.parametrize("label", ["-1", "+1", "-0.5", "positive", "1-2", "a=b", "'=1", ""])
 def test_other_texts_and_numbers_stay_as_they_are(tmp_path, label):
     assert written(tmp_path, label) == (label, label)
+
+
+@pytest.mark.parametrize("label", ["x;=1+1", "x; =1+1", "x\t@SUM(A1)", "x|+1"])
+def test_no_cell_begins_as_a_formula_where_another_separator_is_taken(tmp_path, label):
+    text, stored = written(tmp_path, label)
+    assert stored == label
+    assert "'" in text
+    assert text.replace("'", "") == label

@@ -6,7 +6,10 @@ import os
 import re
 from typing import Any
 
-_HOME = re.compile(r"^(?:/home|/Users)/[^/]+(?=/|$)")
+# As on Linux, macOS and clusters, and as Windows has them in its own world and in that of Linux.
+_HOME = re.compile(
+    r"^(?:file://)?(?:/(?:export|nfs|mnt/\w))?(?:/home|/[Uu]sers)/[^/]+(?=/|$)|^[A-Za-z]:\\Users\\[^\\]+(?=\\|$)"
+)
 
 
 def without_home(value: Any) -> Any:
@@ -15,7 +18,7 @@ def without_home(value: Any) -> Any:
         return {key: without_home(part) for key, part in value.items()}
     if isinstance(value, list):
         return [without_home(part) for part in value]
-    if not isinstance(value, str) or not value.startswith("/"):
+    if not isinstance(value, str):
         return value
     home = os.path.expanduser("~")  # noqa: PTH111 -- pathlib raises for a user without a home
     below = home != "/" and (value == home or value.startswith(f"{home}/"))

@@ -72,7 +72,7 @@ class Memo:
                 record = json.loads(body, object_hook=_decode)
                 key, value = record["key"], record["value"]
                 self._results[key] = value
-            except (ValueError, KeyError, TypeError, RecursionError):  # of another program, if the checksum is right
+            except (ValueError, LookupError, TypeError, RecursionError):  # of another program, if the checksum is right
                 damaged += 1
         if damaged:
             say(f"memo: {path}: {damaged} damaged line(s) left out; what they held is computed again")

@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +37,15 @@ def mark_unfinished(results: str) -> list[str]:
     known = set(_known(results))
     missing = {path for path in known if not os.path.lexists(path)}
 
-    @cache
-    def begun(path: str) -> float:
-        """When the last job began that should have made a missing file or what it needs; 0 for one that is there."""
-        if path not in missing:
-            return 0.0
-        return max([_begun(path), *map(begun, _read(kept_of(METADATA, path)).get("input") or ())])
+    needs = {path: missing & set(_texts(_read(kept_of(METADATA, path)).get("input"))) for path in missing}
+    begun = {path: _begun(path) for path in missing}
+    # What is missing between two files passes on what is known of those that it needs; old records may go in a circle.
+    while late := {path: last for path in missing if (last := _last(begun, needs[path])) > begun[path]}:
+        begun |= late
 
     def is_older(path: str) -> bool:
         record = _read(kept_of(METADATA, path))
-        return max(map(begun, record.get("input") or ()), default=0.0) > float(record.get("endtime") or 0.0)
+        return _last(begun, _texts(record.get("input"))) > _number(record.get("endtime"))
 
     found = sorted(filter(is_older, known - missing)) if missing else []
     for path in found:
@@ -87,7 +85,19 @@ def _begun(path: str) -> float:
     """
     mark = kept_of(INCOMPLETE, path)
     marked = mark.stat().st_mtime if mark.exists() else 0.0
-    return max(marked, float(_read(kept_of(METADATA, path)).get("starttime") or 0.0))
+    return max(marked, _number(_read(kept_of(METADATA, path)).get("starttime")))
+
+
+def _last(begun: Mapping[str, float], paths: Iterable[str]) -> float:
+    return max((begun.get(path, 0.0) for path in paths), default=0.0)
+
+
+def _texts(value: Any) -> list[str]:
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _read(record: Path) -> dict[str, Any]:

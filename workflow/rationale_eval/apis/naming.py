@@ -14,13 +14,16 @@ from functools import lru_cache
 _ARTICLE = r"(?:an?\s+|the\s+)?[\"'“‘*_]*$"
 _DENIED = re.compile(rf"(?:\b(?:not|never|neither|nor|hardly)\s+|n['’]t\s+|\b(?:non|anti)[-‐‑]){_ARTICLE}")
 # Of a label that is said: "but" begins a clause, so that a negation before it is about something else.
-_CLAUSE = re.compile(r"[.,;:!?()—–]|\s-\s|\bbut\b")
+# What stands after "because" is the reason, which may be what a text does not say.
+_CLAUSE = re.compile(r"[.,;:!?()—–]|\s-\s|\b(?:but|because)\b")
 _NEGATION = re.compile(
-    r"n['’]t\b|\b(?:not?|cannot|never|none|nothing|neither|nor|hardly|barely|scarcely|far from|without|rather than"
-    r"|instead of|lack(?:s|ing)?|fail(?:s|ed)?|unlikely|unable|doubt(?:s|ful)?|opposite|contrary"
+    # "Without doubt" and "no question" deny nothing.
+    r"n['’]t\b|\b(?:(?:no|without)(?!\s+(?:a\s+)?(?:doubt|question|reservation)s?\b)|not|cannot|never|none|nothing"
+    r"|neither|nor|hardly|barely|scarcely|far from|rather than|instead of|lack(?:s|ing)?|fail(?:s|ed)?|unlikely|unable"
+    r"|(?<!no )(?<!without )(?<!without a )doubt(?:s|ful)?|opposite|contrary"
     r"|wrong|incorrect|false|mistaken|misleading|out of the question"
-    # The commonest in other languages, since verbalisers may be theirs.
-    r"|nicht|kein\w*|nie|weder|ohne|pas|jamais|sans|ni|nunca|tampoco|sin|não|nem|senza|не|нет|ни|без)\b"
+    # The commonest in other languages, since verbalisers may be theirs; not "sin", which is a word of English reviews.
+    r"|nicht|kein\w*|nie|weder|ohne|pas|jamais|sans|ni|nunca|tampoco|não|nem|senza|не|нет|ни|без)\b"
 )
 _EXCEPT = re.compile(rf"\b(?:anything|all|everything)\s+but\s+{_ARTICLE}")
 _OR_BEFORE = re.compile(rf"(?:\b(?:or|oder|ou)\s+|/\s*){_ARTICLE}")

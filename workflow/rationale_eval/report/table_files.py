@@ -49,8 +49,15 @@ _OPEN = (*_COUNTED_OPEN, "metric_")
 _FORMULA = re.compile(r"(?![-+]\d*\.?\d+$)[=+\-@\t\r\n＝＋－＠]")
 
 
+# Where the separator is another than the comma, a text goes on in a cell of its own.
+_LATER = re.compile(r"(?<=.[;\t|])(\s*)(?=[=+\-@＝＋－＠])")
+
+
 def _no_formula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    if not isinstance(value, str):
+        return value
+    value = _LATER.sub(r"\1'", value)
+    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def _type(column: str) -> pa.DataType:
