@@ -13,18 +13,19 @@ pytestmark = pytest.mark.xdist_group("finished")
 
 
 def test_tables_below_a_failed_job_are_not_called_up_to_date(study: Workspace) -> None:
-    lexicon = study.folder / "smoke/corpus/lexicon.tsv"
-    whole = lexicon.read_text(encoding="utf-8")
-    lexicon.write_text("", encoding="utf-8")
-    failed = study.try_snakemake()
+    snippets = study.folder / "smoke/corpus/snippets.tsv"
+    whole = snippets.read_text(encoding="utf-8")
+    snippets.write_text("", encoding="utf-8")
+    # Of both sides the test rows are tried alone, whatever Snakemake would begin with.
+    failed = study.try_snakemake("--", f"{CELL}/predictions.parquet")
     assert failed.returncode != 0
     assert "error: " in failed.stdout
     assert "note: " not in failed.stdout
     assert study.due() == READ
     assert study.due("--", f"{CELL}/alignment.parquet")["alignment"] == 1
-    # With its cause gone too: what lies below the missing table is older than the attempt to make it. The other side's
-    # table is there, and of this content.
-    lexicon.write_text(whole, encoding="utf-8")
+    # With its cause gone too: what lies below the missing table is older than the attempt to make it. The table of the
+    # train rows is there, and of this content.
+    snippets.write_text(whole, encoding="utf-8")
     assert study.due() == {rule: jobs for rule, jobs in (READ | {"corpus": 1}).items() if rule != "finetune"}
     assert study.due("--", f"{CELL}/alignment.parquet")["alignment"] == 1
     output = study.snakemake("--", f"{CELL}/predictions.parquet")
