@@ -10,10 +10,10 @@ import time
 
 import pytest
 import tiny_models
+from rationale_eval.bounds import OverLimitsError, bounded
 from rationale_eval.errors import UserError
 from rationale_eval.models import chat, loading
 from rationale_eval.models.chat import Chat
-from rationale_eval.models.limits import OverLimitsError, limited
 from rationale_eval.models.loading import load
 from rationale_eval.models.prepare import card as card_of
 from rationale_eval.models.prepare import link_folder
@@ -84,15 +84,15 @@ def deaf():
 
 
 def test_bounds_hold_no_longer_than_they_should():
-    before = resource.getrlimit(resource.RLIMIT_AS), signal.getsignal(signal.SIGALRM)
-    with pytest.raises(OverLimitsError, match="more than 64 MiB of memory"), limited(5, 64 << 20):
+    before = resource.getrlimit(resource.RLIMIT_DATA), signal.getsignal(signal.SIGALRM)
+    with pytest.raises(OverLimitsError, match="more than 64 MiB of memory"), bounded(5, 64 << 20):
         bytearray(1 << 30)
-    with pytest.raises(OverLimitsError, match="more time"), limited(0.1, 64 << 20):
+    with pytest.raises(OverLimitsError, match="more time"), bounded(0.1, 64 << 20):
         deaf()
-    with limited(0.1, 64 << 20):
+    with bounded(0.1, 64 << 20):
         pass
     time.sleep(0.2)
-    assert before == (resource.getrlimit(resource.RLIMIT_AS), signal.getsignal(signal.SIGALRM))
+    assert before == (resource.getrlimit(resource.RLIMIT_DATA), signal.getsignal(signal.SIGALRM))
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 

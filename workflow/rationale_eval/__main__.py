@@ -11,7 +11,7 @@ from rationale_eval.errors import NO_ROOM, UserError
 from rationale_eval.long_arguments import whole
 from rationale_eval.stages import STAGES
 
-# Read when Arrow is imported. Its own pools reserve a gigabyte at once, within which ``corpora.memory`` bounds nothing.
+# Read when Arrow is imported. Its own pools reserve a gigabyte at once, within which a bound of memory does not hold.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 # The disk, a quota or the largest size of a file is reached.

@@ -18,9 +18,9 @@ from typing import IO, Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rationale_eval.bounds import bounded_memory
 from rationale_eval.corpora.archive import unpacked_gz
 from rationale_eval.corpora.instances import MAX_ROW_CHARS
-from rationale_eval.corpora.memory import room
 from rationale_eval.errors import UserError
 
 MAX_LINE_BYTES = 4 * MAX_ROW_CHARS  # no character of UTF-8 takes more than four bytes
@@ -175,7 +175,7 @@ def parquet_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iter
 def _unpacked_rows(where: str, stream: IO[bytes], needed: Collection[str]) -> Iterator[dict[str, Any]]:
     number = 0
     try:
-        with room(PARQUET_BYTES):
+        with bounded_memory(PARQUET_BYTES):
             file = pq.ParquetFile(stream)
         _check_columns(where, file.schema_arrow.names, needed)
         for group in range(file.num_row_groups):
@@ -200,7 +200,7 @@ def _of_group(file: pq.ParquetFile, group: int) -> Iterator[dict[str, Any]]:
         batches = file.iter_batches(size, row_groups=[group], use_threads=False)
         try:
             while True:
-                with room(PARQUET_BYTES):
+                with bounded_memory(PARQUET_BYTES):
                     batch = next(batches, None)
                     if batch is None:
                         return

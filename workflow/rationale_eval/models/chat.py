@@ -14,8 +14,8 @@ from unittest.mock import patch
 from jinja2 import TemplateError
 from transformers.utils import chat_template_utils
 
+from rationale_eval.bounds import OverLimitsError, bounded
 from rationale_eval.errors import UserError
-from rationale_eval.models.limits import OverLimitsError, limited
 from rationale_eval.thoughts import is_open, leading_empty
 
 # Templates that print a date would give a different prompt each day.
@@ -138,7 +138,7 @@ def _rendered(tokenizer: Any, turns: Sequence[Mapping[str, str]], settings: Mapp
     # transformers passes only data on to templates: its own `strftime_now` can only be given another clock.
     with patch.object(chat_template_utils, "datetime", _PinnedClock):
         try:
-            with limited(SECONDS, MORE_BYTES):
+            with bounded(SECONDS, MORE_BYTES):
                 text = _applied(tokenizer, turns, settings)
         except OverLimitsError as error:
             raise UserError(f"the model's chat template takes {error} to show one conversation") from None

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from rationale_eval.bounds import OverLimitsError, bounded
 from rationale_eval.checksums import Checksums
 from rationale_eval.errors import UserError
-from rationale_eval.models.limits import OverLimitsError, limited
 from rationale_eval.models.placement import check_placed, spread
 from rationale_eval.progress import say
 from rationale_eval.provenance import versions
@@ -102,7 +102,7 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
         # splitting text, so that "2023" would be one token where the model knows four.
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         # Not None, with which transformers asks at the terminal whether it may run code.
-        with limited(CONFIG_SECONDS, CONFIG_BYTES):
+        with bounded(CONFIG_SECONDS, CONFIG_BYTES):
             config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         # What a config.json names there may be a kernel to be downloaded and run; transformers has a choice of its own.
         config._attn_implementation = config._experts_implementation = None
