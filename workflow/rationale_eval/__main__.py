@@ -8,7 +8,7 @@ import os
 import sys
 
 from rationale_eval.errors import NO_ROOM, UserError
-from rationale_eval.long_arguments import whole
+from rationale_eval.long_arguments import expanded
 from rationale_eval.stages import STAGES
 
 # Read when Arrow is imported. Its own pools reserve a gigabyte at once, within which a bound of memory does not hold.
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
         return 2
     module = importlib.import_module(f"rationale_eval.{STAGES[argv[0]][0]}")
     try:
-        module.main(whole(argv[1:]))
+        module.main(expanded(argv[1:]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -6,7 +6,6 @@ They are written to a file that is named by its content, and given as ``@file``:
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,14 +22,13 @@ def as_argument(text: str, folder: Path) -> str:
         return text
     file = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
-        partial.write_bytes(content)
-        partial.replace(file)
+        from rationale_eval.tables import write_text  # with Arrow, which reading an argument does not need
+
+        write_text(file, text)
     return f"@{file}"
 
 
-def whole(argv: Sequence[str]) -> list[str]:
+def expanded(argv: Sequence[str]) -> list[str]:
     """``argv`` with the content of the file behind each ``--spec @file``. Raises ``UserError`` if it is not there."""
     found = list(argv)
     for place in range(1, len(found)):

@@ -69,7 +69,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8 under a temporary name, then rename it."""
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as stream:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
@@ -86,7 +86,7 @@ def write_table(
     schema or repeats a key.
     """
     waiting, seen, count = iter(rows), set[bytes](), 0
-    with whole(path) as partial:
+    with whole_file(path) as partial:
         with pq.ParquetWriter(partial, schema.columns, compression="zstd") as writer:
             while chunk := _chunk(waiting):
                 table = _table(path, chunk, schema)
@@ -196,7 +196,7 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole_file(path: Path) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to: renamed to it at the end, deleted after an error.
 
     What a job that was killed has left of the same file is deleted too.

@@ -28,7 +28,7 @@ from rationale_eval.report.explorer_words import CellWords
 from rationale_eval.report.layout import Cell, family, of_cell, ordered, prompted, read_card
 from rationale_eval.report.marked import MARKED
 from rationale_eval.report.wording import HIDDEN, operator_text, settings, terms, visible
-from rationale_eval.tables import whole
+from rationale_eval.tables import whole_file
 
 HERE = Path(__file__).parent
 # In the order in which they stand in the page.
@@ -141,7 +141,7 @@ def rendered(title: str, blocks: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def write_pieces(path: Path, pieces: Iterable[str]) -> int:
     """Write ``pieces`` one after another under a temporary name, then rename it; the number of bytes."""
-    with whole(path) as partial, partial.open("w", encoding="utf-8") as stream:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as stream:
         stream.writelines(pieces)
         stream.flush()
         os.fsync(stream.fileno())
