@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from rationale_eval.study_unfinished import INCOMPLETE, METADATA, kept_of, mark_unfinished
+from rationale_eval.study_unfinished import INCOMPLETE, METADATA, mark_unfinished, record_path
 
 A, B, C = ("out/a.parquet", "out/b.parquet", "out/c.parquet")
 
@@ -23,7 +23,7 @@ def run(tmp_path, monkeypatch):
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).write_text("")
         record = {"input": inputs, "starttime": start, "endtime": end}
-        kept_of(METADATA, path).write_text(json.dumps(record))
+        record_path(METADATA, path).write_text(json.dumps(record))
 
     return make
 
@@ -57,8 +57,8 @@ def test_what_is_older_than_an_attempt_at_its_input_is_marked(run):
     chain(run)
     fails(run, A, ["data.csv"], 10)
     assert mark_unfinished("out") == [B]
-    assert json.loads(kept_of(INCOMPLETE, B).read_text()) == {"external_jobid": None}
-    assert not kept_of(INCOMPLETE, C).exists()
+    assert json.loads(record_path(INCOMPLETE, B).read_text()) == {"external_jobid": None}
+    assert not record_path(INCOMPLETE, C).exists()
 
 
 def test_a_missing_file_between_is_no_wall(run):
@@ -71,7 +71,7 @@ def test_a_missing_file_between_is_no_wall(run):
 def test_a_job_that_was_killed_has_left_a_mark(run):
     chain(run)
     Path(A).unlink()
-    mark = kept_of(INCOMPLETE, A)
+    mark = record_path(INCOMPLETE, A)
     mark.write_text("{}")
     os.utime(mark, (2.5, 2.5))  # before b was made
     assert mark_unfinished("out") == []
@@ -82,7 +82,7 @@ def test_a_job_that_was_killed_has_left_a_mark(run):
 def test_other_results_and_odd_records_are_left_alone(run):
     chain(run)
     fails(run, A, ["data.csv"], 10)
-    kept_of(METADATA, C).write_text("{")
+    record_path(METADATA, C).write_text("{")
     (METADATA / "notes.txt").write_text("no record")
     assert mark_unfinished("other") == []
     assert mark_unfinished("ou") == []
@@ -112,7 +112,7 @@ def test_without_a_single_record_nothing_is_done(tmp_path, monkeypatch):
 
 def test_records_of_long_paths_are_found(run):
     long = "out/" + "x" * 200 + ".parquet"
-    record = kept_of(METADATA, long)
+    record = record_path(METADATA, long)
     record.parent.mkdir(parents=True)
     Path("out").mkdir()
     run(A, ["data.csv"], 0, 1)

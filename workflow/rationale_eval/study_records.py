@@ -17,7 +17,7 @@ from typing import Any
 from rationale_eval.errors import UserError
 from rationale_eval.study import StudyPlan
 from rationale_eval.study_cells import Cell, epoch_name
-from rationale_eval.study_unfinished import METADATA, kept_of
+from rationale_eval.study_unfinished import METADATA, record_path
 from rationale_eval.tables import read_provenance
 
 # Options of Snakemake with which a run is about the records themselves, or makes anew what it is told to.
@@ -122,7 +122,7 @@ def _of_cell(plan: StudyPlan, cell: Cell, folder: Path) -> Iterator[Made]:
 
 def is_recorded(path: Path) -> bool:
     """Whether Snakemake has a record of the job that made ``path``."""
-    return kept_of(METADATA, path).exists()
+    return record_path(METADATA, path).exists()
 
 
 def stale_unrecorded(plan: StudyPlan) -> list[Made]:

@@ -19,7 +19,7 @@ METADATA = Path(".snakemake/metadata")
 INCOMPLETE = Path(".snakemake/incomplete")
 
 
-def kept_of(store: Path, path: str | Path) -> Path:
+def record_path(store: Path, path: str | Path) -> Path:
     """The file in which Snakemake keeps what it knows of ``path`` in one of its stores, as its own code names it."""
     limit = (os.pathconf(store, "PC_NAME_MAX") or 255) - 1
     name = urlsafe_b64encode(str(path).encode()).decode()
@@ -37,22 +37,30 @@ def mark_unfinished(results: str) -> list[str]:
     known = set(_known(results))
     missing = {path for path in known if not os.path.lexists(path)}
 
-    needs = {path: missing & set(_texts(_read(kept_of(METADATA, path)).get("input"))) for path in missing}
+    needs = {path: missing & set(_texts(_read(record_path(METADATA, path)).get("input"))) for path in missing}
     begun = {path: _begun(path) for path in missing}
     # What is missing between two files passes on what is known of those that it needs; old records may go in a circle.
     while late := {path: last for path in missing if (last := _last(begun, needs[path])) > begun[path]}:
         begun |= late
 
     def is_older(path: str) -> bool:
-        record = _read(kept_of(METADATA, path))
+        record = _read(record_path(METADATA, path))
         return _last(begun, _texts(record.get("input"))) > _number(record.get("endtime"))
 
     found = sorted(filter(is_older, known - missing)) if missing else []
     for path in found:
-        mark = kept_of(INCOMPLETE, path)
+        mark = record_path(INCOMPLETE, path)
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.write_text(json.dumps({"external_jobid": None}), encoding="utf-8")
     return found
+
+
+def note(behind: list[str]) -> str:
+    """What is said of files as ``mark_unfinished`` finds them."""
+    return (
+        f"{len(behind)} files of results, such as {behind[0]}, are older than an attempt to make their inputs, which "
+        "did not succeed; they are made anew where the targets need them"
+    )
 
 
 def _known(results: str) -> Iterator[str]:
@@ -83,9 +91,9 @@ def _begun(path: str) -> float:
 
     The record of a job that ended, if in failure, says so; one that was killed has left a mark.
     """
-    mark = kept_of(INCOMPLETE, path)
+    mark = record_path(INCOMPLETE, path)
     marked = mark.stat().st_mtime if mark.exists() else 0.0
-    return max(marked, _number(_read(kept_of(METADATA, path)).get("starttime")))
+    return max(marked, _number(_read(record_path(METADATA, path)).get("starttime")))
 
 
 def _last(begun: Mapping[str, float], paths: Iterable[str]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 WORKFLOW = Path(workflow.basedir) / "workflow"
 sys.path.insert(0, str(WORKFLOW))
 # Its `parse` would hide a name of Snakemake's own if it were imported bare.
-from rationale_eval import config_checks
+from rationale_eval import config_checks, study_unfinished
 from rationale_eval.code_digest import stage_code
 from rationale_eval.yaml_keys import check_keys
 from rationale_eval.errors import UserError
@@ -20,7 +20,6 @@ from rationale_eval.study import StudyPlan
 from rationale_eval.study_before import narrowed
 from rationale_eval.study_records import FORCING, message, stale_unrecorded
 from rationale_eval.study_cells import canonical, epoch_name
-from rationale_eval.study_unfinished import mark_unfinished
 
 prepare(WORKFLOW)
 ELSEWHERE = Path.cwd() != WORKFLOW.parent.resolve()
@@ -46,12 +45,8 @@ if workflow.is_main_process:  # said once, not by each of its jobs
     if not FORCING & set(sys.argv):
         if stale := stale_unrecorded(plan):
             sys.exit(f"error: {message(stale, plan.config.compute.shards)}")
-        if behind := mark_unfinished(RESULTS):
-            print(
-                f"note: {len(behind)} files of results, such as {behind[0]}, are older than an attempt to make their inputs,"
-                " which did not succeed; they are made anew where the targets need them",
-                file=sys.stderr,
-            )
+        if behind := study_unfinished.mark_unfinished(RESULTS):
+            print(f"note: {study_unfinished.note(behind)}", file=sys.stderr)
     if note := narrowed(Path(RESULTS, "report/claims.json"), json.loads(plan.report.claims())):
         print(f"note: {note}", file=sys.stderr)
 CELL = f"{RESULTS}/{{corpus}}/{{model}}/{{checkpoint}}"

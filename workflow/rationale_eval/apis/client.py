@@ -234,8 +234,7 @@ class Client:
             reason = self._clean(f"connection failed ({_cause(error)})") + of_environment()
             raise PassingError(reason, billed=sent) from None
         try:
-            # Once more at the end: parts of a content are put together.
-            return self._without_key(self._echoes.hide_in(kept(self._echoes.hide_in(json.loads(raw)))))
+            return self._without_key(self._echoes.hide_in(kept(json.loads(raw))))
         except ServerError as error:
             status = error.code if isinstance(error.code, int) else 200
             raise self._judged(status, str(error), error.code, body, None) from None
