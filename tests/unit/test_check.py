@@ -18,6 +18,7 @@ from rationale_eval.checks import environment
 from rationale_eval.checks.cluster import cluster
 from rationale_eval.checks.study import findings
 from rationale_eval.config_files import merged
+from rationale_eval.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-never-to-be-shown"
@@ -138,6 +139,12 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(here, tmp_path):
     level, text = here()["memo_dir"]
     assert level == "problem"
     assert "nothing can be written to" in text
+
+
+def test_a_place_that_python_cannot_import_from_is_told(here, monkeypatch):
+    monkeypatch.setattr("rationale_eval.study.PACKAGE", Path("/data/a:b/workflow/rationale_eval"))
+    with pytest.raises(UserError, match="a colon in the project's path parts it in two for Python"):
+        here()
 
 
 def test_a_home_without_room_for_the_cache_of_snakemake_is_a_problem(here, tmp_path, monkeypatch):

@@ -55,6 +55,8 @@ QUANTISED = {"quant_method": "bitsandbytes", "load_in_4bit": True}
         ({"num_hidden_layers": 2}, r"9 weights of its files are not used, such as model\.layers\.2\.input_layernorm"),
         ({"num_hidden_layers": 4}, r"lacks 9 weights of the model, such as model\.layers\.3\."),
         ({"hidden_size": 16}, r"models\.own: the shapes of its weights are not those of its config\.json"),
+        ({"num_attention_heads": 10**6}, r"models\.own: transformers cannot load it \(.*is not a multiple of"),
+        ({"hidden_size": "wide"}, r"models\.own: transformers cannot load it \("),
         ({"quantization_config": QUANTISED}, r"models\.own: transformers cannot load it \(.*bitsandbytes"),
     ],
 )

@@ -48,5 +48,5 @@ def merged(paths: Sequence[Path], settings: Sequence[str] = ()) -> StudyPlan:
         except ValueError as error:
             raise UserError(f"--config {' '.join(settings)}: {error}") from None
     plan = StudyPlan(parse(config))
-    plan.prompts.check()
+    plan.check()
     return plan

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rationale_eval.code_digest import PACKAGE
 from rationale_eval.config import Config
 from rationale_eval.config_apis import ApiModel
 from rationale_eval.config_checks import check_plugins
@@ -28,6 +29,7 @@ from rationale_eval.config_methods import (
     RandomMethod,
 )
 from rationale_eval.config_models import Model
+from rationale_eval.errors import UserError
 from rationale_eval.evidence.conversations import setting_of
 from rationale_eval.models.task import EXPLAIN, Task
 from rationale_eval.plugins import CORPUS_FORMAT, METHOD, METRIC, Plugin, load
@@ -57,6 +59,15 @@ class StudyPlan:
         self.report = ReportSlices(self)
         self.registry = load([Path(path) for path in config.plugins])
         check_plugins(config, self.registry)
+
+    def check(self) -> None:
+        """Raise ``UserError`` for what no study can be run with: its prompt files, names of its files, this place."""
+        if ":" in str(PACKAGE):
+            raise UserError(
+                f"{PACKAGE}: a colon in the path of the project parts it in two for Python; move it elsewhere"
+            )
+        self.prompts.check()
+        self.sources.check_names(self.entries)
 
     @property
     def cells(self) -> list[Cell]:

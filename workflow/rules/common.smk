@@ -30,11 +30,8 @@ try:
         )
     for path in workflow.configfiles:
         check_keys(Path(path))
-    if ":" in str(WORKFLOW):
-        raise UserError(f"{WORKFLOW}: a colon in the path of the project parts it in two for Python; move it elsewhere")
     plan = StudyPlan(config_checks.parse(config))
-    plan.prompts.check()
-    plan.sources.check_names(plan.entries)
+    plan.check()
 except UserError as error:
     sys.exit(
         f"error: {error}" + (f" (all paths are relative to {Path.cwd()}, not to the Snakefile)" if ELSEWHERE else "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -123,7 +124,7 @@ def load(card_path: Path, dtype: str, checkpoint: Path | None = None, *, gpus: i
     except torch.OutOfMemoryError:
         raise
     # What a config.json asks for and is not there: code, packages for quantised weights, shapes of another model.
-    except (ImportError, ValueError, RuntimeError) as error:
+    except (ImportError, ValueError, RuntimeError, StrictDataclassError) as error:
         raise UserError(f"models.{card['name']}: {_refusal(error)}") from error
     _check_whole(source, loading)
     _check_vocabulary(card["name"], tokenizer, model)
