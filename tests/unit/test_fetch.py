@@ -189,6 +189,16 @@ def test_a_package_that_the_index_lacks_gives_pips_reason(index, tmp_path):
     assert list((tmp_path / "got").iterdir()) == []
 
 
+def test_what_a_killed_job_left_is_deleted(index, tmp_path):
+    sha256 = make_sdist(index, tmp_path / "marker", None)
+    target = tmp_path / "got" / "parcel-1.0.tar.gz"
+    for name in (f".{target.name}.fetch-abc", ".other-1.0.tar.gz.fetch-abc"):
+        (target.parent / name).mkdir(parents=True)
+        (target.parent / name / "half").write_text("half")
+    download("parcel", "1.0", sha256, target)
+    assert {path.name for path in target.parent.iterdir()} == {target.name, ".other-1.0.tar.gz.fetch-abc"}
+
+
 def test_an_older_file_stays_when_a_new_fetch_fails(index, tmp_path):
     target = tmp_path / "parcel-1.0.tar.gz"
     target.write_bytes(b"older")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +23,10 @@ def download(package: str, version: str, sha256: str, target: Path) -> None:
     Raises ``UserError`` when pip's indexes do not offer it, or when its sha256 differs.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as folder:
+    prefix = f".{target.name}.fetch-"
+    for leftover in target.parent.glob(f"{glob.escape(prefix)}*"):  # of a job that was killed: a file has one at a time
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as folder:
         got = Path(folder, target.name)
         # -I: the script's own folder, whose modules have common names, is not searched for what pip imports.
         command = [sys.executable, "-I", package_index.__file__, "--disable-pip-version-check", "--no-input", "--quiet"]
