@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_written_to_is_a_problem(here, tmp_path):
 
 def test_a_place_that_python_cannot_import_from_is_told(here, monkeypatch):
     monkeypatch.setattr("rationale_eval.study.PACKAGE", Path("/data/a:b/workflow/rationale_eval"))
-    with pytest.raises(UserError, match="a colon in the project's path parts it in two for Python"):
+    with pytest.raises(UserError, match="a colon in the path of the project parts it in two for Python"):
         here()
 
 
