@@ -114,7 +114,10 @@ def _compared(text: str) -> str:
 
 
 def packed(instance: Instance) -> bytes:
-    """An instance as few bytes, for many that are held at a time; ``unpacked`` gives it back."""
+    """An instance as few bytes, for many that are held at a time; ``unpacked`` gives it back.
+
+    They never leave the process: what ``pickle`` may do with bytes from elsewhere does not matter.
+    """
     places = [[word.field, word.start, word.end] for word in instance.words]
     rest = (instance.rationale, instance.annotators, instance.foil, instance.group, instance.notes)
     return pickle.dumps((instance.id, instance.label, dict(instance.fields), places, *rest))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
 from rationale_eval.errors import UserError
 from rationale_eval.provenance import sha256_file
+from rationale_eval.report.layout import is_checkpoint
 from rationale_eval.tables import read_provenance
 
 # Inputs that people bring, wherever they lie.
 BROUGHT = ("source", "external")
-# What the third folder of a cell is called, below those of its corpus and model.
-CHECKPOINT = re.compile(r"base|epoch-\d\d+-seed-\d+")
 
 
 def check_belonging(paths: Collection[Path], results: Path) -> None:
@@ -56,5 +54,5 @@ def _place(made_from: Path, results: Path) -> Path | None:
 
 def _cell(place: Path) -> str | None:
     """The cell of a file of the results: corpus, model and checkpoint; None for what cells share."""
-    is_of_cell = len(place.parts) > 3 and CHECKPOINT.fullmatch(place.parts[2])
+    is_of_cell = len(place.parts) > 3 and is_checkpoint(place.parts[2])
     return "/".join(place.parts[:3]) if is_of_cell else None

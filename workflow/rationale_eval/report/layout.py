@@ -97,6 +97,11 @@ def prompted(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [name for name in ordered(methods) if methods[name]["kind"] == PROMPT]
 
 
+def is_checkpoint(name: str) -> bool:
+    """Whether ``name`` is one of a checkpoint, as ``epoch_and_seed`` reads it."""
+    return name == BASE or _EPOCH.fullmatch(name) is not None
+
+
 def epoch_and_seed(checkpoint: str) -> tuple[int, int | None]:
     """The epoch and the seed in a checkpoint's name, for example ``epoch-03-seed-1``; ``base`` is epoch 0 without one.
 
